@@ -1,4 +1,4 @@
-"""`headrace advise`: constraints as arguments, questions or from a pilot; a settings file out."""
+"""`headrace advise`: a settings file from constraints: arguments, answers or a pilot's findings."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("setup_cost", "MONEY", "Cost of setting it up, over the days"),
     ("compute_cost", "MONEY", "Cost of the machines, over the days"),
 )
-"""Field, what stands for its value, and the question."""
+"""Each a field of `Constraints`, the placeholder of its value in the help, and the question."""
 
 
 def read_pilot(path: Path) -> dict[str, Any]:
-    """What a pilot's JSON says of the constraints: classes, and the best strategy if one is sure.
+    """Read constraints from a pilot's JSON: the number of classes, and the best strategy.
 
-    Sure is one whose whole interval of the difference to random is above 0; the best mean decides.
-    Raises `BadInput` for a file that is none.
+    A strategy counts if the whole interval of its difference to random is above 0; the best mean
+    decides. Where none counts it is `random`. Raises `BadInput` for a file that is no pilot's.
     """
     try:
         raw = json.loads(path.read_bytes())
@@ -50,17 +50,17 @@ def read_pilot(path: Path) -> dict[str, Any]:
             and row["difference"]["low"] is not None
             and row["difference"]["low"] > 0
         ]
-        found: dict[str, Any] = {"classes": max(2, len(raw["classes"]))}
+        constraints: dict[str, Any] = {"classes": max(2, len(raw["classes"]))}
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{path} is not the JSON of a pilot ({error!r}); write it with headrace pilot --json"
         ) from error
     best = max(rows, default=(0.0, "random"))
-    return {**found, "pilot_gain": float(best[0]), "pilot_strategy": str(best[1])}
+    return {**constraints, "pilot_gain": float(best[0]), "pilot_strategy": str(best[1])}
 
 
 def as_toml(advice: Advice) -> str:
-    """The advice as a settings file; the reason of each setting stands above it."""
+    """Format the advice as a settings file, with the reason of each setting above it."""
     by_section: dict[str, list[str]] = {}
     for choice in advice.choices:
         section, _, name = choice.setting.rpartition(".")
@@ -72,7 +72,7 @@ def as_toml(advice: Advice) -> str:
 
 
 def describe_advice(advice: Advice) -> str:
-    """Workflow, batch and balance in sentences."""
+    """Describe the workflow, the size of a batch and the balance of costs in sentences."""
     balance = advice.balance
     lines = [
         f"workflow: {advice.workflow}, questions of a batch: {advice.batch_n}",
@@ -121,16 +121,16 @@ def _make_flag(name: str) -> str:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace advise`; the exit code."""
-    given = {
+    """Run `headrace advise`; return the exit code."""
+    answers = {
         name: text for name, _, _ in QUESTIONS if (text := getattr(arguments, name)) is not None
     }
     pilot = read_pilot(arguments.pilot) if arguments.pilot is not None else {}
-    if not given:
+    if not answers:
         if not sys.stdin.isatty():
             raise BadSettings("nothing is known of the task; give at least --events-per-hour")
-        given = ask_at_terminal(input)
-    advice = advise(constraints_of(given, pilot))
+        answers = ask_at_terminal(input)
+    advice = advise(constraints_of(answers, pilot))
     settings = as_toml(advice)
     if arguments.write is None:
         sys.stdout.write(
@@ -146,32 +146,32 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def ask_at_terminal(ask: Callable[[str], str]) -> dict[str, str]:
-    """One question after the other; an empty answer leaves what is in brackets."""
-    found = {}
+    """Call `ask` with one question after another; an empty answer keeps the value in brackets."""
+    answers = {}
     for field in msgspec.structs.fields(Constraints):
         for name, _, question in QUESTIONS:
             if name == field.name:
                 default = "" if field.required or field.default is None else f" [{field.default}]"
                 if answer := ask(f"{question}{default}: ").strip():
-                    found[name] = answer
-    return found
+                    answers[name] = answer
+    return answers
 
 
 def constraints_of(texts: dict[str, str], pilot: dict[str, Any] | None = None) -> Constraints:
-    """What was typed, and what a pilot found, as constraints. Raises `BadSettings`."""
-    faults, found = [], dict(pilot or {})
+    """Build constraints from typed texts and a pilot. Raises `BadSettings` with every fault."""
+    faults, values = [], dict(pilot or {})
     types = {field.name: field.type for field in msgspec.structs.fields(Constraints)}
     for name, text in texts.items():
         try:
             if name.startswith("is_"):
-                found[name] = {"yes": True, "no": False}[text.lower()]
+                values[name] = {"yes": True, "no": False}[text.lower()]
             else:
-                found[name] = msgspec.convert(text, types[name], strict=False)
+                values[name] = msgspec.convert(text, types[name], strict=False)
         except (KeyError, msgspec.ValidationError):
             wanted = "yes or no" if name.startswith("is_") else "a number"
             faults.append(f"--{_make_flag(name)} is {text!r}; must be {wanted}")
-    if "events_per_hour" not in found and not faults:
+    if "events_per_hour" not in values and not faults:
         faults.append("--events-per-hour is missing; without it no budget can be said")
     if faults:
         raise BadSettings(faults)
-    return Constraints(**found)
+    return Constraints(**values)

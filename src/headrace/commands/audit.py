@@ -80,32 +80,34 @@ def register(subparsers: Any) -> None:
 
 
 def verify_command(arguments: argparse.Namespace) -> int:
-    """Run `headrace audit verify`; the exit code."""
+    """Run `headrace audit verify`; return the exit code."""
     for head in arguments.head:
         if len(head) != HASH_LENGTH or not all(mark in "0123456789abcdefABCDEF" for mark in head):
             raise BadSettings(
                 f"--head is {head!r}; must be the {HASH_LENGTH} digits that headrace audit head "
                 "prints"
             )
-    found = verify_log(arguments.path, arguments.head)
-    if arguments.settings is not None and found.is_whole:
+    verified = verify_log(arguments.path, arguments.head)
+    if arguments.settings is not None and verified.is_whole:
         from ..drivers.audit.topics import compare_with_topics  # noqa: PLC0415 - Kafka is an extra
 
         settings = load_for_kafka(arguments.settings)
         compared = compare_with_topics(log_folder(arguments.path), settings)
-        found.faults += compared.faults
-        found.notes += compared.notes
-        found.compared += [] if compared.faults else ["the topics"]
+        verified.faults += compared.faults
+        verified.notes += compared.notes
+        verified.compared += [] if compared.faults else ["the topics"]
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(_as_json(found))) + b"\n")
+        sys.stdout.buffer.write(
+            msgspec.json.format(msgspec.json.encode(_as_json(verified))) + b"\n"
+        )
         sys.stdout.flush()
     else:
-        _show_verified(found, arguments.path)
-    return 0 if found.is_whole else 1
+        _show_verified(verified, arguments.path)
+    return 0 if verified.is_whole else 1
 
 
 def head_command(arguments: argparse.Namespace) -> int:
-    """Run `headrace audit head`; the exit code."""
+    """Run `headrace audit head`; return the exit code."""
     for name, paths in sorted(chains_at(arguments.path).items()):
         last = None
         for link in check_links(paths):
@@ -120,7 +122,7 @@ def head_command(arguments: argparse.Namespace) -> int:
 
 
 def follow_command(arguments: argparse.Namespace) -> int:
-    """Run `headrace audit follow`; the exit code."""
+    """Run `headrace audit follow`; return the exit code."""
     from ..drivers.audit.topics import follow_topics  # noqa: PLC0415 - Kafka is an extra
 
     settings = load_for_kafka(arguments.settings)
@@ -146,8 +148,8 @@ def _as_json(found: Verified) -> dict[str, Any]:
         "notes": found.notes,
         "compared": found.compared,
         "chains": [
-            {"name": one.name, "entries": [one.first_n, one.next_n], "head": one.head}
-            for one in found.chains
+            {"name": chain.name, "entries": [chain.first_n, chain.next_n], "head": chain.head}
+            for chain in found.chains
         ],
         **{part.replace(" ", "_"): counts for part, counts in found.summary.parts().items()},
     }
@@ -166,13 +168,13 @@ def _show_verified(found: Verified, path: Path) -> None:
     else:
         for part, name, n in rows:
             sys.stdout.write(f"{part}\t{name}\t{n}\n")
-    for one in found.chains:
-        entries = f"entries {one.first_n} to {one.next_n - 1}" if one.next_n else "no entry"
-        sys.stdout.write(f"{one.name}: {entries}, head {one.head}\n")
+    for chain in found.chains:
+        entries = f"entries {chain.first_n} to {chain.next_n - 1}" if chain.next_n else "no entry"
+        sys.stdout.write(f"{chain.name}: {entries}, head {chain.head}\n")
     for sentence in found.notes:
         sys.stdout.write(f"note: {sentence}\n")
     for sentence in found.faults:
         sys.stdout.write(f"BROKEN: {sentence}\n")
     if found.is_whole:
-        beside = f"; it agrees with {', '.join(found.compared)}" if found.compared else ""
-        sys.stdout.write(f"whole: every entry follows from the one before{beside}\n")
+        agreement = f"; it agrees with {', '.join(found.compared)}" if found.compared else ""
+        sys.stdout.write(f"whole: every entry follows from the one before{agreement}\n")

@@ -1,4 +1,4 @@
-"""`headrace bridge`: carries requests from a run, or from Kafka, to a labelling tool, and back."""
+"""`headrace bridge`: carry requests from a run or Kafka to a labelling tool, and answers back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..settings import Settings, load_for_kafka
 from .stopping import catch_stop_signals
 
 EVERY_S = 1.0
-"""How often the tool is asked while nothing happens."""
+"""Seconds from one call of the tool to the next while nothing happens."""
 
 
 def register(subparsers: Any) -> None:
@@ -64,7 +64,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace bridge`; the exit code."""
+    """Run `headrace bridge`; return the exit code."""
     if not 0 < arguments.every <= 3_600:
         raise BadSettings(
             f"--every is {arguments.every:g}; must be above 0, at most 3600 (seconds)"
@@ -95,18 +95,18 @@ def main(arguments: argparse.Namespace) -> int:
 def open_end(
     arguments: argparse.Namespace, name: str, opened: ExitStack
 ) -> tuple[Settings, End, Path]:
-    """The settings, where requests come from for the bridge with this name, and its folder.
+    """Return the settings, the end where requests of bridge `name` come from, and its folder.
 
-    Raises `BadSettings` and `BadInput`.
+    `opened` closes the end. Raises `BadSettings` and `BadInput`.
     """
-    given = None if arguments.settings is None else load_for_kafka(arguments.settings)
+    own_settings = None if arguments.settings is None else load_for_kafka(arguments.settings)
     if arguments.state is not None:
         places = places_of(arguments.state)
         sealer = load_sealer(places.settings.sealing, places.settings.stream)
         end: End = FolderEnd(places.requests, places.answers, sealer, via=name)
         folder = arguments.folder or arguments.state / "bridges"
-        settings = given or places.settings
-    elif given is None:
+        settings = own_settings or places.settings
+    elif own_settings is None:
         raise BadSettings(
             "neither --state nor --settings is given: give the --state of a run, or the settings "
             "of the workers on Kafka"
@@ -114,23 +114,27 @@ def open_end(
     else:
         from ..drivers.kafka.bridge_end import KafkaEnd  # noqa: PLC0415 - Kafka is an extra
 
-        check_answers(given.answers)
-        sealer = load_sealer(given.sealing, given.stream)
-        end, settings = KafkaEnd(given.kafka, sealer, via=name), given
+        check_answers(own_settings.answers)
+        sealer = load_sealer(own_settings.sealing, own_settings.stream)
+        end, settings = KafkaEnd(own_settings.kafka, sealer, via=name), own_settings
         folder = arguments.folder or arguments.settings.parent / "bridges"
     opened.callback(end.close)
     return settings, end, folder
 
 
 def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:
-    """The audit log's chain of acts, where the run or the workers keep a log."""
+    """The writer of acts to the audit log, if the run or the workers keep a log."""
     if arguments.state is not None:
         return Acts(arguments.state / FOLDER)
     return beside(arguments.settings, settings)
 
 
 def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitStack) -> Carrier:
-    """A carrier whose outbox no other process has. Raises `BadSettings` where one has it."""
+    """Open a carrier between the `bridge` to a tool and the `end` where its requests come from.
+
+    `name.sqlite` in `folder` is its outbox, locked until `opened` closes; raises `BadSettings`
+    where another process uses it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = opened.enter_context(closing((folder / f"{name}.lock").open("ab")))
     try:

@@ -1,7 +1,7 @@
-"""`headrace check`: every fault of a settings file, and what the settings make of a log of yours.
+"""`headrace check`: list every fault of a settings file, and try the settings on a log of yours.
 
 With `--events` the first records of a log are read as a run would read them, and the model is tried
-on them with labels that are made up: whether it can learn and predict them, not how well.
+on them with made-up labels. This shows whether it can learn and predict them, not how well.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from ..settings import Settings, load
 from ..testing.oracles import Delayed
 
 RECORDS_N = 1_000
-"""So many records of a log are tried."""
+"""The first records of a log, which are tried."""
 
 LABELS_N = 200
-"""So many of its events get a label that is made up."""
+"""The first events among them, which get a made-up label."""
 
 MADE_UP = ("one", "another")
-"""Classes for labels where neither the settings nor the log name two."""
+"""Classes of made-up labels where neither the settings nor the log name two."""
 
 
 def register(subparsers: Any) -> None:
@@ -65,7 +65,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace check`; the exit code."""
+    """Run `headrace check`; return the exit code."""
     path: Path = arguments.settings
     faults = faults_of(path)
     for fault in faults:
@@ -87,9 +87,9 @@ def _print_sentence(sentence: str) -> None:
 
 
 def faults_of(path: Path) -> list[str]:
-    """Every fault of a settings file: what `load` finds, and what its names lead to.
+    """List every fault of a settings file, those in the models, functions and bridges it names too.
 
-    Raises `BadSettings` for a file that can't be read, or is no TOML.
+    Raises `BadInput` for a file that can't be read, or is no TOML.
     """
     faults: list[str] = []
     settings = Settings()
@@ -101,8 +101,8 @@ def faults_of(path: Path) -> list[str]:
         faults += error.faults
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         for section, key in (("model", "name"), ("query", "strategy")):
-            found = raw[section].get(key) if isinstance(raw.get(section), dict) else None
-            names[section] = found if isinstance(found, str) else names[section]
+            name = raw[section].get(key) if isinstance(raw.get(section), dict) else None
+            names[section] = name if isinstance(name, str) else names[section]
     trials: list[Callable[[], object]] = [
         partial(build, names["model"], 0, len(settings.schema.classes)),
         partial(resolve, names["query"]),
@@ -114,7 +114,7 @@ def faults_of(path: Path) -> list[str]:
         try:
             trial()
         except BadSettings as error:
-            # The engine finds again what was found before it, so each fault is told once.
+            # The engine finds the faults of the trials before it again; each is listed once.
             faults += [fault for fault in error.faults if fault not in faults]
     return faults + faults_of_bridges(settings.bridges)
 
@@ -123,10 +123,10 @@ def faults_of(path: Path) -> list[str]:
 
 
 def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
-    """Say what the settings make of the first records of a log; 1 if no run could live on them.
+    """Try the settings on the first records of a log; call `say` with each line of the result.
 
-    That is so where not one event can be read, or the model fails at all that it is given. Raises
-    `BadInput` for a file that can't be read.
+    Returns the exit code: 1 where no event can be read, or the model fails at all of them.
+    Raises `BadInput` for a file that can't be read.
     """
     if not path.is_file():
         raise BadInput(f"{path} is no file; give a log of events")
@@ -137,7 +137,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     engine = Engine(settings=settings, privacy=WHOLE)
     engine.feed([decoded.batch])
     report = engine.report
-    rejected = Counter(str(one.reason) for one in decoded.rejected)
+    rejected = Counter(str(rejection.reason) for rejection in decoded.rejected)
     rejected.update(report.events.rejected_n)
     say(f"{path}: {len(lines):,} records tried, {report.events.observed_n:,} events in them")
     for reason, n in rejected.most_common():
@@ -151,8 +151,8 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
         say(f"read as {kind}: {names}")
     for limit in report.limits:
         say(f"- {limit.sentence}")
-    said, is_fit = _try_model(decoded, settings)
-    say(said if is_fit else f"- {said}")
+    verdict, is_fit = _try_model(decoded, settings)
+    say(verdict if is_fit else f"- {verdict}")
     return 0 if is_fit else 1
 
 
@@ -169,9 +169,9 @@ def _read_lines(path: Path, settings: Settings, say: Callable[[str], None]) -> I
 
 
 def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
-    """Let the model learn and predict the events, with made up labels: what is said, and if it can.
+    """Let the model learn made-up labels and predict; return a sentence, and whether it can do so.
 
-    Every event is asked about at once, whatever the budget is, and answered in turn by each class.
+    Every event is asked about at once, whatever the budget is; answers name each class in turn.
     """
     batch = decoded.batch
     served = {*batch.served_classes, *(name for name in batch.predicted or [] if name)}
@@ -186,13 +186,15 @@ def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
     report = engine.report
     if report.model.fault:
         return report.model.fault, False
-    told = f"the model learned {report.model.learned_n:,} labels that were made up, and predicts"
-    return "; ".join([told, *(failure.sentence for failure in report.model.failures)]), True
+    sentence = (
+        f"the model learned {report.model.learned_n:,} labels that were made up, and predicts"
+    )
+    return "; ".join([sentence, *(failure.sentence for failure in report.model.failures)]), True
 
 
 def _describe_first(rejected: list[InputRejected], reason: str) -> str:
-    """Where and why the first was rejected for this reason."""
-    for one in rejected:
-        if one.reason == reason:
-            return f", the first in record {one.position}: {one.detail}"
+    """Describe where and why the first record was rejected for this reason."""
+    for rejection in rejected:
+        if rejection.reason == reason:
+            return f", the first in record {rejection.position}: {rejection.detail}"
     return ""

@@ -32,7 +32,7 @@ NAME = "desk"
 EVERY_S = 0.3
 STOP_S = 5.0
 FIRST = "operator"
-"""The name of whoever starts a desk at which nobody is known yet."""
+"""The name of the person who starts a desk that has no people yet."""
 
 
 def register(subparsers: Any) -> None:
@@ -63,7 +63,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace desk`; the exit code."""
+    """Run `headrace desk`; return the exit code."""
     try:
         from ..bridges.desk.people import People  # noqa: PLC0415 - an extra
         from ..bridges.desk.server import Server  # noqa: PLC0415
@@ -129,7 +129,7 @@ def _make_link(settings: Any, port: int, token: str) -> str:
 async def _serve_desk(
     server: Any, people: Any, carrier: Carrier, stop: threading.Event, acts: Acts
 ) -> None:
-    """Serve until told to stop, while another thread carries."""
+    """Serve the page while another thread carries requests, until `stop` ends that thread."""
     from aiohttp import web  # noqa: PLC0415 - an extra
 
     from ..bridges.desk.server import tls_of  # noqa: PLC0415
@@ -177,7 +177,10 @@ async def _serve_desk(
 
 
 class JoinedRun:
-    """What the desk knows of the run in a folder, or of the workers on Kafka, and orders there."""
+    """The run in the folder `state`, or the workers on Kafka: the desk reads them and orders there.
+
+    `metrics` is the address of a worker's /metrics; empty: the workers' snapshots are read.
+    """
 
     def __init__(self, settings: Settings, state: Path | None, metrics: str = "") -> None:
         self._settings = settings
@@ -186,16 +189,16 @@ class JoinedRun:
         if self._accuracy is not None:
             self._accuracy.start()
         self._orders = orders_at(state, settings)
-        # Calls come from several threads, and a connection is for one at a time.
+        # Calls come from several threads, and a connection serves one at a time.
         self._turn = threading.Lock()
 
     def estimate(self) -> Estimated | None:
-        """The accuracy as the run tells it, at most a second old; None where nothing is told.
+        """The accuracy that the run reports, at most a second old; None where there is none.
 
-        Of workers it is as old as what they saved last.
+        Of workers it is as old as their latest snapshots, or as the latest look at `metrics`.
         """
-        if self._accuracy is not None and (told := self._accuracy.latest) is not None:
-            return told
+        if self._accuracy is not None and (accuracy := self._accuracy.latest) is not None:
+            return accuracy
         if self._state is None:
             return None
         try:
@@ -204,13 +207,14 @@ class JoinedRun:
             return None
 
     def compared(self) -> dict[str, Comparisons]:
-        """How often people were right, as far as the run knows; at most a second old."""
+        """How often each person was right, as far as the run knows; at most a second old."""
         return {} if self._state is None else read_compared(self._state)
 
     def classes(self) -> list[str]:
         return list(self._settings.schema.classes)
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
+        """Order a round of at most `labels_n` labels; False if `key` was ordered before."""
         order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason, by=by)
         try:
             with self._turn:
@@ -229,7 +233,7 @@ class JoinedRun:
 
 
 def _accuracy_of(settings: Settings, metrics: str) -> Accuracy:
-    """That of one worker, which tells it at `metrics`, or of all by what they save."""
+    """The accuracy of one worker, read at `metrics`, or of all workers from their snapshots."""
     if metrics:
         return WorkerAccuracy(metrics, say)
     return SavedAccuracy(settings, say)

@@ -37,9 +37,9 @@ deadline_s = 86_400.0
 
 
 def begin_demo(folder: Path | None, opened: ExitStack) -> Path:
-    """Start a run in a new folder, with events that keep coming; its `--state`.
+    """Start a run in a new folder, with events that keep coming; return its `--state`.
 
-    It ends with the stack. Raises `BadInput` if the folder is not new or the run does not start.
+    It ends when `opened` closes. Raises `BadInput` if the folder is not new or it does not start.
     """
     folder = folder or Path(f"headrace-desk-{time.strftime('%Y%m%d-%H%M%S')}")
     if folder.exists() and any(folder.iterdir()):
@@ -79,7 +79,7 @@ def _end_run(run: subprocess.Popen[bytes]) -> None:
 
 
 def _write_events(path: Path, stop: threading.Event) -> None:
-    """Events as a model in production would log them: some are there, the others keep coming."""
+    """Append events as a model in production logs them: some at once, one each `EVERY_S` after."""
     events = (batch.row(i) for batch, _ in make_stream(EVENTS_N, SEED) for i in range(len(batch)))
     with path.open("w", encoding="utf-8") as file:
         begun = time.time()

@@ -1,9 +1,9 @@
-"""`headrace erase`: a person is erased from a run, whether it goes on or stands still.
+"""`headrace erase`: erase a person from a run, whether the run goes on or has stopped.
 
-Beside workers on Kafka it is `commands.kafka.erase`.
+`commands.kafka.erase` does so for workers on Kafka.
 
-The ids of a person's events are looked up in the logs that the run read and in its decisions; then
-the order is placed, and the run carries it out, or this command does where none goes on.
+This command looks up the ids of the person's events in the logs that the run read and in its
+decisions, and places an order. The run carries it out, or this command if the run has stopped.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _COPIES = {
 
 @dataclass(slots=True)
 class Found:
-    """What is known of a person before anything is erased."""
+    """What a run holds of a person: any line, a settled label; and logs that are `missing`."""
 
     ids: set[str] = field(default_factory=set)
     is_any: bool = False
@@ -113,7 +113,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace erase`; the exit code."""
+    """Run `headrace erase`; return the exit code."""
     check_place(arguments)
     ids = _read_ids(arguments.ids)
     if not arguments.subject and not ids:
@@ -143,20 +143,20 @@ def _erase_from_run(arguments: argparse.Namespace, ids: list[str]) -> int:
         key=f"{time.time_ns():x}-{os.getpid()}",
     )
     lines = Lines([order], settings, load_privacy(settings.privacy))
-    found = _look_up(state, lines)
-    if not (found.is_any or lines.ids or found.missing):
-        # Nothing is begun anew for a name that is nowhere.
+    traces = _look_up(state, lines)
+    if not (traces.is_any or lines.ids or traces.missing):
+        # An order makes the run begin anew: none is placed for a name that is nowhere.
         sys.stdout.write("erased: nothing was found\n")
         return EXIT_NOTHING
     event_ids = tuple(sorted(lines.ids))
-    order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=found.is_learned)
+    order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=traces.is_learned)
     place_erasure(state, order)
     Acts(state / FOLDER).record("erasure_ordered", key=order.key)
     done = _carry_order_out(state, settings, order.key, arguments.wait)
     if done is None:
         sys.stdout.write("ordered; not carried out yet: the run does it, or its next start\n")
         return EXIT_LATER
-    return _report_erasure(state, lines, done, found, is_wiping=arguments.inputs)
+    return _report_erasure(state, lines, done, traces, is_wiping=arguments.inputs)
 
 
 def _read_ids(path: Path | None) -> list[str]:
@@ -174,29 +174,29 @@ def _requests_of(state: Path) -> Path:
 
 
 def _look_up(state: Path, lines: Lines) -> Found:
-    """Note the ids of all their events that a log of the run has, and what is left of them."""
-    found = Found()
+    """Look a person up in the logs and outputs of a run; `lines` notes the ids of their events."""
+    traces = Found()
     with closing(Journal(state / "journal", is_read_only=True)) as journal:
         sources = sources_of(state, journal)
     for source in sources:
         if source.kind == "events":
             if source.path.exists():
-                found.is_any |= bool(stretches_in(source.path, lines, source.kind))
+                traces.is_any |= bool(stretches_in(source.path, lines, source.kind))
             else:
-                found.missing.append(source.path)
+                traces.missing.append(source.path)
     lines.learn_words()
     for path in (state / "decisions.jsonl", state / "rejects.jsonl"):
         for piece in pieces_of(path) if path.exists() else ():
             for _, line in piece:
                 if not line.isspace() and lines.of_output(line):
-                    found.is_any = True
-                    found.is_learned |= b'"type":"LabelSettled"' in line
+                    traces.is_any = True
+                    traces.is_learned |= b'"type":"LabelSettled"' in line
     lines.learn_words()
-    return found
+    return traces
 
 
 def _carry_order_out(state: Path, settings: Settings, key: str, wait_s: float) -> Erased | None:
-    """Carry the order out, or wait for the run that goes on; None if it did not in time."""
+    """Carry the order out, or wait until the run does; None if it did not in time."""
     until = time.monotonic() + wait_s
     while True:
         if (done := next((one for one in erased_of(state) if one.key == key), None)) is not None:
@@ -210,7 +210,7 @@ def _carry_order_out(state: Path, settings: Settings, key: str, wait_s: float) -
 
 
 def _carry_out(state: Path, settings: Settings) -> None:
-    """Do what is ordered of a run that stands still."""
+    """Carry out what is ordered of a run that has stopped."""
     requests = _requests_of(state)
     with ExitStack() as opened:
         feeder = Feeder(
@@ -232,7 +232,7 @@ def _carry_out(state: Path, settings: Settings) -> None:
 def _report_erasure(
     state: Path, lines: Lines, done: Erased, found: Found, *, is_wiping: bool
 ) -> int:
-    """Say what was done and what is left; the exit code."""
+    """Print what was erased and what is left; return the exit code."""
     with closing(Journal(state / "journal", is_read_only=True)) as journal:
         sources = sources_of(state, journal)
     sys.stdout.write(f"erased: {describe_erased(done)}\n")
@@ -248,15 +248,15 @@ def _report_erasure(
     for source in sources:
         stretches = stretches_in(source.path, lines, source.kind)
         if is_wiping or source.is_own:
-            # What was fed since is read again by a replay; what is to be fed, by the run.
+            # A replay reads again what was fed since, the run what is not fed yet: both stay.
             due = [
-                one
-                for one in stretches
-                if one[0] in source.replaced or not (goes_on or one[0] in source.fed)
+                stretch
+                for stretch in stretches
+                if stretch[0] in source.replaced or not (goes_on or stretch[0] in source.fed)
             ]
             wipe_stretches(source.path, due)
             wiped_n += len(due)
-            stretches = [one for one in stretches if one not in due]
+            stretches = [stretch for stretch in stretches if stretch not in due]
             _tell_left(source.path, stretches, "not fed yet, or since: give the command again")
         else:
             _tell_left(source.path, stretches, "your own file has them still: see --inputs")

@@ -1,9 +1,9 @@
-"""`headrace mlflow`: shows a stream in MLflow, and rolls back when an alias is moved there.
+"""`headrace mlflow`: show a stream in MLflow, and roll back when an alias is moved there.
 
-A process of its own beside a run or the workers on Kafka: it reads the run's folder, or what
-workers saved, and orders as a command does, so that nobody waits for it or knows whether it is
-there. It may be killed at any time: how far it is stands in `mlflow/state.json`, written
-after what it says was done, and what is done twice is the same again.
+This is a process of its own beside a run or the workers on Kafka. It reads the run's folder or the
+workers' snapshots, and places orders as a command does, so that the run never waits for it. It may
+be killed at any time: its progress is in `mlflow/state.json`, which is written after each step, and
+a step that is done twice has the same result.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ T = TypeVar("T")
 
 FOLDER, STATE = "mlflow", "state.json"
 _AROUND = ("kafka.", "worker.")
-"""Settings of what is around workers, which decide nothing either."""
+"""Settings of the surroundings of workers, which decide nothing either."""
 
 WAIT_S, WAIT_S_MAX = 1.0, 60.0
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far all is: `curve` says up to where the curve is logged, as `Tracked.points` counts.
+    """The progress: the curve is logged up to `curve`, as `Tracked.points` counts.
 
-    `champion` is the number of the version that the alias pointed to when it was seen last, by us
-    or by somebody. `moves_n` counts moves by somebody; the latest asked for version `wanted`.
+    `champion` and `challenger` are the versions that the aliases pointed to when last seen or set.
+    `moves_n` counts moves of `champion` by a person; the latest one asks for version `wanted`.
     """
 
     run_tag: str
@@ -70,7 +70,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
 
 class Record(Protocol):
-    """What a tracker wants of MLflow: see `adapters.mlflow_registry.Registry`."""
+    """The part of MLflow that a tracker uses: see `adapters.mlflow_registry.Registry`."""
 
     def open_run(self, *, stream: str, params: dict[str, str], settings: bytes) -> None: ...
     def log(self, points: list[Point]) -> None: ...
@@ -81,10 +81,11 @@ class Record(Protocol):
 
 
 class Tracker:
-    """Brings MLflow up to what is known of a stream, a step at a time.
+    """Copies the curve and the model versions of a stream to MLflow, step by step.
 
-    `folder` keeps how far it is; `make` gives the record of a run by its tag. What is tracked is
-    closed with it. Raises `BadSettings` where another process does so from this folder.
+    `tracked` is the stream, closed with the tracker; `folder` keeps the progress; `make` returns
+    the record of a run by its tag; `note` is called with sentences for the user. Raises
+    `BadSettings` where another process uses the folder.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Tracker:
         self._opened.close()
 
     def step(self) -> bool:
-        """Do what there is to do; whether there was anything. Raises `Away`, `BadSettings`."""
+        """Bring MLflow up to date; return whether it was behind. Raises `Away`, `BadSettings`."""
         if not self._is_open:
             encoded = msgspec.json.encode(self._settings)
             self._record.open_run(
@@ -135,11 +136,11 @@ class Tracker:
     # ------------------------------------------------------------------------------- the curve
 
     def _log_curve(self) -> bool:
-        found, reached = self.tracked.points(self.progress.curve)
-        if not found:
+        points, reached = self.tracked.points(self.progress.curve)
+        if not points:
             return False
-        self._record.log([Point(one.labels_n, one.at, one.values) for one in found])
-        self._save_record(curve=reached)
+        self._record.log([Point(point.labels_n, point.at, point.values) for point in points])
+        self._save_progress(curve=reached)
         return True
 
     # ---------------------------------------------------------------------------- the versions
@@ -160,30 +161,30 @@ class Tracker:
         new = [version for version in self._versions.all if version.number not in self._there]
         for version in new:
             tags = {"headrace.labels": str(version.labels_n), "headrace.at": repr(version.at)}
-            made = self._record.register(version.number, self._sign_version(version), tags)
-            self._there[version.number] = made
+            registered = self._record.register(version.number, self._sign_version(version), tags)
+            self._there[version.number] = registered
         return bool(new)
 
     def _sign_version(self, version: Version) -> bytes:
-        """A version as a signed file: it holds a pickle of what is not ours."""
+        """Encode a version as a signed file, since it holds pickled objects of other packages."""
         settings, learner = self._settings, version.learner
         schema = learner.schema
         assert isinstance(schema, Schema)
         model = ScoringModel.of(settings, schema, learner, version.calibration)
-        said: dict[str, int | str] = {NAME_SAID: settings.model.name}
+        header: dict[str, int | str] = {NAME_SAID: settings.model.name}
         if settings.model.options:
-            said[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
+            header[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
         return seal_snapshot(
             model.freeze(),
             stream=settings.stream,
             series=SERIES,
             seq=version.number,
-            said=said,
+            said=header,
             keys=self.tracked.keys(),
         )
 
     def _follow_alias(self) -> bool:
-        """Let the aliases say what is in use; where somebody moved one, order that it be so."""
+        """Point the aliases to what is in use, or order what a person moved `champion` to."""
         progress, in_use = self.progress, self._versions.in_use or None
         challenger = self._versions.challenger
         try:
@@ -196,22 +197,22 @@ class Tracker:
         if progress.wanted is not None:
             if not self._is_settled(progress.wanted):
                 return False
-            self._save_record(wanted=None)
+            self._save_progress(wanted=None)
         moved = False
         if in_use is not None and in_use != progress.champion:
             moved |= self._point_alias(CHAMPION, in_use)
-            self._save_record(champion=in_use)
+            self._save_progress(champion=in_use)
         number = None if challenger is None else challenger.number
         if number != progress.challenger:
             moved |= self._point_alias(CHALLENGER, number)
-            self._save_record(challenger=number)
+            self._save_progress(challenger=number)
         return moved
 
     def _order_version(self, number: int) -> bool:
-        """Somebody moved the alias to this version."""
-        # Remembered first: the order has the same key when this is done again.
+        """Order the version to which a person moved the alias."""
+        # Saved first, so that the order has the same key when this is done again.
         moves_n = self.progress.moves_n + (self.progress.wanted != number)
-        self._save_record(moves_n=moves_n, wanted=number)
+        self._save_progress(moves_n=moves_n, wanted=number)
         if number != self._versions.in_use:
             order = RollBackOrdered(
                 at=time.time(),
@@ -222,7 +223,7 @@ class Tracker:
             )
             if self._query_orders(lambda orders: orders.place(order)):
                 self._note(f"the alias {CHAMPION} was moved to version {number}: ordered")
-        self._save_record(champion=number)
+        self._save_progress(champion=number)
         return True
 
     @property
@@ -230,21 +231,21 @@ class Tracker:
         return f"mlflow-{self.progress.run_tag[:8]}-{self.progress.moves_n}"
 
     def _is_settled(self, wanted: int) -> bool:
-        """Whether the run has decided what the moved alias asked for; says so where it refused."""
+        """Whether the run has decided on the version that the alias asks for; notes a refusal."""
         order = RollBackOrdered(at=0.0, to=wanted, key=self._key)
-        found = self._query_orders(lambda orders: orders.found(order))
-        if found is None or found["state"] == "ordered":
+        outcome = self._query_orders(lambda orders: orders.found(order))
+        if outcome is None or outcome["state"] == "ordered":
             return self._versions.in_use == wanted
-        if found["state"] == "refused":
+        if outcome["state"] == "refused":
             self._note_once(
-                f"version {wanted} did not come back: {found['why']}; the alias goes back"
+                f"version {wanted} did not come back: {outcome['why']}; the alias goes back"
             )
             return True
-        # Until a snapshot shows it, the newest one is of before.
-        return found["state"] == "rolled back" and self._versions.in_use == wanted
+        # The newest snapshot may be older than the roll-back, and not show it yet.
+        return outcome["state"] == "rolled back" and self._versions.in_use == wanted
 
     def _query_orders(self, ask: Callable[[Orders], T]) -> T:
-        """What is asked of where orders are placed. Raises `Away` while that is."""
+        """Call `ask` with the place of orders. Raises `Away` while it can't be reached."""
         try:
             return ask(self.tracked.orders)
         except Unreachable as error:
@@ -272,29 +273,29 @@ class Tracker:
                 raise BadInput(
                     f"{path} can't be read: {error}; remove it, and MLflow gets a new run"
                 ) from error
-        made = Progress(run_tag=uuid.uuid4().hex)
-        replace_file(path, msgspec.json.encode(made))
-        return made
+        progress = Progress(run_tag=uuid.uuid4().hex)
+        replace_file(path, msgspec.json.encode(progress))
+        return progress
 
-    def _save_record(self, **changes: Any) -> None:
+    def _save_progress(self, **changes: Any) -> None:
         self.progress = msgspec.structs.replace(self.progress, **changes)
         replace_file(self._folder / STATE, msgspec.json.encode(self.progress))
 
 
 def params_of(settings: Settings) -> dict[str, str]:
-    """What a run's decisions depend on and is not as by default, by its path.
+    """Stream, seed, and the settings that decide something and are not at their defaults, by path.
 
     >>> from headrace.settings import parse
     >>> params_of(parse({"seed": 7, "query": {"budget": {"share": 0.2}}}))
     {'stream': 'default', 'seed': '7', 'query.budget.share': '0.2'}
     """
     default, now = msgspec.to_builtins(Settings()), msgspec.to_builtins(settings)
-    found = {
+    changed = {
         path: str(value)
         for path, _, value in differing_fields(default, now)
         if not decides_nothing(path) and not path.startswith(_AROUND)
     }
-    return {"stream": settings.stream, "seed": str(settings.seed)} | dict(sorted(found.items()))
+    return {"stream": settings.stream, "seed": str(settings.seed)} | dict(sorted(changed.items()))
 
 
 # --------------------------------------------------------------------------------- command line
@@ -343,7 +344,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace mlflow`; the exit code."""
+    """Run `headrace mlflow`; return the exit code."""
     uri = arguments.server or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise BadSettings("no tracking server is named: give --server, or MLFLOW_TRACKING_URI")
@@ -365,7 +366,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _open_tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
-    """What is shown, and the folder that keeps how far. Raises `BadInput`, `BadSettings`."""
+    """Open a stream and choose the progress's folder. Raises `BadInput`, `BadSettings`."""
     state, settings = arguments.state, arguments.settings
     if (state is None) == (settings is None):
         raise BadSettings(
@@ -378,7 +379,7 @@ def _open_tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
 
 
 def follow_run(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) -> None:
-    """Step until told to stop; with `is_once` until there is nothing to do.
+    """Call `tracker.step` until `stop` is set; with `is_once`, until there is nothing to do.
 
     Raises `BadSettings` for what MLflow refuses, and with `is_once` where it does not answer.
     """

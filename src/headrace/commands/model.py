@@ -55,16 +55,16 @@ def register(subparsers: Any) -> None:
 
 
 def list_versions(arguments: argparse.Namespace) -> int:
-    """Run `headrace model list`; the exit code."""
+    """Run `headrace model list`; return the exit code."""
     versions = _read_versions(arguments)
     if not versions.kept:
         sys.stdout.write("no version is kept yet\n")
         return 0
-    told = {versions.in_use: "in use"}
+    states = {versions.in_use: "in use"}
     if versions.challenger is not None:
-        told[versions.challenger.number] = "challenger"
+        states[versions.challenger.number] = "challenger"
     rows = [
-        (str(v.number), f"{v.labels_n:,}", format_date(v.at), told.get(v.number, ""))
+        (str(v.number), f"{v.labels_n:,}", format_date(v.at), states.get(v.number, ""))
         for v in versions.all
     ]
     header = ("version", "labels", "learned until", "")
@@ -81,7 +81,7 @@ def list_versions(arguments: argparse.Namespace) -> int:
 
 
 def roll_back(arguments: argparse.Namespace) -> int:
-    """Run `headrace model roll-back`; the exit code."""
+    """Run `headrace model roll-back`; return the exit code."""
     at, key = name_order(arguments.key)
     order = RollBackOrdered(
         at=at, to=arguments.to, key=key, reason=arguments.reason, by=find_user()
@@ -94,7 +94,7 @@ def roll_back(arguments: argparse.Namespace) -> int:
 
 
 def _read_versions(arguments: argparse.Namespace) -> Versions:
-    """Those of a run, or of the workers on Kafka as they saved them last."""
+    """Read the versions of a run, or of the workers on Kafka as they saved them last."""
     check_place(arguments)
     if arguments.state is not None:
         return read_kept_versions(arguments.state)
@@ -107,7 +107,7 @@ def _read_versions(arguments: argparse.Namespace) -> Versions:
 
 
 def read_kept_versions(state: Path) -> Versions:
-    """The versions in the newest snapshot of a run. Raises `BadInput`, `BadSettings`."""
+    """Read the versions in the newest snapshot of a run. Raises `BadInput`, `BadSettings`."""
     settings = settings_of_run(state)
     _check_keeps(settings, f"the run in {state}")
     engine = Engine(settings=settings)

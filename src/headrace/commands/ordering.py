@@ -1,4 +1,4 @@
-"""What commands that order share: where, under which key, and what became of it."""
+"""What commands that place orders share: the place, the key, and waiting for the outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_NOTHING, EXIT_LATER = 3, 75
 
 
 def orders_of(arguments: argparse.Namespace) -> Orders:
-    """Where a command orders: in the folder of a run, or beside the workers of `--settings`.
+    """Open the place of orders: the folder of a run, or the workers of `--settings`.
 
     Raises `BadSettings`.
     """
@@ -34,7 +34,7 @@ def orders_of(arguments: argparse.Namespace) -> Orders:
 
 
 def orders_at(state: Path | None, settings: Settings) -> Orders:
-    """Where orders are placed of the run in a folder, or of the workers on Kafka."""
+    """Open the place of orders of the run in the folder `state`, or of the workers on Kafka."""
     if state is not None:
         return FolderOrders(state)
     from ..drivers.kafka.orders_end import KafkaOrders  # noqa: PLC0415 - Kafka is an extra
@@ -43,7 +43,7 @@ def orders_at(state: Path | None, settings: Settings) -> Orders:
 
 
 def check_place(arguments: argparse.Namespace) -> None:
-    """Raise `BadSettings` unless one of the two places is given."""
+    """Raise `BadSettings` unless exactly one of the two places is given."""
     if (arguments.state is None) == (arguments.settings is None):
         raise BadSettings(
             "give either DIR, the --state of a run, or --settings, those of the workers on Kafka"
@@ -51,7 +51,7 @@ def check_place(arguments: argparse.Namespace) -> None:
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say where to order."""
+    """Add the arguments that name the run or the workers to order from."""
     parser.add_argument(
         "state", type=Path, nargs="?", metavar="DIR", help="the --state of a `headrace run`"
     )
@@ -61,10 +61,10 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def add_order(parser: argparse.ArgumentParser, *, record: str, again: str, wait: str) -> None:
-    """Add the arguments of every order: why, under which key, and how long it is waited for.
+    """Add the arguments of every order: its reason, its key, and how long to wait for the outcome.
 
-    The help says which `record` has the reason, what happens `again`, and what the exits of a
-    `wait` mean.
+    Parts of their help: `record` names what keeps the reason, `again` says what happens if the key
+    was given before, `wait` what is waited for and what the exit codes mean.
     """
     parser.add_argument("--reason", default="", metavar="TEXT", help=f"why, as {record} shall say")
     parser.add_argument(
@@ -78,18 +78,18 @@ def add_order(parser: argparse.ArgumentParser, *, record: str, again: str, wait:
 
 
 def name_order(key: str | None) -> tuple[float, str]:
-    """The time of day, and the key of an order: one that was given, or one made of that time."""
+    """The time of day, and the key or one made of the time. `BadSettings` for an empty key."""
     at = time.time()
-    made = hashlib.blake2b(f"{at!r} {os.getpid()}".encode(), digest_size=6).hexdigest()
+    generated = hashlib.blake2b(f"{at!r} {os.getpid()}".encode(), digest_size=6).hexdigest()
     if key == "":
         raise BadSettings("--key is empty; give a name, or leave it out")
-    return at, made if key is None else key
+    return at, generated if key is None else key
 
 
 def order_and_wait(arguments: argparse.Namespace, order: Order, what: str) -> int:
-    """Place an order and say so; say what became of it, if `--wait` is given. The exit code.
+    """Place an order and print so; with `--wait` print its outcome too. Return the exit code.
 
-    Raises `BadSettings` and `BadInput`.
+    `what` describes the order. Raises `BadSettings` and `BadInput`.
     """
     wait_s: float | None = arguments.wait
     if wait_s is not None and not 0 <= wait_s <= WAIT_S_MAX:
@@ -106,20 +106,20 @@ def order_and_wait(arguments: argparse.Namespace, order: Order, what: str) -> in
 
 
 def _await_order(orders: Orders, order: Order, wait_s: float) -> int:
-    """Say what becomes of an order within so many seconds; the exit code."""
+    """Print what becomes of an order within `wait_s` seconds; return the exit code."""
     sys.stdout.flush()
     until = time.monotonic() + wait_s
     while True:
-        found = orders.found(order) or {"state": "ordered"}
-        if found["state"] == "asked":
-            number = f", round {found['round_n']}" if "round_n" in found else ""
-            sys.stdout.write(f"asked: labels: {found['asked_n']}{number}\n")
+        outcome = orders.found(order) or {"state": "ordered"}
+        if outcome["state"] == "asked":
+            number = f", round {outcome['round_n']}" if "round_n" in outcome else ""
+            sys.stdout.write(f"asked: labels: {outcome['asked_n']}{number}\n")
             return 0
-        if found["state"] == "rolled back":
-            sys.stdout.write(f"rolled back: the model is version {found['to']} again\n")
+        if outcome["state"] == "rolled back":
+            sys.stdout.write(f"rolled back: the model is version {outcome['to']} again\n")
             return 0
-        if found["state"] == "refused":
-            sys.stdout.write(f"nothing was done: {found['why']}\n")
+        if outcome["state"] == "refused":
+            sys.stdout.write(f"nothing was done: {outcome['why']}\n")
             return EXIT_NOTHING
         if time.monotonic() >= until:
             sys.stdout.write(f"not decided within {wait_s:g} s; {orders.going_on}\n")

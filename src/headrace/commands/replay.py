@@ -1,4 +1,4 @@
-"""`headrace replay`: a recorded run decided again, and compared byte for byte."""
+"""`headrace replay`: decide a recorded run again, and compare its outputs byte for byte."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ..settings.reading import differing_fields
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """`same_n` outputs agreed; `difference` says what the first other one is, or is empty.
+    """`same_n` outputs agree before the first that differs; `difference` describes it, or is empty.
 
-    `other_n` outputs differ in all; in a run of an earlier version the first one ends it.
-    `differences` counts decisions that would be others here; outputs follow the record.
+    `other_n` outputs differ in all; in a run of an earlier version the first one ends the replay.
+    `differences` counts decisions that would be others here; the replay follows the recorded ones.
     """
 
     same_n: int
@@ -42,12 +42,12 @@ def replay_run(
 ) -> Replayed:
     """Decide a recorded run again, from the start, and compare with what it decided.
 
-    `on_progress` gets the bytes of the journal that are done, and all of them. Raises `BadInput` if
-    the folder holds no run, or an input is gone or changed; `BadSettings` if a run has the folder.
+    `on_progress` is called with the bytes of the journal done so far and in all. Raises `BadInput`
+    if the folder holds no run, or an input is gone or changed; `BadSettings` if a run uses it.
     """
     folder = RunFolder(path)
     player = Player(folder)
-    found = _Compared()
+    comparison = _Compared()
     try:
         positions = player.begin_at_base(folder)
         with open_input(folder.decisions) as decided:
@@ -55,32 +55,34 @@ def replay_run(
             for record, end, asked in pair_asked(folder.journal.records()):
                 outputs = [*map(encode_output, player.play(record, asked=asked))]
                 if asked is None:
-                    held = [decided.readline() for _ in outputs]
+                    recorded = [decided.readline() for _ in outputs]
                 else:
                     stop = asked.ends["decisions"]
-                    held = decided.read(max(0, stop - decided.tell())).splitlines(keepends=True)
-                found.compare(held, outputs)
-                if found.difference and asked is None:
+                    recorded = decided.read(max(0, stop - decided.tell())).splitlines(keepends=True)
+                comparison.compare(recorded, outputs)
+                if comparison.difference and asked is None:
                     break
                 on_progress(end, folder.journal.size)
             else:
                 if rest := decided.readline():
-                    found.compare([rest], [])
-        return Replayed(found.same_n, found.difference, found.other_n, player.differences)
+                    comparison.compare([rest], [])
+        return Replayed(
+            comparison.same_n, comparison.difference, comparison.other_n, player.differences
+        )
     finally:
         player.close()
         folder.close()
 
 
 class _Compared:
-    """Lines that were recorded beside those that are decided now."""
+    """Compares recorded lines with those that are decided now, and counts both kinds."""
 
     def __init__(self) -> None:
         self.same_n = self.other_n = 0
         self.difference = ""
 
     def compare(self, held: Sequence[bytes], decided: Sequence[bytes]) -> None:
-        """Compare what one record led to; `same_n` counts up to the first difference."""
+        """Compare the lines of one journal record; `same_n` counts to the first difference."""
         for was, now in zip_longest(held, decided, fillvalue=b""):
             if was != now:
                 self.other_n += 1
@@ -94,16 +96,16 @@ def _describe_difference(number: int, was: bytes, now: bytes) -> str:
         line.rstrip(b"\n").decode(errors="replace")[:LINE_SHOWN_MAX] or "(nothing)"
         for line in (was, now)
     ]
-    told = [f"line {number} differs", f"  recorded: {shown[0]}", f"  decided:  {shown[1]}"]
+    lines = [f"line {number} differs", f"  recorded: {shown[0]}", f"  decided:  {shown[1]}"]
     if not was.endswith(b"\n") and now.startswith(was):
-        told.append("  the record ends there; a killed run completes it when it is started again")
-        return "\n".join(told)
+        lines.append("  the record ends there; a killed run completes it when it is started again")
+        return "\n".join(lines)
     try:
         fields = list(differing_fields(msgspec.json.decode(was), msgspec.json.decode(now)))
     except msgspec.DecodeError:
-        return "\n".join(told)
-    told += [f"  {where}: {then!r} recorded, {here!r} decided" for where, then, here in fields[:5]]
-    return "\n".join(told)
+        return "\n".join(lines)
+    lines += [f"  {where}: {then!r} recorded, {here!r} decided" for where, then, here in fields[:5]]
+    return "\n".join(lines)
 
 
 # --------------------------------------------------------------------------------- command line
@@ -124,17 +126,20 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace replay`; the exit code."""
+    """Run `headrace replay`; return the exit code."""
     with show_progress("deciding again") as on_progress:
-        found = replay_run(arguments.state, on_progress)
+        replayed = replay_run(arguments.state, on_progress)
     Acts(arguments.state / FOLDER).record(
-        "replayed", same_n=found.same_n, other_n=found.other_n, differences_n=found.differences.n
+        "replayed",
+        same_n=replayed.same_n,
+        other_n=replayed.other_n,
+        differences_n=replayed.differences.n,
     )
-    if found.difference:
-        sys.stdout.write(f"{found.same_n} outputs agreed, then {found.difference}\n")
+    if replayed.difference:
+        sys.stdout.write(f"{replayed.same_n} outputs agreed, then {replayed.difference}\n")
     else:
-        agree = f"all {found.same_n} outputs agree with {arguments.state}/decisions.jsonl"
+        agree = f"all {replayed.same_n} outputs agree with {arguments.state}/decisions.jsonl"
         sys.stdout.write(f"{agree}\n")
-    if found.differences.n:
-        sys.stdout.write(f"{found.differences.told}; what was decided then holds\n")
-    return 1 if found.difference or found.differences.n else 0
+    if replayed.differences.n:
+        sys.stdout.write(f"{replayed.differences.told}; what was decided then holds\n")
+    return 1 if replayed.difference or replayed.differences.n else 0

@@ -1,6 +1,6 @@
-"""`headrace report`: the command line that makes the page of a run from its --state folder.
+"""`headrace report`: write the page of a run from its --state folder.
 
-What is read is in `files.chronicle`, the page in `report.page`.
+`files.chronicle` reads the folder, `report.page` makes the page.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace report`; the exit code."""
+    """Run `headrace report`; return the exit code."""
     if not arguments.state.is_dir():
         raise BadSettings(explain_no_run(arguments.state))
     path = arguments.html or arguments.state / "report.html"
@@ -59,12 +59,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def check_plots() -> None:
-    """Minutes of work are not to end in plots that can't be drawn. Raises `BadSettings`."""
+    """Raise `BadSettings` if plots can't be drawn, before minutes of work are spent on them."""
     line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
 
 
 def check_page(path: Path) -> None:
-    """The same of a page that can't be drawn, or put in its place. Raises `BadSettings`."""
+    """Raise `BadSettings` if a page can't be drawn, or can't be written to this path."""
     check_plots()
     if path.is_dir():
         raise BadSettings(f"{path} is a folder; give a file")
@@ -73,11 +73,11 @@ def check_page(path: Path) -> None:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Put a page in place, whole or not at all. Raises `BadSettings` if it can't be written."""
-    made = path.with_name(f".{path.name}.new")
+    """Write a page, whole or not at all. Raises `BadSettings` if it can't be written."""
+    new_path = path.with_name(f".{path.name}.new")
     try:
-        made.write_text(text, encoding="utf-8")
-        made.replace(path)
+        new_path.write_text(text, encoding="utf-8")
+        new_path.replace(path)
     except OSError as error:
         raise BadSettings(
             f"{path} can't be written: {error.strerror}; give another file"

@@ -1,4 +1,4 @@
-"""`headrace round`: a round is ordered of a run, or of workers on Kafka."""
+"""`headrace round`: order a round from a run, or from workers on Kafka."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace round open`; the exit code."""
+    """Run `headrace round open`; return the exit code."""
     at, key = name_order(arguments.key)
     order = RoundOrdered(
         at=at,

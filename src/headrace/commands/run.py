@@ -75,7 +75,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace run`; the exit code."""
+    """Run `headrace run`; return the exit code."""
     settings = Settings() if arguments.settings is None else load(arguments.settings)
     if str(arguments.requests) == "-":
         raise BadSettings("--requests is -; must be a file, which a restart compares with")
@@ -111,7 +111,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _run_with_bar(
     places: Places, settings: Settings, follow: bool, stop: threading.Event
 ) -> Report:
-    """Run with a progress bar, where there is a terminal and an end to come."""
+    """Run with a progress bar, where there is a terminal and the events have an end."""
     has_end = not follow and places.events is not None
     with show_progress("events", is_shown=has_end) as on_progress:
         return run_files(
@@ -126,7 +126,7 @@ def _draw_screen(screen: Screen, runner: Runner) -> None:
 
 
 def show_report(report: Report, places: Places) -> None:
-    """The essentials of a report on standard output: a table, or plain lines for no terminal."""
+    """Print the essentials of a report: a table, or plain lines where there is no terminal."""
     console = make_console()
     if not console.is_terminal:
         for name, value in list_essentials(report, places):
@@ -141,7 +141,7 @@ def show_report(report: Report, places: Places) -> None:
 
 
 def nothing_read(report: Report) -> str:
-    """What is to be said of a run that was given records, and could use none as an event."""
+    """The sentence about a run that read records but could use none as an event; else empty."""
     rejected_n = sum(report.events.rejected_n.values())
     if report.events.observed_n or not rejected_n:
         return ""
@@ -157,67 +157,67 @@ def _join_sentences(troubles: Iterable[Failure | Limit]) -> str:
 
 
 def _describe_accuracy(report: Report) -> str:
-    """The estimate with its interval, in words, and what it does not speak of."""
-    found, before_n = report.estimates.accuracy, report.events.unpredicted_n
+    """Describe the accuracy estimate with its interval, and the events that it leaves out."""
+    estimate, before_n = report.estimates.accuracy, report.events.unpredicted_n
     if before_n and before_n == report.events.observed_n:
         return f"none yet: all {before_n:,} events came before the first label was learned"
-    told = "no label yet that judges"
-    if found.accuracy is not None:
-        told = (
-            f"{found.accuracy:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}, "
-            f"from {found.labels_n:,} labels)"
+    text = "no label yet that judges"
+    if estimate.accuracy is not None:
+        text = (
+            f"{estimate.accuracy:.3f} (95 % interval {estimate.low:.3f} to {estimate.high:.3f}, "
+            f"from {estimate.labels_n:,} labels)"
         )
     elif report.model.learned_n and report.labels.open_n:
-        told += (
+        text += (
             f": a stretch of events is judged once four in five of its requests have ended, and "
             f"{report.labels.open_n:,} are open"
         )
     if before_n:
-        told += f"; without {before_n:,} events before the first label"
+        text += f"; without {before_n:,} events before the first label"
     if report.events.failed_predictions_n and report.estimates.judged == "model":
-        told += (
+        text += (
             f"; the {report.events.failed_predictions_n:,} that the model failed on are not right"
         )
-    return told
+    return text
 
 
 def _describe_quality(report: Report) -> str:
-    """The measures over all classes, in words."""
-    found = report.estimates.quality
-    told = [
+    """Describe the measures over all classes."""
+    quality = report.estimates.quality
+    measures = [
         f"{name} {rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
         for name, rate in (
-            ("balanced accuracy", found.balanced_accuracy),
-            ("kappa", found.kappa),
-            ("macro F1", found.macro_f1),
+            ("balanced accuracy", quality.balanced_accuracy),
+            ("kappa", quality.kappa),
+            ("macro F1", quality.macro_f1),
         )
         if rate.value is not None and not rate.is_thin
     ]
-    return ", ".join(told) or "too few labels"
+    return ", ".join(measures) or "too few labels"
 
 
 def describe_causes(report: Report) -> str:
-    """Since when, which features and which classes, of a drift that lasts; as the end of a line."""
-    told = ""
+    """Describe a lasting drift as the end of a line: since when, which features and classes."""
+    text = ""
     if report.drift.began_at is not None:
-        told += f"; since {format_date(report.drift.began_at)}"
+        text += f"; since {format_date(report.drift.began_at)}"
     if report.drift.features:
-        told += f"; features {', '.join(report.drift.features)}"
+        text += f"; features {', '.join(report.drift.features)}"
     if report.drift.classes:
-        told += f"; classes {', '.join(report.drift.classes)}"
-    return told
+        text += f"; classes {', '.join(report.drift.classes)}"
+    return text
 
 
 def list_essentials(report: Report, places: Places) -> list[tuple[str, str]]:
-    """What one wants to know after a run, in words."""
+    """List the names and values of the closing table: what one wants to know after a run."""
     rejected_n = sum(report.events.rejected_n.values()) + report.answers.rejected_n
     rejects = "none"
     if rejected_n:
         kinds = dict(sorted(report.events.rejected_n.items(), key=lambda kind: -kind[1]))
         if report.answers.rejected_n:
             kinds["answers"] = report.answers.rejected_n
-        told = ", ".join(f"{name} {n:,}" for name, n in kinds.items())
-        rejects = f"{rejected_n:,} ({told}), see {places.state / 'rejects.jsonl'}"
+        counts = ", ".join(f"{name} {n:,}" for name, n in kinds.items())
+        rejects = f"{rejected_n:,} ({counts}), see {places.state / 'rejects.jsonl'}"
     ends = f"{report.labels.disputed_n:,} disputed, {report.labels.expired_n:,} expired"
     models = (
         f"{report.model.learned_n:,} labels learned, "

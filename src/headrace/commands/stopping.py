@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM and Ctrl-C, as an event that a loop looks at."""
+"""SIGTERM and Ctrl-C, as an event that a loop looks at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def catch_stop_signals() -> Iterator[threading.Event]:
-    """Set by SIGTERM and by Ctrl-C; the same once more ends the process at once."""
+    """Yield an event that SIGTERM and Ctrl-C set; a second signal ends the process at once."""
     stop = threading.Event()
 
     def told(number: int, _: object) -> None:
@@ -21,5 +21,5 @@ def catch_stop_signals() -> Iterator[threading.Event]:
     try:
         yield stop
     finally:
-        for number, taken in before.items():
-            signal.signal(number, taken)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,6 +1,6 @@
 """What `headrace mlflow` shows: a run in a folder, or the workers on Kafka by their snapshots.
 
-Either is only read, but for orders. Nobody waits for whoever reads.
+Both are only read, except that orders are placed there; neither waits for this reader.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _POINTS = msgspec.json.Decoder(Point)
 
 
 class Tracked(Protocol):
-    """One stream: its settings, how often it is looked at, and where a version is ordered back."""
+    """One stream: its settings, seconds between two looks, and where roll-backs are ordered."""
 
     @property
     def settings(self) -> Settings: ...
@@ -48,16 +48,16 @@ class Tracked(Protocol):
     def orders(self) -> Orders: ...
 
     def points(self, since: int) -> tuple[list[Point], int]:
-        """What the curve has next, and where it goes on; 0 is its beginning. Raises `Away`."""
+        """The curve's points after `since`, and where to go on; 0 is the start. Raises `Away`."""
 
     def mark(self) -> str:
-        """Another text whenever there may be other versions; none before there are any."""
+        """A text that changes whenever versions may have; empty before there are any."""
 
     def versions(self) -> Versions:
-        """Those that are kept now. Raises `BadInput`."""
+        """The versions that are kept now. Raises `BadInput`."""
 
     def keys(self) -> Keys:
-        """What signs a version."""
+        """The keys that sign a version."""
 
     def close(self) -> None: ...
 
@@ -73,7 +73,7 @@ class TrackedRun:
         self.orders = FolderOrders(state)
 
     def points(self, since: int) -> tuple[list[Point], int]:
-        """`since` counts bytes of the file."""
+        """As `Tracked.points`; `since` counts bytes of the file."""
         path = self._state / CURVE
         if not path.exists():
             return [], since
@@ -97,13 +97,13 @@ class TrackedRun:
 
 
 class TrackedWorkers:
-    """All workers of a stream on Kafka, by what they saved; brokers are met for orders alone.
+    """All workers of a stream on Kafka, by their snapshots; brokers are needed for orders alone.
 
-    The curve has a point whenever something new was saved and a label came: shards and desks as
-    each was saved last, put together as one worker tells those that it owns. `since` counts labels.
-    There is no challenger, since workers let go of one that is not adopted.
+    The curve gets a point whenever something new was saved and a label came. A point combines the
+    latest snapshots of all shards and desks, as a worker's report combines those that it owns.
+    `since` counts labels. There is no challenger, since workers drop one that is not adopted.
 
-    `note` is told what can't be read, each sentence once in a row.
+    `note` is called with what can't be read, never twice in a row with the same sentence.
     """
 
     def __init__(self, settings: Settings, note: Callable[[str], None]) -> None:
@@ -150,13 +150,13 @@ class TrackedWorkers:
             self._orders.close()
 
     def look(self) -> None:
-        """Read what was saved, if any of it is new: the `report` of all. Raises `OSError`."""
+        """Read new snapshots, if there are any, and make the `report` of all. Raises `OSError`."""
         newest = self._states.newest()
         if newest == self._newest:
             return
         log, position = self._states.training()
         if position == 0:
-            # None was saved yet, or it was refused, which was said.
+            # No snapshot was saved yet, or it was refused, which was noted.
             return
         self._versions = log.trainer.versions
         self._newest = newest

@@ -1,4 +1,4 @@
-"""`headrace unseal`: a sealed log as the lines that were sealed."""
+"""`headrace unseal`: print the lines of a sealed log as they were before they were sealed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace unseal`; the exit code."""
+    """Run `headrace unseal`; return the exit code."""
     sealer = Sealer(read_keys(arguments.keys, "--keys"), "")
     position, faults_n = 0, 0
     with open_input(arguments.file) as file:

@@ -1,4 +1,4 @@
-"""`headrace worker`: the app of `drivers.faust`, with a command line of ours."""
+"""`headrace worker`: run the app of `drivers.faust`, with a command line of ours."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def register(subparsers: Any) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace worker`; the exit code."""
+    """Run `headrace worker`; return the exit code."""
     settings = load_for_kafka(arguments.settings)
     with Screen() if arguments.live else nullcontext() as screen:
         shown = screen if screen is not None and screen.is_shown else None
-        # Before anything else has something to say.
+        # Before anything else logs a line.
         set_up_logs(settings, shown)
         frame = Frame(settings, shown)
         app = create_app(settings, frame)

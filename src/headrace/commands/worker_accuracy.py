@@ -1,6 +1,6 @@
-"""The accuracy that a desk beside workers on Kafka shows: read now and then.
+"""The accuracy that a desk beside workers on Kafka shows, read every few seconds.
 
-Of all workers it is estimated from what they saved; or one of them tells its own on its /metrics.
+It is estimated over all workers from their snapshots, or read from the /metrics of one worker.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ BYTES_MAX = 8 << 20
 
 
 class Accuracy(ABC):
-    """Read in a thread of its own, so that nobody waits for whoever is slow.
+    """Reads an accuracy in a thread of its own, so that the desk never waits for a slow source.
 
-    `note` is told once when it can't be read any more.
+    `who` names the source. `note` is called once with a sentence when the source can't be read any
+    more. `clock` returns seconds; `every_s` seconds pass from one look to the next.
     """
 
     def __init__(
@@ -58,21 +59,21 @@ class Accuracy(ABC):
 
     @property
     def latest(self) -> Estimated | None:
-        """What was read last, if that was within a minute, or three reads where these are rare."""
+        """The last estimate; None if older than a minute, or than three reads if that is longer."""
         stale_s = max(STALE_S, 3 * self._every_s)
         return self._told if self._clock() - self._told_at < stale_s else None
 
     def look(self) -> None:
-        """Read once."""
+        """Read once; if that fails, note it and keep the last estimate."""
         try:
-            told = self._read()
+            estimate = self._read()
         except (OSError, HTTPException, ValueError, BadInput) as error:
             if not self._is_away:
                 self._note(f"{self._who} tells no accuracy: {error}; trying again")
             self._is_away = True
             return
         self._is_away = False
-        self._told, self._told_at = told, self._clock()
+        self._told, self._told_at = estimate, self._clock()
 
     def close(self) -> None:
         self._stop.set()
@@ -86,7 +87,7 @@ class Accuracy(ABC):
 
 
 class WorkerAccuracy(Accuracy):
-    """That of one worker, of the partitions that it has. Raises `BadSettings` for a bad address.
+    """One worker's accuracy, over the partitions it has. Raises `BadSettings` for a bad address.
 
     >>> WorkerAccuracy("worker-1:9100", print)
     Traceback (most recent call last):
@@ -106,14 +107,14 @@ class WorkerAccuracy(Accuracy):
         self._url = url
 
     def _read(self) -> Estimated | None:
-        # The scheme was looked at.
+        # The constructor has checked the scheme.
         with urllib.request.urlopen(self._url, timeout=TIMEOUT_S) as reply:
             text = reply.read(BYTES_MAX).decode()
         return accuracy_in(text)
 
 
 class SavedAccuracy(Accuracy):
-    """That of all workers, estimated over all shards as they saved them last."""
+    """The accuracy of all workers, estimated over all shards as they were saved last."""
 
     def __init__(
         self,
@@ -130,25 +131,25 @@ class SavedAccuracy(Accuracy):
         if self._workers is None:
             self._workers = TrackedWorkers(self._settings, self._note)
         self._workers.look()
-        found = None if self._workers.report is None else self._workers.report.estimates.accuracy
-        if found is None or found.accuracy is None or found.low is None or found.high is None:
+        latest = None if self._workers.report is None else self._workers.report.estimates.accuracy
+        if latest is None or latest.accuracy is None or latest.low is None or latest.high is None:
             return None
-        return Estimated(found.accuracy, found.low, found.high, found.labels_n)
+        return Estimated(latest.accuracy, latest.low, latest.high, latest.labels_n)
 
 
 def accuracy_in(text: str) -> Estimated | None:
-    """The accuracy in a page of metrics; None where nothing is known yet.
+    """Parse the accuracy in a page of metrics; None where it is not known yet.
 
-    Raises `ValueError` for a page that is none.
+    Raises `ValueError` for a text that is no such page.
 
     >>> accuracy_in("# TYPE headrace_accuracy_ratio gauge") is None
     True
     """
-    found = dict(_parse_samples(text))
+    samples = dict(_parse_samples(text))
     names = ("value", "low", "high", "labels")
-    if not all(name in found for name in names):
+    if not all(name in samples for name in names):
         return None
-    return Estimated(found["value"], found["low"], found["high"], int(found["labels"]))
+    return Estimated(samples["value"], samples["low"], samples["high"], int(samples["labels"]))
 
 
 def _parse_samples(text: str) -> Iterator[tuple[str, float]]:

@@ -1,8 +1,8 @@
-"""What is remembered of a run for its page: bounded, however long the run.
+"""The record of a run for its page, of bounded size however long the run is.
 
-A `Chronicle` is told what left an engine and, now and then, a report. It decides nothing, reads no
-file and draws nothing: `files.chronicle` fills it from the folder of a run, the demo from its
-engine, `report.page` makes the page.
+A `Chronicle` is fed the outputs of an engine and, now and then, a report. It decides nothing, reads
+no file and draws nothing: `files.chronicle` fills it from the folder of a run, the demo from its
+engine; `report.page` makes the page.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from .live.health import DATED_FROM
 SAMPLES_MAX = 500
 """Points of a curve; at the limit every other one is dropped."""
 CHANGES_MAX = 2_000
-"""Changes of the drift level, trials of challengers, rounds out of turn: each; the oldest goes."""
+"""The most drift changes, trials of challengers and unscheduled rounds, each; the oldest goes."""
 REQUESTS_MAX = 40
 REJECTS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of some numbers above 0: how many, the least, the greatest, and the geometric mean."""
+    """Count, minimum, maximum and geometric mean of some numbers above 0."""
 
     n: int
     least: float
@@ -59,7 +59,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread | None:
-        """None of nothing."""
+        """The spread of these values; None without values."""
         ones = [cls(1, value, value, math.log(value)) for value in values]
         return reduce(cls.joined, ones) if ones else None
 
@@ -68,7 +68,7 @@ class Spread:
         return math.exp(self.log_sum / self.n)
 
     def joined(self, other: Spread) -> Spread:
-        """Of both together."""
+        """The spread of both sets of numbers together."""
         return Spread(
             self.n + other.n,
             min(self.least, other.least),
@@ -79,9 +79,9 @@ class Spread:
 
 @dataclass(slots=True)
 class Counts:
-    """How many requests there were, and how they ended at first: no later answer changes it.
+    """Counts of requests by reason and by their first outcome, which later answers don't change.
 
-    `changes_n` counts changes of the drift level, `outputs_n` all that left the engine.
+    `changes_n` counts changes of the drift level, `outputs_n` all outputs of the engine.
     """
 
     asked_by_reason: dict[str, int] = field(default_factory=dict)
@@ -100,12 +100,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """How things stood when `events_n` events had been seen, at `at` by their clock, seconds.
+    """The state of a run after `events_n` events, at `at` by their clock, seconds.
 
-    `statistics` are the highest since the sample before, each divided by its threshold;
-    `propensities` those of what was asked since then, None where nothing was. `control` is the
-    accuracy that the control draws alone tell. There is no `report` where only the outputs of a run
-    are known.
+    `statistics` are the highest drift statistics since the sample before, each divided by its
+    threshold; `propensities` are those of the requests since then, None without requests. `control`
+    is the accuracy by the control draws alone. `report` is None where only the outputs are known.
     """
 
     at: float
@@ -119,7 +118,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Asked:
-    """A request, and what became of it: None while it is open."""
+    """A request and the output that ended it; None while it is open."""
 
     request: LabelRequested
     end: Output | None = None
@@ -127,7 +126,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An output, and how many events had been seen by then."""
+    """An output, and the number of events seen by then."""
 
     events_n: int
     output: Output
@@ -139,16 +138,16 @@ class Happened:
 
 @dataclass(slots=True)
 class _SinceSample:
-    """What came after the last sample: the highest drift statistics, and propensities asked."""
+    """Drift statistics (the highest) and propensities of requests since the last sample."""
 
     statistics: dict[str, float] = field(default_factory=dict)
     propensities: list[float] = field(default_factory=list)
 
 
 class Chronicle:
-    """A run as its page tells it.
+    """A run as its page shows it.
 
-    `gaps` says what could not be told, a sentence each; `report` is the latest that is known.
+    `gaps` are sentences on what could not be found out; `report` is the latest one known.
 
     >>> from headrace import Engine, Event
     >>> engine = Engine(seed=1)
@@ -175,12 +174,12 @@ class Chronicle:
         self.counts = Counts()
         self._control = Evaluation(settings.evaluation.window_n)
         self._since = _SinceSample()
-        # Requests for an opinion that are open.
+        # Open requests for a second opinion, by id.
         self._opinions: dict[str, bool] = {}
 
     @property
     def is_dated(self) -> bool:
-        """The events have dates, and more than one."""
+        """Whether the events have dates, and not all the same one."""
         if not self.samples:
             return False
         first, last = self.samples[0].at, self.samples[-1].at
@@ -188,29 +187,29 @@ class Chronicle:
 
     @property
     def control(self) -> Estimate:
-        """Accuracy over the latest window, from what was drawn on arrival at random, alone.
+        """Accuracy over the latest window, estimated from the control draws on arrival alone.
 
-        The share right among these labels, each weighing 1 / its chance, with Wilson's interval:
-        what one would know who asks at random and nothing else.
+        It is the share right among these labels, each weighing 1 / its chance, with Wilson's
+        interval: the estimate of somebody who asks at random and not otherwise.
         """
         return _as_share(self._control.estimate())
 
     @property
     def control_all(self) -> Estimate:
-        """The same over the whole stream."""
+        """The accuracy by control draws alone over the whole stream."""
         return _as_share(self._control.estimate_all())
 
     def is_later(self, at: float, n: int) -> bool:
-        """A sample at `at` would be more than one n-th of the time so far after the last one."""
+        """Whether `at` is after the last sample by more than one n-th of the time so far."""
         if not self.samples:
             return True
         first, last = self.samples[0].at, self.samples[-1].at
         return (at - last) * n > at - first
 
-    # ----------------------------------------------------------------------- what it is told
+    # -------------------------------------------------------------------------- what is fed
 
     def happened(self, outputs: Iterable[Output], events_n: int) -> None:
-        """Take in what left the engine until so many events had been seen."""
+        """Add the outputs of the engine until `events_n` events had been seen."""
         if (fresh_n := events_n - self._control.events_n) > 0:
             self._control.count_events(np.zeros(fresh_n))
         for output in outputs:
@@ -218,13 +217,13 @@ class Chronicle:
             self._note_output(output, events_n)
 
     def watched(self, statistics: Mapping[str, float]) -> None:
-        """Take in drift statistics between two samples: of each, the highest is kept."""
+        """Add drift statistics between two samples; the highest of each name is kept."""
         for name, ratio in statistics.items():
             if ratio >= self._since.statistics.get(name, 0.0):
                 self._since.statistics[name] = ratio
 
     def sample(self, report: Report | None, *, at: float | None = None) -> None:
-        """Take in a report; where there is none, how things stand by the outputs at `at`."""
+        """Add a sample from a report; without one, from the outputs so far, at time `at`."""
         at = report.events.last_at if report is not None else at
         if at is None:
             return
@@ -276,7 +275,7 @@ class Chronicle:
         self.requests[request.request_id] = Asked(request)
         if len(self.requests) > REQUESTS_MAX:
             del self.requests[next(iter(self.requests))]
-        # The control draw on arrival, that is: rounds of the strategy `random` have numbers.
+        # Control draws on arrival alone: rounds of the strategy `random` have numbers.
         if request.reason == "control" and request.round_n < 0:
             is_predicted = bool(request.prediction or request.served)
             guess = 0.0 if is_predicted else math.nan
@@ -291,7 +290,7 @@ class Chronicle:
             self._opinion_given(end, opinion_n)
             return
         if self._opinions.pop(end.request_id, False):
-            # The end of a request for an opinion that nobody gave: the label is as it was.
+            # A request for an opinion ended without one: the label stays as it was.
             self.counts.expired_n += isinstance(end, RequestExpired)
             self.counts.withdrawn_n += isinstance(end, RequestWithdrawn)
             return
@@ -313,7 +312,7 @@ class Chronicle:
         self._control.end_request(end.request_id)
 
     def _opinion_given(self, end: RequestEnded, opinion_n: int) -> None:
-        """An outcome after an opinion; of one that was given before, it is a correction."""
+        """Note an outcome after an opinion; if the opinion was known before, it was corrected."""
         identity = opinion_id(end.request_id, opinion_n)
         if self._opinions.pop(identity, False):
             self.counts.opinions_n += 1
@@ -321,21 +320,21 @@ class Chronicle:
             self.requests[identity].end = end
 
     def _thin_samples(self) -> None:
-        """Every other sample goes; what it alone knows is handed to the next."""
-        kept = [
+        """Drop every other sample; its statistics and propensities are merged into the next."""
+        merged = [
             replace(
-                two,
-                statistics=_keep_highest(one.statistics, two.statistics),
-                propensities=joined_spread([one, two]),
+                sample,
+                statistics=_keep_highest(dropped.statistics, sample.statistics),
+                propensities=joined_spread([dropped, sample]),
             )
-            for one, two in zip(self.samples[1::2], self.samples[2::2], strict=False)
+            for dropped, sample in zip(self.samples[1::2], self.samples[2::2], strict=False)
         ]
-        self.samples = [self.samples[0], *kept, *self.samples[2 * len(kept) + 1 :]]
+        self.samples = [self.samples[0], *merged, *self.samples[2 * len(merged) + 1 :]]
 
 
 def _as_share(estimate: Estimate) -> Estimate:
-    """With the interval of a plain share: without guesses to compare with, labels that are all
-    right would else seem to have no variance.
+    """Give the estimate the interval of a plain share: without guesses to compare with, labels
+    that are all right would seem to have no variance.
     """
     if estimate.accuracy is None:
         return estimate
@@ -344,9 +343,9 @@ def _as_share(estimate: Estimate) -> Estimate:
 
 
 def joined_spread(samples: Iterable[Sample]) -> Spread | None:
-    """The propensities of several samples together."""
-    found = [sample.propensities for sample in samples if sample.propensities is not None]
-    return reduce(Spread.joined, found) if found else None
+    """The spread of the propensities of several samples; None where there are none."""
+    spreads = [sample.propensities for sample in samples if sample.propensities is not None]
+    return reduce(Spread.joined, spreads) if spreads else None
 
 
 def _keep_highest(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:

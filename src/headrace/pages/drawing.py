@@ -44,18 +44,18 @@ BAND_COLOURS = {"warning": "#d9a400", "drift": "#d8352a"}
 
 _WIDTH = 760.0  # points of the SVG
 _DASHES = ("-", "--", "-.", ":")
-_LOG_MIN = 1e-12  # smaller values are no matter of a logarithmic scale
-VALUE_MAX = 1e30  # what is larger is not drawn, since an axis would overflow
-_STRIP_TOP = 2.0  # in thresholds: a strip is cut there, and the figure beside it tells the rest
+_LOG_MIN = 1e-12  # smaller values are gaps on a logarithmic scale
+VALUE_MAX = 1e30  # larger values are not drawn, since an axis would overflow
+_STRIP_TOP = 2.0  # in thresholds: a strip is cut there; the figure beside it is not
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """One line of a plot: `xs`, `ys` and, if known, `low` and `high` around it, all of length n.
 
-    What is not finite is a gap. `style` "random" is the baseline (grey, dashed), "all" the model
-    that learned from every label (ink, dotted). `tone` fixes the place in the palette, so that a
-    strategy keeps its colour from plot to plot; `None` takes the place among the strategies here.
+    Values that are not finite are gaps. `style` "random" is the baseline (grey, dashed), "all" the
+    model that learned from every label (ink, dotted). `tone` fixes the place in the palette, so
+    that a strategy keeps its colour from plot to plot; `None`: the place among the strategies here.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of the x axis, shaded: where the drift level stood at WARNING or DRIFT."""
+    """A shaded stretch of the x axis where the drift level was WARNING or DRIFT."""
 
     low: float
     high: float
@@ -102,16 +102,16 @@ class Band:
 
 
 def looks_of(shown: Sequence[Curve] | Sequence[Bar]) -> list[dict[str, Any]]:
-    """Colour and dashes of each, as matplotlib takes them."""
+    """Colour and dashes of each curve or bar, as matplotlib's keyword arguments."""
     looks: list[dict[str, Any]] = []
     next_tone = 0
-    for one in shown:
-        if one.style == "random":
+    for item in shown:
+        if item.style == "random":
             looks.append({"color": GREY, "linestyle": "--"})
-        elif one.style == "all":
+        elif item.style == "all":
             looks.append({"color": INK, "linestyle": ":"})
         else:
-            tone = next_tone if one.tone is None else one.tone
+            tone = next_tone if item.tone is None else item.tone
             next_tone += 1
             dashes = _DASHES[(tone + 2) // len(PALETTE) % len(_DASHES)]
             looks.append({"color": PALETTE[tone % len(PALETTE)], "linestyle": dashes})
@@ -119,7 +119,7 @@ def looks_of(shown: Sequence[Curve] | Sequence[Bar]) -> list[dict[str, Any]]:
 
 
 def columns_of(curve: Curve, is_log: bool) -> list[Floats]:
-    """xs, ys and, if there, low and high, with NaN for gaps; a row without x is dropped."""
+    """The arrays xs, ys and, if set, low and high, NaN for gaps; rows without x are dropped."""
     parts = [part for part in (curve.xs, curve.ys, curve.low, curve.high) if part is not None]
     columns = [mark_gaps(part) for part in parts]
     if is_log:
@@ -129,7 +129,7 @@ def columns_of(curve: Curve, is_log: bool) -> list[Floats]:
 
 
 def mark_gaps(values: Values) -> Floats:
-    """What cannot be drawn is NaN."""
+    """Return the values with NaN for those that can't be drawn."""
     column = np.array(values, dtype=np.float64)
     return np.where(np.abs(column) < VALUE_MAX, column, np.nan)
 
@@ -151,32 +151,33 @@ def reach_of(columns: Sequence[Values], *, time_x: bool = False) -> tuple[float,
 
 
 def make_uprights(xs: Floats, y_low: float, y_high: float) -> tuple[Floats, Floats]:
-    """Many upright lines as one, with gaps between them."""
+    """The xs and ys of vertical lines at `xs`, drawn as one line with gaps."""
     return xs.repeat(3), np.tile([y_low, y_high, np.nan], len(xs))
 
 
 def thin_rows(columns: Sequence[Floats], points_max: int) -> NDArray[np.intp]:
-    """Indices of the rows to keep: the first, the last, and in equal stretches between them each
-    column's least and largest, so that no spike is lost. A stretch of gaps keeps one of them.
+    """Indices of at most `points_max` rows to keep: the first, the last, and in equal stretches
+    between them each column's least and largest, so that no spike is lost. A stretch of nothing but
+    gaps keeps one of them.
     """
     n = len(columns[0])
     if n <= points_max:
         return np.arange(n)
     stretches_n = max(1, (points_max - 2) // (2 * len(columns)))
-    kept = [0, n - 1]
+    rows = [0, n - 1]
     for a, b in pairwise(np.linspace(0, n, stretches_n + 1).astype(int).tolist()):
         for column in columns:
-            there = a + np.flatnonzero(np.isfinite(column[a:b]))
-            if there.size:
-                values = column[there]
-                kept += [int(there[values.argmin()]), int(there[values.argmax()])]
+            finite = a + np.flatnonzero(np.isfinite(column[a:b]))
+            if finite.size:
+                values = column[finite]
+                rows += [int(finite[values.argmin()]), int(finite[values.argmax()])]
             else:
-                kept.append(a)
-    return np.unique(np.array(kept, dtype=np.intp))
+                rows.append(a)
+    return np.unique(np.array(rows, dtype=np.intp))
 
 
 def keep_apart(xs: Floats, limits: tuple[float, float], parts_n: int = 350) -> Floats:
-    """Sorted xs without those that would fall on the one drawn before them."""
+    """Drop those of the sorted xs that would be drawn on the one before them."""
     step = (limits[1] - limits[0]) / parts_n
     return xs[np.unique(np.floor(xs / step), return_index=True)[1]]
 
@@ -185,6 +186,7 @@ def keep_apart(xs: Floats, limits: tuple[float, float], parts_n: int = 350) -> F
 
 
 def paint_curve(axes: Axes, columns: list[Floats], look: dict[str, Any]) -> Artist:
+    """Draw a line from `columns_of`, shaded between low and high; return it for the legend."""
     xs, ys = columns[:2]
     if len(columns) == 4:
         i = thin_rows(columns[2:], POINTS_MAX)
@@ -198,7 +200,7 @@ def paint_curve(axes: Axes, columns: list[Floats], look: dict[str, Any]) -> Arti
 
 
 def fill_between(axes: Axes, xs: Floats, low: Floats, high: Floats, **look: Any) -> Artist | None:
-    """Fill between two lines, but for gaps. matplotlib's own leads to SVG that refers to ids."""
+    """Fill between two lines, gaps left out. matplotlib's own function makes SVG that needs ids."""
     filled = None
     is_there = np.isfinite(low) & np.isfinite(high)
     for stretch in np.split(np.arange(len(xs)), np.flatnonzero(~is_there)):
@@ -210,7 +212,7 @@ def fill_between(axes: Axes, xs: Floats, low: Floats, high: Floats, **look: Any)
 
 
 def paint_bands(axes: Axes, bands: Sequence[Band]) -> list[tuple[Artist, str]]:
-    """Shaded stretches from top to bottom, as far as they lie within the plot; their legend."""
+    """Shade the bands as far as they lie within the plot; return the keys of their legend."""
     x_low, x_high = axes.get_xlim()
     keys: dict[str, Artist] = {}
     for band in bands:
@@ -222,7 +224,7 @@ def paint_bands(axes: Axes, bands: Sequence[Band]) -> list[tuple[Artist, str]]:
 
 
 def paint_marks(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
-    """Upright lines through the plot, with those names above that find room, from the right."""
+    """Draw vertical lines, with their names above as far as there is room, from the right."""
     limits = axes.get_xlim()
     xs = keep_apart(np.array(sorted(x for x, _ in marks)), limits)
     across = axes.get_xaxis_transform()
@@ -243,6 +245,7 @@ def paint_marks(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
 
 
 def paint_bar(axes: Axes, i: int, bar: Bar, colour: str, percent_x: bool) -> None:
+    """Draw a bar in row i with its interval and its value; a dash if the value is not finite."""
     if not abs(bar.value) < VALUE_MAX:
         axes.annotate("–", (0, i), (6, 0), textcoords="offset points", va="center")
         return
@@ -258,7 +261,7 @@ def paint_bar(axes: Axes, i: int, bar: Bar, colour: str, percent_x: bool) -> Non
 
 
 def paint_strip(axes: Axes, i: int, xs: Floats, ys: Floats) -> None:
-    """One strip between rows i + 0.4 (zero) and i - 0.4 (twice the threshold)."""
+    """Draw a strip between rows i + 0.4 (zero) and i - 0.4 (twice the threshold)."""
     floor, unit = i + 0.4, 0.8 / _STRIP_TOP
     is_there = np.isfinite(xs) & np.isfinite(ys)
     axes.axhline(floor, color=INK, linewidth=0.8, alpha=0.3)
@@ -267,9 +270,9 @@ def paint_strip(axes: Axes, i: int, xs: Floats, ys: Floats) -> None:
         write_at_right(axes, i, "–")
         return
     write_at_right(axes, i, format_tick(float(f"{ys[is_there].max():.3g}"), False))
-    kept = np.flatnonzero(is_there)[thin_rows([ys[is_there]], POINTS_MAX)]
-    # A statistic stands until it is computed again.
-    at, cut = np.repeat(xs[kept], 2)[1:], np.repeat(np.clip(ys[kept], 0.0, _STRIP_TOP), 2)[:-1]
+    rows = np.flatnonzero(is_there)[thin_rows([ys[is_there]], POINTS_MAX)]
+    # A statistic holds until it is computed again.
+    at, cut = np.repeat(xs[rows], 2)[1:], np.repeat(np.clip(ys[rows], 0.0, _STRIP_TOP), 2)[:-1]
     heights = floor - unit * cut
     zero = np.full(len(at), floor)
     fill_between(axes, at, heights, zero, color=PALETTE[0], alpha=0.35)
@@ -282,6 +285,7 @@ def paint_strip(axes: Axes, i: int, xs: Floats, ys: Floats) -> None:
 def paint_x_axis(
     axes: Axes, limits: tuple[float, float], label: str, *, time_x: bool, percent_x: bool = False
 ) -> None:
+    """Set limits, label and ticks of the x axis: dates with `time_x`, shares with `percent_x`."""
     axes.set_xlim(*limits)
     axes.set_xlabel(shorten_text(label, 80))
     axes.xaxis.set_major_formatter(lambda v, _: format_tick(v, percent_x))
@@ -290,12 +294,12 @@ def paint_x_axis(
 
 
 def _paint_dates(axes: Axes, low: float, high: float, label: str) -> None:
-    """Ticks at whole hours, days, months (UTC) on an axis in seconds since the epoch."""
+    """Set ticks at whole hours, days, months (UTC) on an axis in seconds since the epoch."""
     dates: Any = import_module("matplotlib.dates")
     try:
         first, last = (datetime.fromtimestamp(at, UTC) for at in (low, high))
     except (ValueError, OverflowError, OSError):
-        return  # no date that a calendar knows: the seconds stay
+        return  # beyond the calendar: the ticks stay in seconds
     locator = dates.AutoDateLocator(tz=UTC, minticks=4, maxticks=9)
     words = dates.ConciseDateFormatter(locator, tz=UTC)
     days = locator.tick_values(first, last)
@@ -314,7 +318,7 @@ def paint_y_axis(axes: Axes, limits: tuple[float, float], label: str, is_percent
 
 
 def paint_log_axis(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic y axis around [low, high], above 0, with ticks at round numbers."""
+    """Set a logarithmic y axis for [low, high], above 0, with ticks at round numbers."""
     axes.set_yscale("log")
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) <= 3 else (1,)
@@ -338,10 +342,9 @@ def write_at_right(axes: Axes, i: int, words: str) -> None:
 
 
 def draw_svg(height: float, title: str, paint: Callable[[Axes], list[tuple[Artist, str]]]) -> str:
-    """One plot as inline SVG; `paint` returns the keys of its legend.
+    """Draw one plot as inline SVG, `height` points high; `paint` returns the keys of its legend.
 
-    The reader's matplotlib settings are set aside and given back, which is not for two threads at
-    once.
+    matplotlib's settings are replaced while it draws, so two threads must not draw at once.
     """
     try:
         import matplotlib  # noqa: PLC0415
@@ -352,7 +355,7 @@ def draw_svg(height: float, title: str, paint: Callable[[Axes], list[tuple[Artis
         ) from error
     drawn = io.StringIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # The page's font shows the text: what matplotlib's own font lacks does not matter.
+        # The page's font shows the text, so signs that matplotlib's font lacks don't matter.
         warnings.filterwarnings("ignore", message="(?s)Glyph .* missing")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -368,7 +371,7 @@ def draw_svg(height: float, title: str, paint: Callable[[Axes], list[tuple[Artis
 
 
 def _add_legend(figure: Figure, keys: Sequence[tuple[Artist, str]]) -> int:
-    """Put the legend below the plot; how many rows it has."""
+    """Put the legend below the plot; return its number of rows."""
     if not keys:
         return 0
     names = [shorten_text(name, 80) for _, name in keys]
@@ -379,7 +382,7 @@ def _add_legend(figure: Figure, keys: Sequence[tuple[Artist, str]]) -> int:
 
 
 def _strip_svg(svg: str, title: str, height: float) -> str:
-    """The drawing alone, so that many plots share a page: no ids, no name spaces, no fonts."""
+    """Strip ids, name spaces and fonts from the SVG, so that many plots can share a page."""
     inner = svg[svg.index("<svg") :].partition(">")[2].rpartition("</svg>")[0]
     inner = re.sub(r"<(metadata|defs)>.*?</\1>", "", inner, flags=re.DOTALL)
     inner = re.sub(r"<!--.*?-->|\s+id=\"[^\"]*\"", "", inner, flags=re.DOTALL)
@@ -390,12 +393,12 @@ def _strip_svg(svg: str, title: str, height: float) -> str:
 
 
 def _shortened_path(path: str) -> str:
-    """A path on one line, with a digit behind the points."""
+    """Put a path on one line, with one digit after each decimal point."""
     return " " + " ".join(re.sub(r"(\.\d)\d+", r"\1", path).split())
 
 
 def figure_of(title: str, svg: str, lines: Sequence[str]) -> Html:
-    """The plot with its title above and its notes below."""
+    """Wrap a plot in a figure with its title above and its notes below."""
     return Html(
         f"<figure>\n<figcaption>{escape_text(title)}</figcaption>\n"
         + (f'<div class="scroll plot" tabindex="0">{svg}</div>\n' if svg else "")

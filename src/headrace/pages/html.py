@@ -1,8 +1,8 @@
 """Self-contained HTML pages: sections of text, tables and plots, one file that opens anywhere.
 
 A page asks the network for nothing and runs no script; it follows the reader's light or dark
-setting, and every text is escaped. Nothing is known of runs or strategies: the callers bring names
-and numbers, words from `markup` and plots from `plots`.
+setting, and every text is escaped. This module knows no runs or strategies: callers bring names and
+numbers, words from `markup` and plots from `plots`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def make_paragraph(text: str) -> Html:
 
 
 def make_notice(*sentences: str) -> Html:
-    """What the reader has to know before anything else, set apart: a sentence a line."""
+    """Sentences that the reader has to know first, set apart, one a line."""
     lines = "".join(f"<p>{escape_text(sentence)}</p>" for sentence in sentences)
     return Html(f'<div class="notice" role="note">{lines}</div>' if sentences else "")
 
@@ -76,8 +76,8 @@ def make_table(
 ) -> Html:
     """A table that scrolls sideways where it does not fit; `None` is shown as a dash.
 
-    A column of `Number`s stands to the right. The first column names its row. At most `ROWS_MAX`
-    rows are shown. Raises BadSettings for a ragged row.
+    A column of `Number`s is aligned right. The first column names its row. At most `ROWS_MAX` rows
+    are shown. Raises BadSettings for a ragged row.
     """
     wrong = [f"table row {i} has {len(row)} cells; must have {len(header)}, as the header"
              for i, row in enumerate(rows) if len(row) != len(header)]  # fmt: skip
@@ -116,7 +116,7 @@ def make_table(
 
 
 def _make_anchors(titles: Sequence[str]) -> list[str]:
-    """One id a section, readable and unique: links to a section outlive an edit elsewhere."""
+    """Make a readable and unique id for each section, so that links outlive edits elsewhere."""
     anchors: list[str] = []
     for title in titles:
         base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"

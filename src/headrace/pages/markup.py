@@ -1,6 +1,6 @@
-"""Text as HTML: what is markup already, what has to be escaped, and numbers in words.
+"""Text as HTML: markup, text that has to be escaped, and numbers as text.
 
-The alphabet of the pages in `html` and of the plots in `plots`; it knows neither.
+The pages in `html` and the plots in `plots` are built of these; this module imports neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Html(str):
 
 
 class Number(str):
-    """A number in words that remembers its value, so that `table` can align and compare it."""
+    """A number as text that keeps its value, so that `make_table` can align and compare it."""
 
     value: float
 
@@ -76,8 +76,8 @@ def interval(low: float, high: float) -> Number:
 
 
 def clean_text(text: str) -> str:
-    """On one line, and without what would spoil a document or turn its direction: control signs,
-    lone surrogates, overrides. The joiners stay, since scripts and emoji need them.
+    """Put text on one line, and replace signs that would spoil a document or turn its direction:
+    control signs, lone surrogates, overrides. Joiners stay, since scripts and emoji need them.
     """
     return "".join(
         sign
@@ -109,7 +109,7 @@ def with_minus(figures: str) -> str:
 
 
 def format_tick(value: float, is_percent: bool) -> str:
-    """A number beside an axis, no longer than it needs to be."""
+    """Format a number beside an axis, as short as possible."""
     if is_percent:
         return with_minus(f"{round(100 * value, 6):g}%")
     if abs(value) >= 1000:

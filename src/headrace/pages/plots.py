@@ -1,6 +1,6 @@
 """Plots as inline SVG for the pages of `html`: lines, bars, events, strips and layers.
 
-What is drawn is decided here, how in `drawing`.
+This module decides what is drawn; `drawing` draws it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Keys: TypeAlias = list[tuple[Artist, str]]
 
-# What is beyond these is left out, and the note under the plot says so.
+# Anything beyond these is left out, and the note under the plot says so.
 CURVES_MAX = 24
 ROWS_DRAWN_MAX = 40  # bars, rows of events, strips
 LAYERS_MAX = len(drawing.PALETTE)
@@ -41,9 +41,10 @@ def line_plot(
 ) -> Html:
     """Curves over counts, or over seconds since the epoch (`time_x`), with intervals and marks.
 
-    `marks` are upright lines (drift, adoptions); their names stand above the plot, and a name that
-    finds no room there is left out. `bands` are shaded behind the curves. With `log_y` what is not
-    above 0 is a gap. At most `CURVES_MAX` curves are drawn. Raises BadSettings without matplotlib.
+    `marks` are vertical lines (x, name), as of drift or adoptions; a name that finds no room above
+    the plot is left out. `bands` are shaded behind the curves. `percent_y`: values are shares 0..1.
+    With `log_y` values not above 0 are gaps. `note` stands below. At most `CURVES_MAX` curves are
+    drawn. Raises BadSettings without matplotlib.
     """
     shown = curves[:CURVES_MAX]
     looks = drawing.looks_of(shown)
@@ -51,7 +52,7 @@ def line_plot(
         (curve.name, drawing.columns_of(curve, log_y), look)
         for curve, look in zip(shown, looks, strict=True)
     ]
-    drawn = [one for one in drawn if not np.isnan(one[1][1]).all()]
+    drawn = [item for item in drawn if not np.isnan(item[1][1]).all()]
     marks = [(x, name) for x, name in marks if abs(x) < drawing.VALUE_MAX]
     lines = [left_out(len(curves) - CURVES_MAX), note]
     if not drawn:
@@ -114,11 +115,11 @@ def events_plot(
     time_x: bool = False,
     note: str = "",
 ) -> Html:
-    """When something happened, a row for each name: drift of several signals over the stream.
+    """Marks of when something happened, a row for each name: drift of several signals, say.
 
-    At the right of a row stands how often. `x_range` is the stretch of stream watched, so that
-    quiet parts show too; events outside widen it. At most `ROWS_DRAWN_MAX` rows are drawn. Raises
-    BadSettings without matplotlib.
+    At the right of a row is its number of marks. `x_range` is the stretch of stream watched, so
+    that quiet parts show too; events outside widen it. At most `ROWS_DRAWN_MAX` rows are drawn.
+    Raises BadSettings without matplotlib.
     """
     shown = [(name, drawing.keep_finite(xs)) for name, xs in rows[:ROWS_DRAWN_MAX]]
     lines = [left_out(len(rows) - len(shown)), note]
@@ -188,7 +189,7 @@ def layers_plot(
     time_x: bool = False,
     note: str = "",
 ) -> Html:
-    """Layers on one another over the same `xs`, the first at the bottom; the top is their sum.
+    """Layers stacked over the same `xs`, the first at the bottom; the top is their sum.
 
     Values are 0 and above. At most `LAYERS_MAX` layers are drawn. Raises BadSettings without
     matplotlib.
@@ -199,18 +200,18 @@ def layers_plot(
     if not shown or not np.isfinite(at).any():
         return drawing.figure_of(title, "", [*lines, "No points yet."])
     columns = [np.nan_to_num(drawing.mark_gaps(ys)) for _, ys in shown]
-    kept = drawing.thin_rows(columns, drawing.POINTS_MAX)
-    columns = [column[kept] for column in columns]
+    thinned = drawing.thin_rows(columns, drawing.POINTS_MAX)
+    columns = [column[thinned] for column in columns]
     top = max(1.04 * float(np.sum(columns, axis=0).max()), 1.0)
 
     def paint(axes: Axes) -> Keys:
         drawing.paint_x_axis(axes, drawing.reach_of([at], time_x=time_x), x_label, time_x=time_x)
         drawing.paint_y_axis(axes, (0.0, top), y_label, is_percent=False)
         shades = drawing.paint_bands(axes, bands)
-        keys, bottom = [], np.zeros(len(kept))
+        keys, bottom = [], np.zeros(len(thinned))
         for (name, _), column, colour in zip(shown, columns, drawing.PALETTE, strict=False):
             layer = drawing.fill_between(
-                axes, at[kept], bottom, bottom + column, color=colour, alpha=0.75
+                axes, at[thinned], bottom, bottom + column, color=colour, alpha=0.75
             )
             keys += [(layer, name)] if layer else []
             bottom = bottom + column

@@ -1,4 +1,4 @@
-"""The whole configuration: a section a module, read with every fault at once."""
+"""The whole configuration, one module per section; reading it reports every fault at once."""
 
 from .answers import AnswersSettings
 from .columns import ColumnsSettings

@@ -12,7 +12,7 @@ Unit: TypeAlias = Literal["s", "ms", "us", "ns"]
 
 
 class AnswersSettings(Section, frozen=True, kw_only=True):
-    """[answers]: where the fields of an answer stand. Paths are dotted, as in [input]."""
+    """[answers]: where the fields of an answer are found. Paths are dotted, as in [input]."""
 
     decoder: Annotated[
         str,
@@ -24,20 +24,21 @@ class AnswersSettings(Section, frozen=True, kw_only=True):
     batch_path: Annotated[
         str,
         about(
-            "Path of an array in a record, each element of which is an answer, as the annotations "
-            "of a task. What an element lacks is looked up in the record. Empty: one a record."
+            "Path of an array in a record whose elements are answers, such as the annotations of a "
+            "task. A field that an element lacks is looked up in the record. Empty: a record is "
+            "one answer."
         ),
     ] = ""
-    request_id: Annotated[str, about("Path of the request's id, which its task has to carry.")] = (
-        "request_id"
+    request_id: Annotated[
+        str, about("Path of the request's id, which the task in the labelling tool has to carry.")
+    ] = "request_id"
+    label: Annotated[str, about("Path of the label; null means that the annotator can't tell.")] = (
+        "label"
     )
-    label: Annotated[
-        str, about("Path of the label; null there means that the annotator can't tell.")
-    ] = "label"
-    annotator: Annotated[str, about("Path of who answered; may be absent.")] = "annotator"
+    annotator: Annotated[str, about("Path of the annotator; may be absent.")] = "annotator"
     at: Annotated[str, about("Path of the time of the answer; may be absent.")] = "at"
     zone: Annotated[
-        str, about("The zone of times that don't say theirs, as `UTC`, `+02:00`, `Europe/Zurich`.")
+        str, about("Time zone of times without a zone, such as `UTC`, `+02:00` or `Europe/Zurich`.")
     ] = ""
     at_unit: Annotated[Unit, about("The unit of times that are numbers.")] = "s"
     class_names: Annotated[
@@ -47,17 +48,18 @@ class AnswersSettings(Section, frozen=True, kw_only=True):
     status: Annotated[
         str,
         about(
-            "Path of what an answer must be to count, such as made by a person. Another than "
-            "`status_ok` is left out, and counted as `left_out`. Empty: every answer counts."
+            "Path of a field that says whether an answer counts, such as whether a person gave it. "
+            "An answer with a value not in `status_ok` is left out, and counted as `left_out`. "
+            "Empty: every answer counts."
         ),
     ] = ""
-    status_ok: Annotated[list[str], about("What stands there where an answer counts.")] = field(
-        default_factory=list
-    )
+    status_ok: Annotated[
+        list[str], about("The values of the field `status` with which an answer counts.")
+    ] = field(default_factory=list)
 
 
 def faults_of_answers(answers: AnswersSettings) -> list[str]:
-    """What does not fit together in `[answers]`."""
+    """List the contradictions in `[answers]`."""
     faults = []
     if answers.status and not answers.status_ok:
         faults.append("answers.status is set; answers.status_ok must name what counts")

@@ -28,11 +28,11 @@ DETECTORS_OF_SIGNAL = {
 DETECTORS = tuple(dict.fromkeys(name for names in DETECTORS_OF_SIGNAL.values() for name in names))
 
 ONE_BY_ONE = ("error", "surprise", "recall", "confidence", "class_mix")
-"""Signals that are numbers one after another, which a detector of your own can watch."""
+"""Signals that are one number after another; a detector of your own can watch these."""
 
 
 class WatchSettings(Section, frozen=True, kw_only=True):
-    """[[drift.watch]]: one signal and what watches it."""
+    """[[drift.watch]]: one signal and the detector that watches it."""
 
     signal: Annotated[
         Literal[
@@ -46,38 +46,39 @@ class WatchSettings(Section, frozen=True, kw_only=True):
             "inputs",
         ],
         about(
-            "With labels: `error` of those drawn at random, `surprise` of all that judge (wrong, "
-            "less the chance of it guessed on arrival), `recall` of each class. Without: "
-            "`confidence` of each prediction, `expected_accuracy` (its mean, recalibrated), "
-            "`class_mix` (the predicted class), each of the `features`, or all `inputs` together."
+            "Signals that need labels: `error` (of labels drawn at random), `surprise` (of all "
+            "labels that judge: being wrong, less the chance of it guessed on arrival), `recall` "
+            "(of each class). Signals without labels: `confidence` (of each prediction), "
+            "`expected_accuracy` (the mean confidence, recalibrated), `class_mix` (the predicted "
+            "classes), `features` (each alone), `inputs` (all features together)."
         ),
     ]
     detector: Annotated[
         str,
         about(
-            "For single numbers `glr`, one of river's (`adwin`, `page_hinkley`, `kswin`, `ddm`, "
-            "`eddm`, `hddm_a`, `hddm_w`, `fhddm`), `module:attribute` that makes one of yours, or "
-            "the name of an entry point of `headrace.detectors`; for windows `psi`, `ks`, `welch`, "
-            "`domain_classifier`."
+            "For signals of single numbers: `glr`, one of river's (`adwin`, `page_hinkley`, "
+            "`kswin`, `ddm`, `eddm`, `hddm_a`, `hddm_w`, `fhddm`), `module:attribute` that makes a "
+            "detector of your own, or the name of an entry point in `headrace.detectors`. For "
+            "signals of windows: `psi`, `ks`, `welch`, `domain_classifier`."
         ),
     ]
     level: Annotated[
-        Literal["warning", "drift"], about("The highest level this watch may raise.")
+        Literal["warning", "drift"], about("The highest drift level that this watch may raise.")
     ] = "drift"
     options: Annotated[
         dict[str, float],
         about(
-            "Arguments of the detector, or `threshold` of a windowed test. What they say goes "
-            "before what `false_alarm_every_n` would make of it."
+            "Arguments of the detector, or `threshold` of a windowed test. They override the value "
+            "that follows from `false_alarm_every_n`."
         ),
     ] = field(default_factory=dict)
 
 
 DEFAULT_WATCHES = (
-    # Labels alone can tell that predictions became worse: docs/DRIFT.md has the figures.
+    # Only labels show that predictions became worse: docs/DRIFT.md has the figures.
     WatchSettings(signal="error", detector="glr"),
-    # Predictions that the strategy chose are often wrong, which is no news; being wrong more often
-    # than guessed is, and all labels can tell.
+    # Events that the strategy chose are often predicted wrongly, and that is no drift; predictions
+    # that are wrong more often than was guessed are one, and every label can show it.
     WatchSettings(signal="surprise", detector="glr"),
     WatchSettings(signal="recall", detector="glr"),
     WatchSettings(signal="confidence", detector="adwin", level="warning"),
@@ -95,27 +96,27 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     false_alarm_every_n: Annotated[
         Count,
         about(
-            "At most one false DRIFT in so many events, of all watches together: their lines "
-            "follow from it, but for what `options` say and for river's detectors other than "
-            "`adwin`, which have lines of their own."
+            "Events in which all watches together raise at most one false DRIFT. The lines of the "
+            "watches follow from it, except where `options` sets them, and for river's detectors "
+            "other than `adwin`, which have lines of their own."
         ),
     ] = 10_000
-    check_every_n: Annotated[Count, about("Windowed tests are made every so many events.")] = 500
+    check_every_n: Annotated[Count, about("Events from one windowed test to the next.")] = 500
     window_n: Annotated[
-        Count, about("The newest so many events are compared with a sample of those before.")
+        Count, about("How many of the newest events are compared with a sample of those before.")
     ] = 500
-    agree_n: Annotated[Count, about("So many signals at WARNING at once make a DRIFT.")] = 3
+    agree_n: Annotated[Count, about("How many signals at WARNING at once make a DRIFT.")] = 3
     hold_n: Annotated[
         Count, about("Events for which a level holds after its last alarm, before it falls.")
     ] = 1_000
-    features_max: Annotated[Count, about("Only the first so many features are tested.")] = 50
+    features_max: Annotated[Count, about("Only this many features are tested, the first.")] = 50
     watch: Annotated[tuple[WatchSettings, ...], about("The watches; replaces the default.")] = (
         DEFAULT_WATCHES
     )
 
 
 def faults_of_drift(drift: DriftSettings) -> list[str]:
-    """Watches with a detector that there is not, or that does not fit the signal."""
+    """List the watches whose detector does not exist, or does not fit their signal."""
     faults = []
     for i, watch in enumerate(drift.watch):
         where, name = f"drift.watch[{i}]", watch.detector

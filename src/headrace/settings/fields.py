@@ -1,6 +1,6 @@
-"""What every section of the settings is made of: its base, its types and the text beside a field.
+"""What all sections of the settings share: their base struct, number types, field descriptions.
 
-Knows no section; `settings` and `settings.kafka` both build on it.
+Imports no section, so that every module with a section can import it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 from msgspec import Meta
 
-# No count, size or time is without an upper bound: a slip of the hand is a fault, not a machine
-# without memory or a deadline after the year 5138.
+# Every count, size and time has an upper bound, so that a slip of the hand is reported as a fault,
+# instead of filling the memory or setting a deadline after the year 5138.
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 CountOrNone: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-Size: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)]  # of what is held in memory
+Size: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)]  # of something held in memory
 Few: TypeAlias = Annotated[int, Meta(ge=1, le=1_000)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=1e11)]
 Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
@@ -25,7 +25,7 @@ Positive: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
 def zone_of(text: str) -> tzinfo | None:
-    """The zone of a setting, None for an empty one. Raises `ValueError`.
+    """Parse the time zone of a setting; None for an empty one. Raises `ValueError` for a bad one.
 
     >>> zone_of("+02:00")
     datetime.timezone(datetime.timedelta(seconds=7200))
@@ -45,7 +45,7 @@ def zone_of(text: str) -> tzinfo | None:
 
 
 def faults_of_zone(path: str, text: str) -> list[str]:
-    """What is wrong with a setting that is a zone."""
+    """List the fault of a time zone setting at this path; empty if it is valid."""
     try:
         zone_of(text)
     except ValueError as error:
@@ -54,7 +54,7 @@ def faults_of_zone(path: str, text: str) -> list[str]:
 
 
 def about(text: str) -> Any:
-    """The reference text of a field."""
+    """Annotate a field with its reference text, which docs/SETTINGS.md shows."""
     return Meta(description=text)
 
 

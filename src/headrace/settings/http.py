@@ -1,6 +1,6 @@
 """The section `[http]`: where a run or a worker answers /metrics, /healthz and /readyz.
 
-Only what is set and whether it fits together; the server is in `adapters.metrics.serving`.
+This module has the settings and their checks; the server is in `adapters.metrics.serving`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     host: Annotated[
         str,
         about(
-            "Address to listen on. Anything but loopback should have `cert_file`; without, what it "
-            "serves can be read by everybody who reaches the port, and a warning says so."
+            "Address to listen on. For any address but loopback, set `cert_file`: without it "
+            "everybody who reaches the port can read what is served, and a warning says so."
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -28,20 +28,20 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     ] = 0
     cert_file: Annotated[
         str,
-        about("PEM file of our certificate and its chain; with it, TLS 1.2 or later is spoken."),
+        about("PEM file with our certificate and its chain; turns on TLS, 1.2 or later."),
     ] = ""
-    key_file: Annotated[str, about("PEM file of its key.")] = ""
+    key_file: Annotated[str, about("PEM file with the private key of that certificate.")] = ""
     client_ca_file: Annotated[
         str,
         about(
-            "PEM file of the authorities whose certificates a client has to show one of; empty: "
-            "nobody has to. It holds for the probes as well."
+            "PEM file of the authorities that sign clients' certificates: a client has to show a "
+            "certificate of one of them, health probes too. Empty: no client has to."
         ),
     ] = ""
 
 
 def faults_of_http(http: HttpSettings) -> list[str]:
-    """Faults of settings that are each well-formed alone, with their paths; empty when none.
+    """List contradictions between settings that are each valid alone, with their paths.
 
     >>> faults_of_http(HttpSettings(cert_file="tls.crt"))
     ['http.cert_file is set without http.key_file; set both or neither']
@@ -56,7 +56,7 @@ def faults_of_http(http: HttpSettings) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what listens there can't be reached from another machine.
+    """Whether a server that listens on this host can't be reached from another machine.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "metrics")]
     [True, True, True, False, False]

@@ -8,30 +8,30 @@ from .fields import Section, Size, about
 
 
 class JoinSettings(Section, frozen=True, kw_only=True):
-    """[input.join]: a log that has the request and the response as two records, in any order. The
-    two become one record, {"request": ..., "response": ...}, into which the paths of `[input]`
-    lead. On Kafka both have to be in one partition.
+    """[input.join]: joins a request and its response that the log has as two records, in either
+    order. The result is one record, {"request": ..., "response": ...}, where the paths of `[input]`
+    start. On Kafka both have to be in one partition.
     """
 
     id: Annotated[
         str, about("Path of the id that the two records share. Empty: nothing is joined.")
     ] = ""
-    type: Annotated[str, about("Path of what says which of the two a record is.")] = "type"
+    type: Annotated[str, about("Path of the field that tells request and response.")] = "type"
     request: Annotated[
-        str, about("What stands there in a request, or behind the last dot of it.")
+        str, about("The value of that field in a request, or the part after the value's last dot.")
     ] = "request"
-    response: Annotated[str, about("The same in a response.")] = "response"
+    response: Annotated[str, about("The value of that field in a response, likewise.")] = "response"
     wait_n: Annotated[
         Size,
         about(
-            "A record waits for its other half until so many records came after it, and is then "
-            "rejected as `not_joined`."
+            "How many records may follow a record before its other half comes; after that the "
+            "record is rejected as `not_joined`."
         ),
     ] = 10_000
 
 
 def faults_of_join(join: JoinSettings, paths: dict[str, str]) -> list[str]:
-    """What does not fit together in `[input.join]`; `paths` of `[input]` that must lead somewhere.
+    """List the contradictions in `[input.join]`; `paths`: settings of `[input]` to check, by name.
 
     >>> faults_of_join(JoinSettings(id="id"), {"at": "time"})
     ['input.at is time; with input.join it must begin with request. or response.']

@@ -1,7 +1,7 @@
 """The sections of the worker on Kafka: `[kafka]`, the cluster, and `[worker]`, the process.
 
-Only what is set and whether it fits together. Secrets are no settings: a password is read from a
-file or from the environment by `headrace.drivers.kafka.client`, when a connection is made.
+This module has the settings and their checks. Secrets are no settings: when
+`headrace.drivers.kafka.client` connects, it reads the password from a file or the environment.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SET_HERE = {
     "max_partition_fetch_bytes": "kafka.fetch_bytes_max",
     "max_poll_records": "worker.batch_max",
 }
-"""Options of aiokafka's clients that settings of ours say, and which."""
+"""Options of aiokafka's clients that settings of ours replace, and the names of these."""
 
 DEPENDED_ON = (
     "acks",
@@ -60,7 +60,7 @@ DEPENDED_ON = (
     "check_crcs",
     "loop",
 )
-"""Options of aiokafka's clients on whose values no event being lost or asked twice depends."""
+"""Options of aiokafka's clients that, set otherwise, could lose events or ask about them twice."""
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):([0-9]{1,5})")
@@ -70,15 +70,15 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     """[kafka]: the cluster, its topics and how it is reached. See [KAFKA.md](KAFKA.md)."""
 
     servers: Annotated[
-        list[str], about("Brokers to begin with, each `host:port`; the others are learnt there.")
+        list[str], about("Brokers to connect to first, each `host:port`; they name the others.")
     ] = field(default_factory=lambda: ["127.0.0.1:9092"])
     group: Annotated[
         str,
         about("Consumer group of the workers, the same in all of them."),
     ] = "headrace"
-    events: Annotated[str, about("Topic of the inference log. It is yours, and never created.")] = (
-        "inference"
-    )
+    events: Annotated[
+        str, about("Topic of the inference log. It is yours; Headrace never creates it.")
+    ] = "inference"
     requests: Annotated[str, about("Topic of the requests for labels.")] = "headrace.requests"
     answers: Annotated[str, about("Topic of the answers, with any key.")] = "headrace.answers"
     training: Annotated[str, about("Topic of the training log: one partition, never deleted.")] = (
@@ -87,17 +87,17 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     drift: Annotated[str, about("Topic of the changes of the drift level: one partition.")] = (
         "headrace.drift"
     )
-    rejects: Annotated[str, about("Topic of what could not be used, with the reason.")] = (
+    rejects: Annotated[str, about("Topic of records that could not be used, with the reason.")] = (
         "headrace.rejects"
     )
     desk: Annotated[
-        str, about("Topic of what the desk was given, in order, by desk partition.")
+        str, about("Topic of everything the desk was fed, in order, by desk partition.")
     ] = "headrace.desk"
     journal: Annotated[
         str,
         about(
-            "Topic of which events each shard was fed at which model version; it has as many "
-            "partitions as the events."
+            "Topic that records which events each shard was fed at which model version; it has as "
+            "many partitions as the events."
         ),
     ] = "headrace.journal"
     desk_partitions: Annotated[
@@ -110,42 +110,41 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     retention_s: Annotated[
         Seconds,
         about(
-            "How long requests, answers, drift, rejects, desk and journal keep a record in topics "
-            "that are created. The training log is never deleted: it is the model. Seconds."
+            "How long the topics of requests, answers, drift, rejects, desk and journal keep a "
+            "record, if Headrace creates them. The training log is never deleted: it is the model. "
+            "Seconds."
         ),
     ] = 2_592_000.0
-    create_topics: Annotated[
-        bool, about("A worker creates the topics that are missing when it starts.")
-    ] = True
+    create_topics: Annotated[bool, about("A worker creates missing topics when it starts.")] = True
     check_topic_ids: Annotated[
         bool,
         about(
-            "A log that was deleted and made anew ends the workers, however many records it has. "
-            "`false`: topics that were restored with all their records are taken for the old ones."
+            "Workers stop if a log was deleted and created anew, however many records it has. "
+            "`false`: topics that were restored with all their records count as the old ones."
         ),
     ] = True
-    tls: Annotated[bool, about("Speak TLS, 1.2 or later, and check the brokers' names.")] = False
+    tls: Annotated[bool, about("Use TLS, 1.2 or later, and check the brokers' names.")] = False
     ca_file: Annotated[
         str, about("PEM file of the authorities that brokers are signed by; empty: the system's.")
     ] = ""
     cert_file: Annotated[str, about("PEM file of our certificate, where brokers ask for one.")] = ""
-    key_file: Annotated[str, about("PEM file of its key.")] = ""
+    key_file: Annotated[str, about("PEM file with the private key of that certificate.")] = ""
     sasl: Annotated[
         Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
-        about("How a user proves who it is. Needs `tls`, except on loopback."),
+        about("How the client authenticates. Needs `tls`, except on loopback."),
     ] = "none"
-    username: Annotated[str, about("The user, with `PLAIN` and `SCRAM`.")] = ""
+    username: Annotated[str, about("The user name, for `PLAIN` and `SCRAM`.")] = ""
     token: Annotated[
         str,
         about(
-            "With `OAUTHBEARER`: `module:function` of yours, which takes nothing and returns a "
+            "For `OAUTHBEARER`: `module:function` of yours, which takes no arguments and returns a "
             "token. It is called in a thread at every new connection."
         ),
     ] = ""
     password_file: Annotated[
         str,
         about(
-            "File that holds the password and nothing else; empty: the environment variable "
+            "File that holds only the password; empty: it is in the environment variable "
             "`HEADRACE_KAFKA_PASSWORD`."
         ),
     ] = ""
@@ -158,74 +157,74 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     isolation: Annotated[
         Literal["read_committed", "read_uncommitted"],
         about(
-            "Whether records of transactions that are open or aborted are left out, of all topics "
-            "that are read."
+            "`read_committed`: leave out records of transactions that are open or aborted, in all "
+            "topics that are read. `read_uncommitted`: read them too."
         ),
     ] = "read_committed"
     request_bytes_max: Annotated[
         Count,
         about(
             "The largest record that is produced; bytes. An event or an answer may have a quarter "
-            "of it, 250 kB by default: a request repeats what its event said."
+            "of it, 250 kB by default, since a request repeats the content of its event."
         ),
     ] = 1_000_000
     fetch_bytes_max: Annotated[
-        Count, about("Read at most so much of a partition at a time; bytes.")
+        Count, about("The most that is read of one partition at a time; bytes.")
     ] = 1_048_576
     options: Annotated[
         dict[str, str | int | float | bool],
         about(
-            "Other options of aiokafka's clients, by their names there; each goes to the clients "
-            "that know it, `group_instance_id` to those of the group."
+            "Other options of aiokafka's clients, by aiokafka's names; each goes to the clients "
+            "that know it, `group_instance_id` to those in the group."
         ),
     ] = field(default_factory=dict)
 
 
 class WorkerSettings(Section, frozen=True, kw_only=True):
-    """[worker]: what the process `headrace worker` does around the engine's parts."""
+    """[worker]: snapshots, batches, logs and the stop of each process `headrace worker`."""
 
     STATE_VERSION: ClassVar[int] = 2
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there was `standby`."""
+        """Drop `standby`, which was a setting before version 2."""
         return {name: value for name, value in fields.items() if name != "standby"}
 
     snapshots: Annotated[
         str,
         about(
             "Folder of the snapshots, or a URL that fsspec knows: `s3://...`, `gs://...`, "
-            "`memory://...`. All workers of a group must see the same one. A relative path goes "
-            "from the folder of the settings' file, here and for the files of `[kafka]`."
+            "`memory://...`. All workers of a group must use the same one. A relative path starts "
+            "from the folder of the settings file, here and in the files of `[kafka]`."
         ),
     ] = "state/snapshots"
     snapshot_every_s: Annotated[Seconds, about("Time between two snapshots; seconds.")] = 60.0
     snapshots_kept: Annotated[Count, about("Snapshots kept of each part; older are removed.")] = 2
     batch_max: Annotated[Count, about("Events fed at a time, of one partition.")] = 2_000
     batches_in_flight_max: Annotated[
-        Count, about("Batches whose requests wait for the brokers' word, before reading pauses.")
+        Count, about("Batches whose requests wait for brokers to confirm, before reading pauses.")
     ] = 4
     stop_within_s: Annotated[
         Seconds,
-        about("Deadline of a graceful stop; what is not done by then is repeated. Seconds."),
+        about("Time that a graceful stop may take; what is not done by then is repeated. Seconds."),
     ] = 20.0
     log_format: Annotated[
-        Literal["text", "json"], about("Log lines for people, or one JSON object a line.")
+        Literal["text", "json"], about("Log lines for people, or one JSON object per line.")
     ] = "text"
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], about("The least that is logged.")
+        Literal["debug", "info", "warning", "error"], about("The lowest level that is logged.")
     ] = "info"
     faust_sensor: Annotated[
         bool,
         about(
-            "Faust's own counters on /metrics as well, with the prefix `faust_`: for looking into "
-            "Faust. Times are in milliseconds there."
+            "Show Faust's own counters on /metrics too, with the prefix `faust_`, for a look into "
+            "Faust. Their times are in milliseconds."
         ),
     ] = False
     quiet_tick_s: Annotated[
         Seconds,
         about(
-            "Quiet time after which what fell due by the clock of the day is done: rounds, "
+            "Quiet time after which a worker does what is due by the clock of the day: rounds and "
             "deadlines. Seconds."
         ),
     ] = 1.0
@@ -235,7 +234,7 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of(kafka: KafkaSettings, worker: WorkerSettings) -> list[str]:
-    """Faults of settings that are each well-formed alone, with their paths; empty when none.
+    """List contradictions between settings that are each valid alone, with their paths.
 
     >>> faults_of(KafkaSettings(servers=["kafka-1:9092"]), WorkerSettings())
     ['kafka.servers names kafka-1:9092, which is not on loopback, and kafka.tls is false; set tls
@@ -248,7 +247,7 @@ def faults_of(kafka: KafkaSettings, worker: WorkerSettings) -> list[str]:
 
 
 def faults_of_kafka(kafka: KafkaSettings) -> list[str]:
-    """Those of `[kafka]` alone."""
+    """List the faults of `[kafka]` alone."""
     return [
         *_faults_of_servers(kafka.servers),
         *_faults_of_names(kafka),
@@ -259,7 +258,7 @@ def faults_of_kafka(kafka: KafkaSettings) -> list[str]:
 
 
 def is_loopback(server: str) -> bool:
-    """Whether `host:port` never leaves this machine.
+    """Whether a connection to `host:port` stays within this machine.
 
     >>> [is_loopback(s) for s in ("localhost:9092", "127.0.0.1:9092", "[::1]:9092", "kafka:9092")]
     [True, True, True, False]
@@ -274,21 +273,23 @@ def is_loopback(server: str) -> bool:
 
 
 def beyond_loopback(kafka: KafkaSettings) -> list[str]:
-    """The servers, of those that are well-formed, that are not on loopback; in their order."""
-    return [one for one in kafka.servers if _SERVER.fullmatch(one) and not is_loopback(one)]
+    """The well-formed servers that are not on loopback, in the order of the settings."""
+    return [
+        server for server in kafka.servers if _SERVER.fullmatch(server) and not is_loopback(server)
+    ]
 
 
 def _faults_of_servers(servers: list[str]) -> list[str]:
     faults = [] if servers else ["kafka.servers is empty; name a broker as host:port"]
     for i, server in enumerate(servers):
-        found = _SERVER.fullmatch(server)
-        if found is None or not 0 < int(found[2]) < 1 << 16:
+        match = _SERVER.fullmatch(server)
+        if match is None or not 0 < int(match[2]) < 1 << 16:
             faults.append(f"kafka.servers[{i}] is {server!r}; must be host:port")
     return faults
 
 
 def _faults_of_names(kafka: KafkaSettings) -> list[str]:
-    """Names that Kafka would refuse; it takes `a.b` and `a_b` for the same name in its metrics."""
+    """List the names that Kafka would refuse; its metrics can't tell `a.b` from `a_b`."""
     faults = []
     for setting in ("group", *TOPICS):
         name = getattr(kafka, setting)
@@ -353,7 +354,7 @@ def _faults_of_sasl(kafka: KafkaSettings) -> list[str]:
 
 
 def _faults_of_options(kafka: KafkaSettings) -> list[str]:
-    """Options that are ours. Whether aiokafka knows the others is seen where it is installed."""
+    """List the options that Headrace sets itself; `drivers.kafka.options` finds unknown ones."""
     faults = []
     for name in kafka.options:
         if name in SET_HERE:

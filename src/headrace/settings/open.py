@@ -1,4 +1,4 @@
-"""[query.open]: what becomes of open questions when the model moves; a part of `settings.query`."""
+"""[query.open]: what happens to open questions when the model changes; part of `settings.query`."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from .fields import Count, Section, about
 class OpenSettings(Section, frozen=True, kw_only=True):
     """[query.open]: questions that wait for an answer while the model learns (docs/ASKING.md).
 
-    What was drawn blindly stays as it is, whatever is set.
+    Questions that were drawn blindly stay as they are, whatever is set.
     """
 
     rescored: Annotated[
         Literal["kept", "demoted", "withdrawn"],
         about(
-            "`kept`: they stay as they were asked. `demoted`: requests have a priority, which "
-            "follows the model. `withdrawn`: and those are taken back that it no longer needs. "
-            "With the latter two only blind draws judge the model."
+            "`kept`: open questions stay as they were asked. `demoted`: requests have a priority, "
+            "which changes with the model. `withdrawn`: that too, and questions that the model no "
+            "longer needs are withdrawn. With `demoted` and `withdrawn` only blind draws judge the "
+            "model."
         ),
     ] = "kept"
     every_n: Annotated[
-        Count, about("Events from one look at them to the next, if the model has learned since.")
+        Count, about("Events from one check of them to the next, if the model has learned since.")
     ] = 50
     worth: Annotated[
         Annotated[float, Meta(gt=0, lt=1)],
-        about("The part of the latest events that a question must be more useful than, to stay."),
+        about("To stay, a question must be more useful than this share of the latest events."),
     ] = 0.5
 
 
 def faults_of_open(settings: OpenSettings, strategy: str) -> list[str]:
-    """Faults between settings of this section, and with the strategy."""
+    """List contradictions between these settings, and with the strategy."""
     faults = []
     if settings.rescored == "kept" and settings != OpenSettings():
         faults.append(

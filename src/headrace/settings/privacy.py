@@ -1,6 +1,6 @@
 """The section `[privacy]`: what a request for a label shows of its event.
 
-Only what is set and what each rule means; `privacy` carries the rules out, and
+This module has the settings and parses the rules; `privacy` applies them, and
 `adapters.secret_files` reads the key.
 """
 
@@ -16,7 +16,7 @@ from .fields import Section, about
 
 RULES = ("keep", "mask", "hash", "round")
 SHOWN_MAX = 100
-"""Characters that `mask:K` may leave."""
+"""The largest K of `mask:K`."""
 
 _EXPECTED = "must be keep, mask, mask:4 (all but the last 4 characters), hash or round:10"
 
@@ -24,42 +24,43 @@ _EXPECTED = "must be keep, mask, mask:4 (all but the last 4 characters), hash or
 class PrivacySettings(Section, frozen=True, kw_only=True):
     """[privacy]: what a request shows of its event, wherever it goes. See [PRIVACY.md](PRIVACY.md).
 
-    Read at each start: what was sent before stays as it was.
+    Read at each start; requests that were sent before stay as they were.
     """
 
     features: Annotated[
         dict[str, str] | None,
         about(
-            "The features that requests show, each with how: `keep`, `mask` (a fixed text), "
-            "`mask:K` (all but the last K characters), `hash` (HMAC-SHA-256 by the key in "
-            "`key_file`), `round:STEP` (a number, to the nearest multiple). Any other feature is "
-            "left out. Empty: none is shown. Without it requests show all."
+            "The features that requests show, and how: `keep`, `mask` (a fixed text instead), "
+            "`mask:K` (all but the last K characters are masked), `hash` (HMAC-SHA-256 with the "
+            "key in `key_file`), `round:STEP` (a number, to the nearest multiple of STEP). All "
+            "other features are left out; an empty table shows none. Not set: requests show all "
+            "features."
         ),
     ] = None
     key_file: Annotated[
         str,
         about(
-            "File of the key that `hash` needs, of 32 characters at least. A relative path goes "
-            "from the folder of the settings' file."
+            "File with the key that `hash` needs, of at least 32 characters. A relative path "
+            "starts from the folder of the settings file."
         ),
     ] = ""
     event_id: Annotated[
-        Literal["shown", "hashed"], about("What requests and rejections say of an event's id.")
+        Literal["shown", "hashed"], about("How requests and rejections show an event's id.")
     ] = "shown"
     key: Annotated[
         Literal["left out", "shown", "hashed"],
-        about("What requests say of an event's key (`input.key`), where `features` is set."),
+        about("How requests show an event's key (`input.key`), where `features` is set."),
     ] = "left out"
 
     @property
     def needs_key(self) -> bool:
-        """Whether anything is hashed."""
+        """Whether a feature, an id or a key is hashed."""
         return "hashed" in (self.event_id, self.key) or "hash" in (self.features or {}).values()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one feature is shown: `last_n` characters stay of what is masked; `step` rounds."""
+    """How one feature is shown: `mask` leaves the `last_n` last characters, `round` uses `step`."""
 
     kind: str
     last_n: int = 0
@@ -67,18 +68,20 @@ class Rule:
 
 
 def rule_of(text: str) -> Rule | None:
-    """A rule as the settings write it; None if it is none.
+    """Parse a rule of the settings; None for a text that is no rule.
 
     >>> rule_of("mask:4"), rule_of("mask:all")
     (Rule(kind='mask', last_n=4, step=Decimal('1')), None)
     """
-    kind, colon, given = text.partition(":")
-    if kind == "mask" and (not colon or (given.isascii() and given.isdigit() and len(given) < 4)):
-        last_n = int(given or 0)
+    kind, colon, argument = text.partition(":")
+    if kind == "mask" and (
+        not colon or (argument.isascii() and argument.isdigit() and len(argument) < 4)
+    ):
+        last_n = int(argument or 0)
         return Rule("mask", last_n) if last_n <= SHOWN_MAX else None
     if kind == "round" and colon:
         try:
-            step = Decimal(given)
+            step = Decimal(argument)
         except InvalidOperation:
             return None
         is_step = step.is_finite() and Decimal("1e-9") <= step <= Decimal("1e15")
@@ -87,7 +90,7 @@ def rule_of(text: str) -> Rule | None:
 
 
 def faults_of_privacy(privacy: PrivacySettings, declared: Mapping[str, str]) -> list[str]:
-    """Faults of settings that are each well-formed alone; `declared` are the schema's features.
+    """List contradictions between these settings; `declared`: the features of `[schema]`.
 
     >>> faults_of_privacy(PrivacySettings(features={"emial": "keep"}), {"email": "text"})
     ['privacy.features names emial, which schema.features does not; did you mean email?']
@@ -118,7 +121,7 @@ def faults_of_privacy(privacy: PrivacySettings, declared: Mapping[str, str]) -> 
 
 
 def meant(name: str, known: list[str]) -> str:
-    """Which name was meant, or which there are."""
+    """The hint for an unknown name: the known one that is nearest, or a list of those known."""
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]}?"

@@ -12,13 +12,13 @@ from .fields import Count, CountOrNone, Positive, Seconds, Section, Share, about
 from .open import OpenSettings, faults_of_open
 
 ROUND_EVERY_N = 50
-"""Events from one round to the next where no setting says when."""
+"""Events from one round to the next where the settings have no schedule."""
 
 
 def dearest_price(
     price: float, by_class: Mapping[str, float], by_annotator: Mapping[str, float]
 ) -> float:
-    """What a label costs of the dearest class, by the dearest annotator.
+    """What a label of the dearest class by the dearest annotator costs.
 
     >>> dearest_price(1.0, {"fraud": 3.0}, {"ada": 2.0})
     6.0
@@ -27,28 +27,28 @@ def dearest_price(
 
 
 class BudgetSettings(Section, frozen=True, kw_only=True):
-    """[query.budget]: how many labels may be asked. All that are set hold at once."""
+    """[query.budget]: how many labels may be asked. All limits that are set hold at once."""
 
     share: Annotated[Share | None, about("Labels per event.")] = None
     per_hour: Annotated[Positive | None, about("Labels per hour of event time.")] = None
     per_period: Annotated[
-        Count | None, about("Labels per `period_s` of event time, given out as it begins.")
+        Count | None, about("Labels per `period_s` of event time, granted when the period begins.")
     ] = None
     period_s: Annotated[
         Seconds, about("Seconds of a period, counted from the epoch: 86400 are days in UTC.")
     ] = 86_400.0
     carry_over: Annotated[
         Annotated[float, Meta(ge=0, le=1)],
-        about("Part of what a period leaves that goes over to the next one, once."),
+        about("Share of a period's unspent labels that the next period, and no later one, gets."),
     ] = 0.0
     share_over_n: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)] | None,
         about(
-            "Hold `share` also over about so many of the latest events, which bounds bursts "
+            "Keep to `share` also over about this many of the latest events, which bounds bursts "
             "(the estimate of Zliobaite et al., 2014)."
         ),
     ] = None
-    cap: Annotated[Count | None, about("Labels in all.")] = None
+    cap: Annotated[Count | None, about("The most labels in all.")] = None
     money: Annotated[
         Annotated[float, Meta(gt=0, le=1e12)] | None,
         about("Money for labels in all, at the prices below; it is counted in millionths."),
@@ -57,23 +57,23 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
     price_by_class: Annotated[
         dict[str, Positive],
         about(
-            "What a label of a class costs, where that is another price. Until its label has come "
-            "the price of the dearest is held back."
+            "What a label of a class costs, where that is not `price`. Until a label is known, the "
+            "price of the dearest class is held back."
         ),
     ] = msgspec.field(default_factory=dict)
     price_by_annotator: Annotated[
         dict[str, Positive],
         about(
-            "How many times as much a label by this annotator costs; all others 1, and a label by "
-            "several their mean. Needs `label.names_annotators`."
+            "How many times as much a label by this annotator costs. Others count 1, and a label "
+            "by several annotators their mean. Needs `label.names_annotators`."
         ),
     ] = msgspec.field(default_factory=dict)
     price_doubt: Annotated[
         Annotated[float, Meta(ge=1, le=100)],
-        about("How many times as much the event costs whose classes are all as likely."),
+        about("How many times as much an event costs whose classes are all equally likely."),
     ] = 1.0
     burst: Annotated[
-        Count, about("Unspent labels that may pile up; what comes on top is forfeited.")
+        Count, about("The most unspent labels that may pile up; any further ones are forfeited.")
     ] = 200
     start: Annotated[
         CountOrNone, about("Labels granted at the start, before any event has earned one.")
@@ -89,25 +89,25 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
     reserve_share: Annotated[
         Annotated[float, Meta(ge=0, le=1)],
         about(
-            "Of the labels asked, the part that is set aside until there are `reserve`. It stays "
-            "unused where nothing happens."
+            "Share of the labels asked that is set aside until there are `reserve`. It stays "
+            "unused if no such round opens."
         ),
     ] = 0.1
 
     @property
     def is_total(self) -> bool:
-        """Whether something is limited once and for all."""
+        """Whether labels or money are limited once for the whole run."""
         return self.cap is not None or self.money is not None
 
     @property
     def dearest_price(self) -> float:
-        """What a label costs at most, by its class, who answers and how doubtful it is."""
+        """The highest price of a label, over classes, annotators and doubt."""
         prices = self.price, self.price_by_class, self.price_by_annotator
         return dearest_price(*prices) * self.price_doubt
 
     @property
     def limits(self) -> dict[str, float]:
-        """What limits the labels, of those that are set."""
+        """The limits that are set, by name."""
         named = {
             "share": self.share,
             "per_hour": self.per_hour,
@@ -119,15 +119,15 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
 
 
 class RoundSettings(Section, frozen=True, kw_only=True):
-    """[query.rounds]: when the strategy chooses among many, and after a drift."""
+    """[query.rounds]: when the strategy chooses among many events; the round after a drift."""
 
     every_n: Annotated[
         Count | None,
-        about("A round every so many events. In rounds with neither schedule set: every 50."),
+        about("Events from one round to the next. Asking in rounds without a schedule: 50."),
     ] = None
-    every_s: Annotated[Seconds | None, about("A round every so many seconds of event time.")] = None
+    every_s: Annotated[Seconds | None, about("Seconds of event time from round to round.")] = None
     drift_n: Annotated[
-        CountOrNone, about("Labels asked at most in a round that drift opened; 0: no such round.")
+        CountOrNone, about("The most labels asked in a round that drift opened; 0: no such round.")
     ] = 50
 
     @property
@@ -137,7 +137,7 @@ class RoundSettings(Section, frozen=True, kw_only=True):
 
     @property
     def regular_n(self) -> int | None:
-        """Events from one regular round to the next; none where they go by time alone."""
+        """Events from one regular round to the next; None where rounds go by time alone."""
         return self.every_n if self.is_scheduled else ROUND_EVERY_N
 
 
@@ -147,67 +147,70 @@ class ArrivalSettings(Section, frozen=True, kw_only=True):
     rule: Annotated[
         str,
         about(
-            "`rank`: the likelier, the higher its doubt ranks among the last ones. Or a rule of "
-            "docs/ARRIVALS.md, such as `split` or `variable_uncertainty`, or `module:attribute`; "
-            "beside those `query.control_share` is drawn blindly."
+            "`rank`: the higher the doubt about an event ranks among the latest events, the "
+            "likelier it is asked. Or a rule of docs/ARRIVALS.md, such as `split` or "
+            "`variable_uncertainty`, or `module:attribute`; beside such a rule, "
+            "`query.control_share` is drawn blindly."
         ),
     ] = "rank"
     options: Annotated[
         dict[str, Any],
-        about("Options of the rule by name: see docs/ARRIVALS.md for those it has."),
+        about("Options of the rule by name; docs/ARRIVALS.md lists them."),
     ] = field(default_factory=dict)
 
 
 class WorkflowSettings(Section, frozen=True, kw_only=True):
-    """[query.workflow]: how rounds and annotators take turns; with `query.ask` rounds."""
+    """[query.workflow]: how rounds and annotators take turns, where events are asked in rounds."""
 
     kind: Annotated[
         Literal["parallel", "sequential", "hybrid", "adaptive"],
         about(
-            "`parallel`: a batch at every round, answered or not. `sequential`: one question, and "
-            "the next when it has its answer. `hybrid`: so for `warm_up_n` labels, then a batch "
-            "when `enough` of the last one has ended. `adaptive`: as many as the annotators get "
-            "done in `retrain_s` at the pace of their latest answers, less what is open."
+            "`parallel`: a batch at every round, whether the last one is answered or not. "
+            "`sequential`: one question, and the next when it is answered. `hybrid`: as "
+            "`sequential` for `warm_up_n` labels, then a batch whenever `enough` of the last one "
+            "has ended. `adaptive`: as many questions as the annotators answer in `retrain_s` at "
+            "the pace of their latest answers, less those that are open."
         ),
     ] = "parallel"
     batch_n: Annotated[
         Count | None,
         about(
-            "Questions of a batch; of `adaptive` the first one. Not set: all there is to spend in "
-            "`parallel`, 10 in `hybrid` and `adaptive`."
+            "Questions in a batch; with `adaptive`, in the first one. Not set: all that the budget "
+            "allows in `parallel`, 10 in `hybrid` and `adaptive`."
         ),
     ] = None
-    batch_max: Annotated[Count, about("Open questions at most; `adaptive`.")] = 200
-    warm_up_n: Annotated[CountOrNone, about("Labels asked one by one; `hybrid`.")] = 20
+    batch_max: Annotated[Count, about("The most open questions, with `adaptive`.")] = 200
+    warm_up_n: Annotated[CountOrNone, about("Labels asked one by one, with `hybrid`.")] = 20
     enough: Annotated[
-        Share, about("Part of a batch that has to end before the next one; `hybrid`.")
+        Share, about("Share of a batch that has to end before the next one, with `hybrid`.")
     ] = 0.8
     retrain_s: Annotated[
-        Seconds, about("Seconds from labels to a model that has learned them; `adaptive`.")
+        Seconds, about("Seconds from labels to a model that has learned them, with `adaptive`.")
     ] = 60.0
 
 
 class QuotaSettings(Section, frozen=True, kw_only=True):
-    """[query.quotas]: the least labels of each class and of each slice among the latest ones.
+    """[query.quotas]: the least number of labels of each class and slice among the latest labels.
 
-    What is short of its quota is preferred. `[query.slices]` names the slices.
+    Events that are likely to be of a class or slice short of its quota are preferred.
+    `[query.slices]` names the slices.
     """
 
     per_class_n: Annotated[
         CountOrNone,
-        about("Labels that each known class is to have among the latest; 0: classes have none."),
+        about("The fewest labels of each known class among the latest ones; 0: no such quota."),
     ] = 0
     per_slice_n: Annotated[
-        CountOrNone, about("Labels that each slice is to have among the latest.")
+        CountOrNone, about("The fewest labels of each slice among the latest ones.")
     ] = 0
     over_n: Annotated[
-        Annotated[int, Meta(ge=10, le=100_000)], about("The latest labels, so many.")
+        Annotated[int, Meta(ge=10, le=100_000)], about("How many labels are the latest.")
     ] = 500
     share: Annotated[
         Annotated[float, Meta(gt=0, le=0.9)],
         about(
-            "While something is short, this part of what is not drawn blindly goes to what is "
-            "likely to be of it."
+            "While a class or slice is short of its quota, this share of the events not drawn "
+            "blindly is asked among those that are likely to belong to it."
         ),
     ] = 0.5
 
@@ -218,22 +221,22 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
 
 
 class DuplicateSettings(Section, frozen=True, kw_only=True):
-    """[query.duplicates]: events like those that were asked, which nothing but the blind draw asks.
+    """[query.duplicates]: events like those already asked about, which only the blind draw may ask.
 
-    The distance is the root of the mean over the features of squared differences: numbers in
-    deviations of what was asked, categories that differ are 1 apart.
+    The distance is the root of the mean of the squared differences over all features. Numbers are
+    measured in deviations of the events asked about; categories that differ are 1 apart.
     """
 
     distance: Annotated[
         Annotated[float, Meta(ge=0, le=10)] | None,
         about(
-            "An event is a duplicate of one at most so far from it that was asked; 0: of the same "
-            "one, none: duplicates are asked like all others."
+            "An event at most this far from one already asked about is a duplicate. 0: only an "
+            "event that is equal to it. None: duplicates are asked like all other events."
         ),
     ] = None
     remembered_n: Annotated[
         Annotated[int, Meta(ge=1, le=10_000)],
-        about("The latest events asked, so many, are compared with."),
+        about("How many of the latest events asked an event is compared with."),
     ] = 500
 
 
@@ -241,9 +244,9 @@ class ColdStartSettings(Section, frozen=True, kw_only=True):
     """[query.cold_start]: at the start rounds ask at random, and confidence is not watched."""
 
     per_class_n: Annotated[
-        CountOrNone, about("Cold until every known class has so many labels; 0: never cold.")
+        CountOrNone, about("Cold until every known class has this many labels; 0: never cold.")
     ] = 10
-    labels_max: Annotated[Count, about("Cold no longer after so many labels in all.")] = 100
+    labels_max: Annotated[Count, about("No longer cold after this many labels in all.")] = 100
 
 
 class QuerySettings(Section, frozen=True, kw_only=True):
@@ -258,31 +261,31 @@ class QuerySettings(Section, frozen=True, kw_only=True):
     ] = "margin"
     options: Annotated[
         dict[str, Any],
-        about("Options of the strategy by name: see docs/STRATEGIES.md for those it has."),
+        about("Options of the strategy by name; docs/STRATEGIES.md lists them."),
     ] = field(default_factory=dict)
     ask: Annotated[
         Literal["auto", "arrival", "rounds"],
         about(
-            "When: `arrival`, each event at once or never; or `rounds`, some of many every so "
-            "often. `auto`: in rounds if `query.rounds` says when, or if the strategy looks at "
-            "many events at once (`hybrid`, functions of yours); else on arrival. With `arrival` "
-            "a function of yours is called for each event alone."
+            "When events are asked. `arrival`: each at once or never. `rounds`: some of many, "
+            "every so often. `auto`: in rounds if `query.rounds` has a schedule, or if the "
+            "strategy looks at many events at once (`hybrid`, functions of yours); otherwise on "
+            "arrival. With `arrival`, a function of yours is called for each event alone."
         ),
     ] = "auto"
     control_share: Annotated[
         Share,
         about(
-            "Part of the budget spent at random on arrival: what keeps every propensity above 0 "
-            "and the accuracy estimate honest. On arrival it is the least part; while labels are "
-            "few or late it is larger."
+            "Share of the budget that is spent at random on arrival: it keeps every propensity "
+            "above 0 and the accuracy estimate honest. Where events are asked on arrival it is a "
+            "minimum; while labels are few or late, the share is larger."
         ),
     ] = 0.25
     estimate_share: Annotated[
         Annotated[float, Meta(ge=0, le=1)],
         about(
-            "Of what is drawn on arrival and not at random, the part that is drawn for the "
-            "estimate of the accuracy: events of which it is hard to tell whether the prediction "
-            "is right. Intervals become narrower; the model learns less of its closest calls."
+            "Share of the events drawn on arrival, but not at random, that is drawn for the "
+            "accuracy estimate: events where it is hard to tell whether the prediction is right. "
+            "Intervals become narrower; the model learns less from its closest calls."
         ),
     ] = 0.0
     sharpness: Annotated[
@@ -295,8 +298,8 @@ class QuerySettings(Section, frozen=True, kw_only=True):
     uncertainty_from: Annotated[
         Literal["model", "served", "disagreement"],
         about(
-            "Whose probabilities strategies see: our model's, the served model's, or how far both "
-            "are apart. Where the log has no probabilities, our model's serve."
+            "Whose probabilities strategies see: our model's, the served model's, or how far apart "
+            "the two are. Where the log has no probabilities, our model's are used."
         ),
     ] = "model"
     budget: BudgetSettings = BudgetSettings(share=0.05)
@@ -307,9 +310,9 @@ class QuerySettings(Section, frozen=True, kw_only=True):
     slices: Annotated[
         dict[str, str],
         about(
-            "Parts of the stream by name, each a predicate over features, such as "
-            "`large = \"amount > 1000 and country in ('CH', 'FR')\"`; "
-            "[ASKING.md](ASKING.md) has the grammar. `query.quotas.per_slice_n` is for each."
+            'Parts of the stream by name, each a predicate over features, such as `large = "amount '
+            "> 1000 and country in ('CH', 'FR')\"`; [ASKING.md](ASKING.md) has the grammar. "
+            "`query.quotas.per_slice_n` applies to each."
         ),
     ] = field(default_factory=dict)
     duplicates: DuplicateSettings = DuplicateSettings()
@@ -322,14 +325,14 @@ STRATEGIES_BY_ROW = ("random", "least_confidence", "margin", "entropy")
 
 
 def asks_on_arrival(query: QuerySettings, is_by_row: bool) -> bool:
-    """Whether events are asked on arrival; `is_by_row`: the strategy is known to look at each event
+    """Whether events are asked on arrival; `is_by_row`: whether the strategy looks at each event
     alone."""
     is_open = query.ask == "auto" and not query.rounds.is_scheduled
     return query.ask == "arrival" or (is_open and is_by_row)
 
 
 SLICES_MAX = 50
-"""Each is looked at for every event."""
+"""The most slices: each is evaluated for every event."""
 
 
 def _faults_of_quotas(query: QuerySettings) -> list[str]:
@@ -362,7 +365,7 @@ def _faults_of_quotas(query: QuerySettings) -> list[str]:
 
 
 def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
-    """Faults between settings of this section, and with the length of the window."""
+    """List contradictions between these settings, and with the window's length in events."""
     faults = _faults_of_quotas(query) + faults_of_open(query.open, query.strategy)
     budget, rounds = query.budget, query.rounds
     if not budget.limits:

@@ -1,7 +1,7 @@
-"""How a broker of messages is reached, Redis or RabbitMQ, and the section `[queue]` that reads one.
+"""How Redis or RabbitMQ is reached, and the section `[queue]` for events that are read there.
 
-Only what is set. Secrets are no settings: a password is read from a file or from the environment by
-`adapters.brokers.address`, when a connection is made.
+This module has the settings alone. Secrets are no settings: `adapters.brokers.address` reads the
+password from a file or the environment when it connects.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ Batch = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class ConnectionSettings(Section, frozen=True, kw_only=True):
-    """What every connection to a broker needs beside its address."""
+    """What a connection to a broker needs beside its address."""
 
     ca_file: Annotated[
         str,
         about(
-            "PEM file of the authorities that the server is signed by, for `rediss` and `amqps`; "
-            "empty: the system's. The server's name is always checked."
+            "PEM file of the authorities that signed the server's certificate, for `rediss` and "
+            "`amqps`; empty: the system's. The server's name is always checked."
         ),
     ] = ""
     cert_file: Annotated[
-        str, about("PEM file of our certificate, where the server asks for one.")
+        str, about("PEM file with our certificate, where the server asks for one.")
     ] = ""
-    key_file: Annotated[str, about("PEM file of its key.")] = ""
+    key_file: Annotated[str, about("PEM file with the private key of that certificate.")] = ""
     password_file: Annotated[
         str,
         about(
-            "File that holds the password and nothing else; empty: the environment variable "
+            "File that holds only the password; empty: it is in the environment variable "
             "`HEADRACE_REDIS_PASSWORD` or `HEADRACE_RABBITMQ_PASSWORD`."
         ),
     ] = ""
     allow_plaintext: Annotated[
         bool,
         about(
-            "Allow a connection without TLS to a server that is not on loopback: the password and "
-            "every message can then be read on the way."
+            "Allow a connection without TLS to a server that is not on loopback: anybody on the "
+            "way can then read the password and every message."
         ),
     ] = False
 
@@ -56,26 +56,27 @@ class QueueSettings(ConnectionSettings, frozen=True, kw_only=True):
 
     batch_max: Annotated[
         Batch,
-        about("Messages copied, and acknowledged, at a time; RabbitMQ sends no more ahead."),
+        about("Messages copied and acknowledged at a time; RabbitMQ sends no more ahead."),
     ] = 500
     field: Annotated[
         Annotated[str, Meta(min_length=1, max_length=200)],
         about(
-            "Redis: the field of an entry that holds the event as JSON. An entry without it is the "
-            "event itself: its fields are, all of them texts."
+            "Redis: the field of an entry that holds the event as JSON. If an entry lacks this "
+            "field, its own fields are the event, all of them as texts."
         ),
     ] = "event"
     group: Annotated[
         Annotated[str, Meta(min_length=1, max_length=200)],
         about(
-            "Redis: the consumer group that shows how far the run has copied the stream, as its "
-            "last delivered id and its lag. Each run reads all of the stream; give each its group."
+            "Redis: the consumer group that shows how far the run has copied the stream, by its "
+            "last delivered id and its lag. Each run reads the whole stream; give each run a group "
+            "of its own."
         ),
     ] = "headrace"
 
 
 def faults_of_secrets(bridges: dict[str, dict[str, Any]]) -> list[str]:
-    """URLs with a password among the settings of bridges, which are written down with a run.
+    """List the URLs of bridges that hold a password, since the settings are stored with the run.
 
     >>> faults_of_secrets({"team": {"url": "redis://eva:secret@events:6379"}})
     ['bridges.team.url holds a password, which is written down with the settings of a run; put it

@@ -1,7 +1,7 @@
-"""A struct of settings from a mapping as TOML gives it, with every fault and not only the first.
+"""Build a struct of settings from parsed TOML, and report every fault, not only the first.
 
-Knows msgspec's structs and no section of `settings`. A fault says where, what was found and what is
-expected; for an unknown name it says the nearest known one.
+Works for any msgspec struct; imports no section of `settings`. A fault names the path, the value
+and what is expected there; for an unknown name, the nearest known one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FAULTY: Any = object()
 
 
 def differing_fields(there: Any, here: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The path of every value that differs in two trees, what it was, and what it is.
+    """Yield the path of each value that differs between two trees, with both values.
 
     >>> list(differing_fields({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}))
     [('a.c', 2, 3)]
@@ -34,10 +34,10 @@ def differing_fields(there: Any, here: Any, where: str = "") -> Iterator[tuple[s
 
 
 def section_of(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
-    """A struct of this kind, field by field, so that one fault does not hide the next.
+    """Build a struct of class `kind` from `raw` field by field, so that no fault hides the next.
 
-    Faults are added as sentences that begin with the path; where there is one, the struct that is
-    returned is of no use.
+    Faults are appended to `faults`, as sentences that begin with the path of the value; `path` is
+    that of the section, empty for the root. If any was appended, the result must not be used.
     """
     if not isinstance(raw, dict):
         faults.append(f"{path} is {raw!r}; must be a section")
@@ -76,11 +76,11 @@ def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
         faults.append(f"{where} is {value}; must be a finite number")
         return _FAULTY
     try:
-        found = msgspec.convert(value, annotation, strict=True)
-        msgspec.json.encode(found)
-        return found
+        converted = msgspec.convert(value, annotation, strict=True)
+        msgspec.json.encode(converted)
+        return converted
     except UnicodeEncodeError:
-        # A text of Python's may hold half a surrogate pair, which no file can.
+        # A string in Python may hold half a surrogate pair, which no UTF-8 file can.
         faults.append(f"{where} is {value!r}; must be text that UTF-8 can write")
     except msgspec.ValidationError:
         choices = _choices(bare)
@@ -106,7 +106,7 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 
 def _expectation(annotation: Any) -> str:
-    """What a field takes, in words: from its type and its bounds."""
+    """Describe in words which values a field takes, from its type and its bounds."""
     bounds: list[str] = []
     while typing.get_origin(annotation) is Annotated:
         annotation, *metas = typing.get_args(annotation)
@@ -132,9 +132,9 @@ def _expectation(annotation: Any) -> str:
 
 def _bounds(meta: Meta) -> list[str]:
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    found = []
+    phrases = []
     for name, word in words.items():
         bound = getattr(meta, name)
         if bound is not None:
-            found.append(f"{word} {bound}")
-    return found
+            phrases.append(f"{word} {bound}")
+    return phrases

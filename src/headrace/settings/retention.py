@@ -17,51 +17,51 @@ Days: TypeAlias = Annotated[int, Meta(ge=1, le=36_500)]
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """[retention]: who events are about, and how long they are kept. See [ERASURE.md](ERASURE.md).
 
-    All of it may change from one start to the next.
+    All of these settings may change from one start to the next.
     """
 
     subject: Annotated[
         str,
         about(
-            "What names the person that an event is about, for `headrace erase`: `key` (the path "
-            "is `input.key`), `id`, or the name of a feature. It may change from one start to the "
-            "next."
+            "What identifies the person that an event is about, for `headrace erase`: `key` (its "
+            "path is `input.key`), `id`, or the name of a feature."
         ),
     ] = "key"
     days: Annotated[
         Days | None,
         about(
-            "No event is kept longer after it happened, nor what was asked, answered and decided "
+            "Days after which an event is forgotten, with all that was asked, answered and decided "
             "about it: in memory, in the files of the run and in the memories of its bridges and "
-            "desks, by the clock of the stream. On Kafka in memory, in snapshots and memories of "
-            "bridges, by the clock of the desks' log. None: bounded by number alone."
+            "desks, by the clock of the stream. On Kafka: in memory, in snapshots and in the "
+            "memories of bridges, by the clock of the desks' log. None: only numbers limit what is "
+            "kept."
         ),
     ] = None
     examples_days: Annotated[
         Days | None,
         about(
-            "The same of labelled examples in memory, from which models are made anew, and of the "
-            "evidence of a committee. None: as `days`."
+            "The same for labelled examples in memory, from which models are made anew, and for "
+            "the evidence of a committee. None: as `days`."
         ),
     ] = None
     unlearns: Annotated[
         bool,
         about(
             "Whenever examples are forgotten by their age, make the models anew from those that "
-            "are left. Without, a river model keeps what it has learned, in its sums."
+            "are left. If false, a river model keeps in its sums what it has learned."
         ),
     ] = False
 
     @property
     def kept_examples_days(self) -> int | None:
-        """How long examples are kept."""
+        """The days that examples are kept; None: they are bounded by number alone."""
         return self.days if self.examples_days is None else self.examples_days
 
 
 def faults_of_retention(
     retention: RetentionSettings, label: LabelSettings, window_s: float | None, model: str
 ) -> list[str]:
-    """Faults between how long things are kept and how long they are needed."""
+    """List contradictions between how long things are kept and how long they are needed."""
     faults, days = [], retention.days
     if days is not None and days * DAY_S <= label.deadline_s:
         faults.append(

@@ -1,10 +1,9 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
-What a section is made of is told here (`[columns]` in `settings.columns`, `[query]` in
-`settings.query`, `[label]` in `settings.label`, `[drift]` in `settings.drift`, those of the worker
-in `settings.kafka`, `[http]` in `settings.http`, `[privacy]` in `settings.privacy`), how one is
-read from a mapping in `settings.reading`.
-docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
+The sections without a module of their own are defined here; each other section is in the module
+of its name (`[label]` in `settings.label`), and `[worker]` is in `settings.kafka`.
+`settings.reading` builds a section from a mapping.
+docs/SETTINGS.md is generated from these modules: the description beside a field is its reference.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from .reading import section_of
 from .retention import RetentionSettings, faults_of_retention
 from .sealing import SealingSettings
 
-# Of other modules; to be imported from here like the sections below.
+# Defined in other modules; exported here beside the sections below.
 __all__ = [
     "AnswersSettings",
     "BudgetSettings",
@@ -65,7 +64,7 @@ __all__ = [
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 COMPARED_MIN = 10
-"""Fewer control labels than this decide nothing between two models, and the champion stays."""
+"""The least control labels that decide between two models; with fewer the champion stays."""
 
 
 class InputSettings(Section, frozen=True, kw_only=True):
@@ -75,8 +74,9 @@ class InputSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "`module:function` that turns a record's bytes into an object, or an array of objects, "
-            "as JSON would give; the other settings here apply to each. With a parameter "
-            "`headers` it is given those of the Kafka record. Empty: records are JSON."
+            "as a JSON parser would; the other settings here then apply to each object. If the "
+            "function has a parameter `headers`, it gets the headers of the Kafka record. Empty: "
+            "records are JSON."
         ),
     ] = ""
 
@@ -87,9 +87,9 @@ class InputSettings(Section, frozen=True, kw_only=True):
     zone: Annotated[
         str,
         about(
-            "The zone of times that are texts and don't say theirs, as `UTC`, `+02:00` or "
-            "`Europe/Zurich`; empty: such an event is rejected as `bad_time`. Of an hour that "
-            "comes twice the first is meant."
+            "Time zone of times that are texts without a zone, such as `UTC`, `+02:00` or "
+            "`Europe/Zurich`. Empty: an event with such a time is rejected as `bad_time`. Where "
+            "clocks go back and an hour comes twice, the first one is meant."
         ),
     ] = ""
     at_unit: Annotated[Unit, about("The unit of times that are numbers.")] = "s"
@@ -103,15 +103,15 @@ class InputSettings(Section, frozen=True, kw_only=True):
     feature_names: Annotated[
         list[str], about("Names of the features where the log has an array.")
     ] = field(default_factory=list)
-    predicted: Annotated[str, about("Path of the class the served model gave; may be absent.")] = (
-        "predicted"
-    )
+    predicted: Annotated[
+        str, about("Path of the class that the served model predicted; may be absent.")
+    ] = "predicted"
     probabilities: Annotated[
         str,
         about(
             "Path of the served model's probabilities: an object by class, an array, a list of "
-            "{label, score}, two arrays as {classes, scores}, or of two `classes` that of the "
-            "second."
+            "{label, score}, two arrays as {classes, scores}, or, with two `classes`, one number: "
+            "the probability of the second."
         ),
     ] = "probabilities"
     classes: Annotated[
@@ -119,9 +119,9 @@ class InputSettings(Section, frozen=True, kw_only=True):
     ] = field(default_factory=list)
     class_names: Annotated[
         dict[str, str],
-        about('Names of the served model\'s classes where the log has codes: `{1 = "fraud"}`.'),
+        about('Names of the served model\'s classes, where the log has codes: `{1 = "fraud"}`.'),
     ] = field(default_factory=dict)
-    key: Annotated[str, about("Path of a key to hand on with requests; may be absent.")] = "key"
+    key: Annotated[str, about("Path of a key that requests carry along; may be absent.")] = "key"
     model_version: Annotated[str, about("Path of the served model's version; may be absent.")] = (
         "model_version"
     )
@@ -133,32 +133,32 @@ class InputSettings(Section, frozen=True, kw_only=True):
         Literal["none", "instances", "kserve-v1", "kserve-v2", "columns", "seldon"],
         about(
             "Records that hold many events: `instances` (an array under `batch_path`, or a text "
-            "with one event a line, as CSV or JSON), `kserve-v1` ({instances: [...]}), `kserve-v2` "
-            "({inputs: [{name, shape, datatype, data}]}), `columns` (all that MLflow takes: "
-            "{columns: [...], data: [[...]]}, dataframe_split, dataframe_records, instances, "
-            "inputs), `seldon` ({data: {names, ndarray or tensor}}, jsonData, strData)."
+            "with one event per line, as CSV or JSON), `kserve-v1` ({instances: [...]}), "
+            "`kserve-v2` ({inputs: [{name, shape, datatype, data}]}), `columns` (all formats that "
+            "MLflow accepts: {columns: [...], data: [[...]]}, dataframe_split, dataframe_records, "
+            "instances, inputs), `seldon` ({data: {names, ndarray or tensor}}, jsonData, strData)."
         ),
     ] = "none"
     batch_path: Annotated[str, about("Path of the array for `instances`, or of the payload.")] = ""
     status: Annotated[
         str,
         about(
-            "Path of the request's status. A record with another than `status_ok` is left out, and "
-            "counted as `left_out`. Empty: every record counts."
+            "Path of the request's status. A record whose status is not in `status_ok` is left "
+            "out, and counted as `left_out`. Empty: every record counts."
         ),
     ] = ""
     status_ok: Annotated[
-        list[str], about('The statuses of requests that succeeded; `""` stands for none at all.')
+        list[str], about('The statuses of requests that succeeded; `""` stands for no status.')
     ] = field(default_factory=lambda: ["200"])
     join: JoinSettings = JoinSettings()
-    line_bytes_max: Annotated[Count, about("A longer record is rejected as `oversize`; bytes.")] = (
-        1_048_576
-    )
+    line_bytes_max: Annotated[
+        Count, about("The largest record in bytes; a longer one is rejected as `oversize`.")
+    ] = 1_048_576
     jump_max_s: Annotated[
         Seconds,
         about(
             "An event further ahead of the clock than this is rejected as `future`, until the "
-            "latest events bear it out (docs/TIME.md). Seconds."
+            "latest events confirm its time (docs/TIME.md). Seconds."
         ),
     ] = 31_622_400.0
 
@@ -167,31 +167,32 @@ class SchemaSettings(Section, frozen=True, kw_only=True):
     """[schema]: features and classes. Inferred from the stream where not declared."""
 
     classes: Annotated[
-        list[str], about("The known classes, in order. A class not listed is added when answered.")
+        list[str], about("The known classes, in order. Others are added when an answer names them.")
     ] = field(default_factory=list)
     classes_closed: Annotated[
-        bool, about("Another class than those listed is no answer: it is rejected.")
+        bool, about("Reject an answer that names a class not listed in `classes`.")
     ] = False
     class_spelling: Annotated[
         Literal["refuse", "join", "keep"],
         about(
-            "An answer that differs from a known class only by case: rejected, taken for that "
-            "class, or a class of its own. Space around a class never counts. Each desk knows the "
-            "classes of `schema.classes` and those it was answered."
+            "What happens to an answer that differs from a known class only by upper and lower "
+            "case. `refuse`: it is rejected. `join`: it counts as that class. `keep`: it is a "
+            "class of its own. Space around a class never counts. Each desk knows the classes of "
+            "`schema.classes` and those in its answers."
         ),
     ] = "refuse"
     features: Annotated[
         dict[str, Literal["numeric", "categorical", "text"]],
-        about("The features and their kinds, in order. Empty: inferred as they are first seen."),
+        about("The features and their kinds, in order. Empty: inferred when first seen."),
     ] = field(default_factory=dict)
     features_max: Annotated[
-        Size, about("At most so many features; what comes after is counted and ignored.")
+        Size, about("The most features; further ones are counted and ignored.")
     ] = 2_000
     categories_max: Annotated[
-        Size, about("At most so many values of one categorical feature; the rest share one.")
+        Size, about("The most values of one categorical feature; all further ones share one.")
     ] = 1_000
     classes_max: Annotated[
-        Size, about("At most so many classes; an answer with one more is rejected.")
+        Size, about("The most classes; an answer with a further one is rejected.")
     ] = 200
 
 
@@ -202,8 +203,9 @@ class ModelSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "A preset (`committee`, `logistic`, `naive-bayes`, `tree`, `adaptive-tree`, `forest`, "
-            "`knn`) or `module:function`, called with `options`, that returns a river classifier "
-            "or one of scikit-learn; a class is one: `sklearn.naive_bayes:GaussianNB`."
+            "`knn`), or `module:function`, which is called with `options` and returns a classifier "
+            "of river or of scikit-learn. A class will do as well: "
+            "`sklearn.naive_bayes:GaussianNB`."
         ),
     ] = "committee"
     options: Annotated[
@@ -213,9 +215,10 @@ class ModelSettings(Section, frozen=True, kw_only=True):
     missing: Annotated[
         Literal["found", "absent", "none"],
         about(
-            "How a missing feature reaches a model that is asked event by event: `absent`, or as "
-            "`None`, river's convention for its imputers and `Select`. `found`: what works, tried "
-            "on copies at the first label. Models that are compiled need neither."
+            "How a missing feature is passed to a model that is called event by event. `absent`: "
+            "it is left out. `none`: as `None`, river's convention for its imputers and `Select`. "
+            "`found`: whichever works, tried on copies at the first label. Compiled models need "
+            "neither."
         ),
     ] = "found"
 
@@ -225,47 +228,47 @@ class ObserveSettings(Section, frozen=True, kw_only=True):
 
     window_n: Annotated[Size, about("Events in the sliding window.")] = 2_000
     window_s: Annotated[
-        Seconds | None, about("Age at which an event leaves the window as well; seconds.")
+        Seconds | None, about("Age at which an event leaves the window in any case; seconds.")
     ] = None
-    reservoir_n: Annotated[Size, about("Events in the sample of the past.")] = 2_000
+    reservoir_n: Annotated[Size, about("Events in the random sample of the past.")] = 2_000
     reservoir_half_life_s: Annotated[
         Seconds | None,
         about(
-            "Age at which an event is half as likely to be in the sample; none: every past event "
-            "is equally likely. Seconds."
+            "Age at which an event is half as likely to be in that sample; none: all past events "
+            "are equally likely. Seconds."
         ),
     ] = None
     ids_n: Annotated[
-        Count, about("How many of the latest ids are remembered to reject duplicates.")
+        Count, about("How many of the latest event ids are remembered, to reject duplicates.")
     ] = 100_000
 
 
 class LearnSettings(Section, frozen=True, kw_only=True):
-    """[learn]: what is done with each label."""
+    """[learn]: how labels are remembered, and how models are retrained and adopted."""
 
     memory_n: Annotated[Size, about("Labelled examples kept for retraining.")] = 2_000
     half_life_s: Annotated[
         Seconds | None,
         about(
-            "Age at which an example weighs one half when retraining; none: half of the span that "
-            "the memory covers, or a third of the time since the last drift. Seconds."
+            "Age at which an example weighs one half when a model is retrained; none: half of the "
+            "time that the memory covers, or a third of the time since the last drift. Seconds."
         ),
     ] = None
     retrain_every_s: Annotated[
-        Seconds | None, about("Retrain on this schedule as well as on drift; seconds.")
+        Seconds | None, about("Seconds from one retraining to the next, beside those on drift.")
     ] = None
     retrain_every_n: Annotated[
-        Count | None, about("Retrain after so many labels as well as on drift.")
+        Count | None, about("Labels from one retraining to the next, beside those on drift.")
     ] = None
-    retrain_labels_min: Annotated[Count, about("No retraining on fewer examples than this.")] = 30
+    retrain_labels_min: Annotated[Count, about("The fewest examples to retrain from.")] = 30
     soft_labels: Annotated[
         bool,
         about(
-            "A label counts as much as it is probable when the model learns it, where the model "
-            "takes weights; with `label.consensus` `dawid_skene` only (docs/ANNOTATORS.md)."
+            "When the model learns a label, weigh it by its probability, if the model takes "
+            "weights; only with `dawid_skene` as `label.consensus` (docs/ANNOTATORS.md)."
         ),
     ] = False
-    passes: Annotated[Few, about("How often a retraining goes through the memory.")] = 2
+    passes: Annotated[Few, about("How many times a retraining goes through the memory.")] = 2
     adopt_labels_n: Annotated[
         Count, about("The latest control labels on which challenger and champion are compared.")
     ] = 30
@@ -275,36 +278,37 @@ class LearnSettings(Section, frozen=True, kw_only=True):
     retrain_members: Annotated[
         bool,
         about(
-            "Of a committee, retrain the river members as any other model is; without, they learn "
-            "each label once and forget nothing."
+            "Retrain the river members of a committee as any other model is retrained. If false, "
+            "they learn each label once and forget nothing."
         ),
     ] = False
     parked_max_n: Annotated[
-        Count, about("Displaced models kept, to be tried again when the inputs look like theirs.")
+        Count, about("Displaced models kept, to be tried again when inputs look like theirs.")
     ] = 3
     trial_labels_n: Annotated[
         Count,
         about(
-            "Control labels for which an adopted challenger is compared with the model it "
-            "displaced; should it prove worse beyond noise, it is rolled back."
+            "Control labels on which an adopted challenger is compared with the model it "
+            "displaced; if it proves worse beyond noise, it is rolled back."
         ),
     ] = 50
     versions_kept: Annotated[
         CountOrNone,
         about(
-            "Versions of the model kept, which `headrace model roll-back` can bring back; 0: none. "
-            "Each is as large as the model, in memory and in snapshots."
+            "How many versions of the model are kept for `headrace model roll-back`; 0: none. Each "
+            "is as large as the model, in memory and in snapshots."
         ),
     ] = 0
     version_every_n: Annotated[
         Count,
-        about("A version is kept after so many labels, and whenever another model is adopted."),
+        about("Labels after which a version is kept; one is also kept at each adoption."),
     ] = 100
     twins_share: Annotated[
         ShareOrNone,
         about(
-            "Share of the labels, control labels all, that small twins of the model play through, "
-            "to tell what choosing is worth against asking at random; 0: nothing is told."
+            "Share of the labels, all of them control labels, that small twins of the model play "
+            "through, to estimate what choosing events is worth against asking at random; 0: there "
+            "is no such estimate."
         ),
     ] = 0.15
 
@@ -319,31 +323,33 @@ class EvaluationSettings(Section, frozen=True, kw_only=True):
     interval: Annotated[
         Literal["window", "anytime"],
         about(
-            "`window`: 95 % are of one look. `anytime`: the interval of the accuracy of the whole "
-            "stream ever misses, at all looks together, with at most 5 %; wider."
+            "`window`: each interval, looked at once, holds with 95 %. `anytime`: the interval of "
+            "the accuracy of the whole stream ever misses, over all looks together, with at most 5 "
+            "%; it is wider."
         ),
     ] = "window"
     propensity_min: Annotated[
         Share,
         about(
-            "For `anytime`: the smallest probability with which an event may be asked. One asked "
-            "with less breaks the guarantee; far below what is needed, intervals are wide."
+            "For `anytime`: the smallest probability with which an event may be asked. An event "
+            "asked with less breaks the guarantee; a value far below what is needed makes "
+            "intervals wide."
         ),
     ] = 0.002
 
     @property
     def anytime_min(self) -> float | None:
-        """`propensity_min` where the interval is to hold at all times."""
+        """`propensity_min` if `interval` is `anytime`, else None."""
         return self.propensity_min if self.interval == "anytime" else None
 
 
 class RunSettings(Section, frozen=True, kw_only=True):
-    """[run]: what the embedded driver does around the engine."""
+    """[run]: snapshots and ticks of `headrace run`."""
 
     snapshot_every_n: Annotated[Count, about("Events between two snapshots.")] = 20_000
     snapshots_kept: Annotated[Few, about("Snapshots kept; older ones are removed.")] = 2
     tick_s: Annotated[
-        Seconds, about("With --follow: quiet time after which the clock is moved; seconds.")
+        Seconds, about("With --follow: quiet time after which a tick moves the clock; seconds.")
     ] = 1.0
 
 
@@ -377,8 +383,8 @@ class Settings(Section, frozen=True, kw_only=True):
     bridges: Annotated[
         dict[str, dict[str, Any]],
         about(
-            "Bridges to labelling tools, a section `[bridges.NAME]` each; `kind` says which tool, "
-            "if the name does not. docs/BRIDGES.md has their settings."
+            "Bridges to labelling tools, one section `[bridges.NAME]` each; `kind` names the tool "
+            "where NAME does not. docs/BRIDGES.md has their settings."
         ),
     ] = field(default_factory=dict)
 
@@ -387,12 +393,12 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Settings:
-    """Read a TOML file; keys are found from its folder.
+    """Read a TOML file; relative paths of key files start from its folder.
 
-    Raises `BadSettings` with every fault, `BadInput` if it is not TOML.
+    Raises `BadSettings` with every fault, `BadInput` if the file can't be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write the mark
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -411,7 +417,7 @@ def load(path: Path) -> Settings:
 
 
 def load_for_kafka(path: Path) -> Settings:
-    """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
+    """Read as `load` does; relative paths in `[kafka]` and `[worker]` start from the folder too."""
     settings, folder = load(path), path.parent
     kafka, worker = settings.kafka, settings.worker
     files = {
@@ -425,7 +431,7 @@ def load_for_kafka(path: Path) -> Settings:
 
 
 def parse(raw: dict[str, Any]) -> Settings:
-    """Settings from a mapping as TOML gives it.
+    """Build the settings from a parsed TOML file. Raises `BadSettings` with every fault.
 
     >>> parse({"sed": 3, "query": {"budget": {"share": 2}}})
     Traceback (most recent call last):
@@ -442,7 +448,7 @@ def parse(raw: dict[str, Any]) -> Settings:
 
 
 def check(settings: Settings) -> list[str]:
-    """Faults between settings that are each well-formed alone; empty when there are none."""
+    """List contradictions between settings that are each valid alone; empty when there are none."""
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)

@@ -44,10 +44,10 @@ SAMPLES_N = 200
 
 @dataclass
 class DemoRecord:
-    """What is remembered of a duel, for its page; `step_n` events lie between two points.
+    """The record of a duel, for its page; two points of a plot are `step_n` events apart.
 
-    >>> told = DemoRecord.of(Duel.of(1_000, seed=7), events_n=1_000)
-    >>> told.step_n
+    >>> record = DemoRecord.of(Duel.of(1_000, seed=7), events_n=1_000)
+    >>> record.step_n
     5
     """
 
@@ -62,7 +62,7 @@ class DemoRecord:
         return cls(duel, Chronicle(duel.ours.engine.settings), max(1, events_n // SAMPLES_N))
 
     def note(self, outputs: Sequence[Output], *, is_last: bool = False) -> None:
-        """What left our engine just now."""
+        """Add outputs that left our engine just now; `is_last` adds the last point of the plots."""
         report = self.duel.ours.engine.report
         self.chronicle.happened(outputs, report.events.observed_n)
         self.chronicle.watched(report.drift.statistics)
@@ -75,7 +75,7 @@ class DemoRecord:
             )
 
     def as_html(self) -> str:
-        """The page, when all is over. Raises `BadSettings` without matplotlib."""
+        """Make the page, after the duel. Raises `BadSettings` without matplotlib."""
         self.chronicle.features = describe_features(self.duel.ours.engine.schema)
         # On the page a cell has no indent.
         rows = [(row[0].replace("  ", "… "), *row[1:]) for row in self.duel.rows()]
@@ -115,9 +115,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run_demo(args: argparse.Namespace, console: Console | None = None) -> int:
-    """The command; 0: played to the end, 130: interrupted.
+    """Run `headrace demo`; return 0 if it was played to the end, 130 if it was interrupted.
 
-    Raises `BadSettings` for an argument that can't be, and for a port that is taken.
+    Raises `BadSettings` for a wrong argument, and for a port that is taken.
     """
     console = console or make_console()
     is_plain = bool(args.plain) or not console.is_terminal
@@ -203,7 +203,7 @@ def _print_line(console: Console, line: str) -> None:
 
 
 class _Pace:
-    """The wall clock, in one place: waits so that no more than `speed` events pass in a second."""
+    """Waits by the wall clock, so that at most `speed` events pass in a second; 0: no limit."""
 
     def __init__(self, speed: float) -> None:
         self.speed = speed
@@ -218,7 +218,7 @@ class _Pace:
         if wait_s > 0:
             time.sleep(wait_s)
         else:
-            # What was lost to a slow machine is not made up for by a rush.
+            # Time lost on a slow machine is not made up for by a rush.
             self._next_at = time.monotonic()
 
     def is_refresh_due(self) -> bool:
@@ -231,10 +231,10 @@ class _Pace:
 
 @dataclass
 class Show:
-    """A duel under way and what is told of it.
+    """A duel under way and what is shown of it.
 
-    `dated` is the report that /metrics shows: as if events came by the clock of the day, each when
-    it was played.
+    `dated` is the report that /metrics shows. Its times are of the clock of the day: each event has
+    the time when it was played.
     """
 
     duel: Duel
@@ -246,7 +246,7 @@ class Show:
 
     def __post_init__(self) -> None:
         self.timings = Timings(self.duel.ours.engine.settings.stream)
-        # When the stream stood where, by its own time and by the clock of the day.
+        # The same moments by the time of the stream and by the clock of the day.
         self._stream_at: list[float] = []
         self._day_at: list[float] = []
         self._watch_outputs()
@@ -256,14 +256,14 @@ class Show:
         if report.events.last_at is not None:
             self._stream_at.append(report.events.last_at)
             self._day_at.append(time.time())
-        # Put there whole: another thread may read it at any instant.
+        # Assigned whole: another thread may read it at any instant.
         self.dated = move_times(report, self._date_event)
 
     def _date_event(self, at: float) -> float:
         return float(np.interp(at, self._stream_at, self._day_at))
 
     def play(self, batch: Batch) -> list[str]:
-        """One batch; returns what is worth a line."""
+        """Play one batch; return lines about what happened."""
         before_n = self.report.events.observed_n
         started = time.perf_counter()
         outputs = self.duel.ours.play(batch)
@@ -281,9 +281,9 @@ class Show:
         self.history.note(report)
         self.history.happened(outputs, report.events.observed_n)
         for side, track in zip(self.duel.sides, (self.ours_true, self.twin_true), strict=True):
-            found = side.engine.report.estimates.accuracy
-            if found.accuracy is not None and found.to_seq is not None:
-                track.add(found.to_seq, side.true_of(found))
+            estimate = side.engine.report.estimates.accuracy
+            if estimate.accuracy is not None and estimate.to_seq is not None:
+                track.add(estimate.to_seq, side.true_of(estimate))
         lines += [line for line in map(self._describe_output, outputs) if line]
         step_n = max(1, self.events_n // LINES_N)
         if before_n // step_n < report.events.observed_n // step_n:
@@ -291,7 +291,7 @@ class Show:
         return lines
 
     def finish(self) -> None:
-        """Time passes until every request has ended."""
+        """Let time pass until every request has ended."""
         outputs = self.duel.finish()
         if self.told is not None:
             self.told.note(outputs, is_last=True)
@@ -311,7 +311,7 @@ class Show:
         )
 
     def opening(self, url: str) -> list[str]:
-        """What is about to be seen."""
+        """Lines that say what is about to be shown."""
         return [
             f"{self.events_n:,} events of river's ImageSegments, its 2,310 pictures over and over.",
             f"From event {self.events_n // 2:,} on every column holds its neighbour's values.",
@@ -320,8 +320,8 @@ class Show:
         ]
 
     def _rate_side(self, side: Side, style: str) -> Rated:
-        found = side.engine.report.estimates.accuracy
-        return Rated(side.name, style, found, side.true_of(found))
+        estimate = side.engine.report.estimates.accuracy
+        return Rated(side.name, style, estimate, side.true_of(estimate))
 
     def _describe_output(self, output: Output) -> str | None:
         if isinstance(output, DriftChanged):
@@ -342,24 +342,24 @@ class Show:
 
     def _describe_status(self) -> str:
         report = self.report
-        told = [_format_share(self._rate_side(side, "")) for side in self.duel.sides]
+        shares = [_format_share(self._rate_side(side, "")) for side in self.duel.sides]
         return (
-            f"{report.events.observed_n:>7,}  headrace {told[0]} | random {told[1]} | "
+            f"{report.events.observed_n:>7,}  headrace {shares[0]} | random {shares[1]} | "
             f"paid {report.budget.spent_n:,} open {report.labels.open_n:,} "
             f"drift {report.drift.level}"
         )
 
 
 def _format_share(rated: Rated) -> str:
-    found = rated.estimate
-    if found.accuracy is None or found.low is None or found.high is None:
+    estimate = rated.estimate
+    if estimate.accuracy is None or estimate.low is None or estimate.high is None:
         return "no label yet"
     true = f" true {rated.true:.0%}" if rated.true is not None else ""
-    return f"{found.accuracy:.0%} ({found.low:.0%} to {found.high:.0%}){true}"
+    return f"{estimate.accuracy:.0%} ({estimate.low:.0%} to {estimate.high:.0%}){true}"
 
 
 def make_closing_table(duel: Duel, is_plain: bool) -> Table:
-    """The closing table."""
+    """Make the table that is printed at the end."""
     table = Table(box=None if is_plain else box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     table.add_column("headrace", style="" if is_plain else OURS)

@@ -1,8 +1,8 @@
-"""The demo's stream, its two engines, and the figures that are told at the end.
+"""The demo's stream, its two engines, and the figures that are shown at the end.
 
-Two engines see the same events under the same budget and differ in nothing but the strategy. What
-is true is known here, because the stream has its labels; the engines know only what they bought.
-Nothing here is drawn, paced or printed.
+Two engines see the same events under the same budget and differ only in their strategies. The truth
+is known here, because the stream has its labels; the engines know only the labels they bought. This
+module draws, paces and prints nothing.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ BATCH_N = 25
 EVENTS_MIN = 1_000
 SHARE = 0.05
 RECOVERED = 0.05
-"""Recovered: so near to the accuracy before the drift, over `NEAR_N` events."""
+"""Recovered: accuracy over `NEAR_N` events is at most this far below that before the drift."""
 NEAR_N = 500
 LEVEL_POINTS = 2.0
-"""A smaller difference is not told as a victory: docs/DEMO.md has the spread over seeds."""
+"""A smaller difference counts as level: docs/DEMO.md has the spread over seeds."""
 
 Batch = tuple[EventBatch, list[str]]
 
@@ -49,7 +49,7 @@ Batch = tuple[EventBatch, list[str]]
 def make_stream(events_n: int, seed: int) -> Iterator[Batch]:
     """River's `ImageSegments` in batches of `BATCH_N`, one event a second, with a drift half way.
 
-    The 2,310 patches of outdoor photographs come by as often as needed, each time in another order.
+    The 2,310 patches of outdoor photographs repeat as often as needed, each time in another order.
     From the middle on each of the 18 columns holds the values of its neighbour, as after a release
     that shifts the columns by one.
     """
@@ -83,10 +83,10 @@ def _read_pictures() -> list[tuple[Features, str]]:
 
 
 def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
-    """What both engines run on, but for the strategy: docs/DEMO.md says why."""
+    """The settings of both engines, but for the strategy; docs/DEMO.md gives the reasons."""
     classes = sorted({label: True for _, label in _read_pictures()})
     by_default = DriftSettings().watch
-    kept = [w for w in by_default if (w.signal, w.detector) != ("features", "psi")]
+    watches = [w for w in by_default if (w.signal, w.detector) != ("features", "psi")]
     return Settings(
         stream="demo",
         seed=seed,
@@ -99,21 +99,24 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
         drift=DriftSettings(
             check_every_n=250,
             window_n=250,
-            watch=(*kept, WatchSettings(signal="features", detector="psi", level="drift")),
+            watch=(*watches, WatchSettings(signal="features", detector="psi", level="drift")),
         ),
         evaluation=EvaluationSettings(window_n=events_n // 8),
     )
 
 
 def make_crowd(seed: int) -> Crowd:
-    """Five people; three are asked about each event, and two must agree."""
+    """Make five simulated annotators; three are asked about each event, and two must agree."""
     return Crowd(
         annotators_n=5, answers_n=3, delay_s=90.0, wrong=0.08, unsure=0.02, silent=0.03, seed=seed
     )
 
 
 class Side:
-    """One engine with its own annotators, and what is true about it."""
+    """One engine with its own annotators, and its true accuracy.
+
+    The drift comes after half of `events_n`; `settings` replace those that `settings_of` makes.
+    """
 
     def __init__(
         self,
@@ -134,7 +137,7 @@ class Side:
         self._right_before = [0]
 
     def play(self, batch: Batch) -> list[Output]:
-        """Observe, ask, answer and learn; returns what happened."""
+        """Observe, ask, answer and learn; return the outputs."""
         before_n = self.engine.shard.events_n
         outputs = [o for piece in self.simulation.play([batch], settle=False) for o in piece]
         self._judge_events(before_n, batch[1])
@@ -142,7 +145,7 @@ class Side:
         return outputs
 
     def finish(self) -> list[Output]:
-        """Time passes until every request has ended."""
+        """Let time pass until every request has ended; return the outputs."""
         outputs = [o for piece in self.simulation.play([]) for o in piece]
         self.estimates["at the end"] = self.engine.report.estimates.accuracy
         self.estimates["overall"] = self.engine.report.estimates.accuracy_all
@@ -155,13 +158,17 @@ class Side:
             self._right_before.append(self._right_before[-1] + (classes[code] == truth))
 
     def _note_outputs(self, outputs: list[Output]) -> None:
-        found, seen_n = self.engine.report.estimates.accuracy, self.engine.shard.events_n
-        if found.to_seq is not None and found.from_seq is not None and found.accuracy is not None:
-            # The latest estimates that speak of nothing beyond the stretch they are meant for.
-            if found.to_seq <= self.half_n:
-                self.estimates["before the drift"] = found
-            if found.from_seq <= self.half_n and found.to_seq > self.half_n:
-                self.estimates["just after it"] = found
+        estimate, seen_n = self.engine.report.estimates.accuracy, self.engine.shard.events_n
+        if (
+            estimate.to_seq is not None
+            and estimate.from_seq is not None
+            and estimate.accuracy is not None
+        ):
+            # The latest estimates that cover no event beyond their stretch.
+            if estimate.to_seq <= self.half_n:
+                self.estimates["before the drift"] = estimate
+            if estimate.from_seq <= self.half_n and estimate.to_seq > self.half_n:
+                self.estimates["just after it"] = estimate
         for output in outputs:
             if isinstance(output, DriftChanged) and output.level == "DRIFT":
                 if seen_n <= self.half_n:
@@ -170,18 +177,18 @@ class Side:
                     self.noticed_n = seen_n - self.half_n
 
     def true(self, first: int | None, last: int | None) -> float | None:
-        """The share right among events [first, last); None where there are none."""
+        """The share of right predictions among events [first, last); None where there are none."""
         if first is None or last is None or not 0 <= first < last < len(self._right_before):
             return None
         return (self._right_before[last] - self._right_before[first]) / (last - first)
 
     def true_of(self, estimate: Estimate) -> float | None:
-        """The share right among the very events that an estimate speaks of."""
+        """The share of right predictions among the events that an estimate covers."""
         return self.true(estimate.from_seq, estimate.to_seq)
 
     @property
     def recovered_n(self) -> int | None:
-        """Events from the drift until the last `NEAR_N` are nearly as right as before it."""
+        """Events from the drift until the accuracy is recovered; None where it never is."""
         before = self.true(self.half_n - self.engine.settings.evaluation.window_n, self.half_n)
         for stop in range(self.half_n + NEAR_N, len(self._right_before)):
             near = self.true(stop - NEAR_N, stop)
@@ -211,19 +218,19 @@ class Duel:
         )
 
     def play(self, batch: Batch) -> list[Output]:
-        """One batch to both; returns what left our engine."""
+        """Play one batch on both sides; return the outputs of our engine."""
         outputs = self.ours.play(batch)
         self.twin.play(batch)
         return outputs
 
     def finish(self) -> list[Output]:
-        """Until every request has ended; returns what left our engine."""
+        """Let time pass until every request has ended; return the outputs of our engine."""
         outputs = self.ours.finish()
         self.twin.finish()
         return outputs
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """The closing table: what, headrace, random twin."""
+        """The rows of the closing table: name, headrace, random twin."""
         rows = [("labels paid", _describe_payment(self.ours), _describe_payment(self.twin))]
         for stretch in STRETCHES:
             rows.append(
@@ -235,24 +242,24 @@ class Duel:
         return rows
 
     def verdict(self) -> str:
-        """What was seen, in one sentence, whoever won."""
+        """Say in one sentence which side won, or that they are level."""
         ours, twin = (side.true_of(side.estimates["overall"]) for side in self.sides)
         if ours is None or twin is None:
             return "The stream was too short to compare anything."
         points, labels = 100 * (ours - twin), _describe_payment(self.ours)
         twins = _describe_payment(self.twin)
-        told = f"({ours:.1%} against {twin:.1%} right, for {labels} and {twins} labels)"
+        text = f"({ours:.1%} against {twin:.1%} right, for {labels} and {twins} labels)"
         if abs(points) < LEVEL_POINTS:
             return (
-                f"Here choosing and chance came out level over the whole stream {told}: the seed "
+                f"Here choosing and chance came out level over the whole stream {text}: the seed "
                 f"alone moves their difference by about {LEVEL_POINTS:g} points."
             )
         if points > 0:
             return (
                 f"Here Headrace's choice of labels gained {points:.1f} points of accuracy "
-                f"over the whole stream {told}."
+                f"over the whole stream {text}."
             )
-        return f"Here the twin that asks at random won by {-points:.1f} points {told}."
+        return f"Here the twin that asks at random won by {-points:.1f} points {text}."
 
     @property
     def sides(self) -> tuple[Side, Side]:

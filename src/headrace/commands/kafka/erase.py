@@ -1,7 +1,7 @@
-"""`headrace erase --settings`: a person is erased from workers on Kafka.
+"""`headrace erase --settings`: erase a person from workers on Kafka.
 
-The order goes among the answers, with digests instead of names. What was labelled of the person is
-looked up in the training log first: an example in a model's memory has no key of its event.
+The order is sent to the topic of answers, with digests instead of names. The person's labels are
+looked up in the training log first, since an example in a model's memory lacks its event's key.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ..ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, name_order
 
 EXIT_LEFT = 1
 IDS_MAX = 1_000
-"""An order names so many requests at most, about 35 kB; more are several orders."""
+"""The most requests that one order names, about 35 kB; more make several orders."""
 
 
 def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> int:
-    """Order it of the workers of `--settings`, and say what became of it; the exit code.
+    """Order an erasure from the workers of `--settings`, print the outcome; return the exit code.
 
     Raises `BadSettings`, and `BadInput` while no broker answers.
     """
@@ -43,13 +43,13 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
     by, subjects = arguments.by or settings.retention.subject, list(arguments.subject)
     if by == "id":
         event_ids, subjects = [*event_ids, *subjects], []
-    asked = {request_id(settings.stream, one) for one in event_ids}
+    asked = {request_id(settings.stream, name) for name in event_ids}
     salt = secrets.token_hex(DIGEST_BYTES)
     order = ErasureOrdered(
         at=at,
         key=key,
         field=by if subjects else "",
-        values=tuple(dict.fromkeys(digest_of(one, salt) for one in subjects)),
+        values=tuple(dict.fromkeys(digest_of(name, salt) for name in subjects)),
         salt=salt if subjects else "",
         by=find_user(),
     )
@@ -78,7 +78,7 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
 def _split_order(
     order: ErasureOrdered, request_ids: list[str], labelled: set[str]
 ) -> Iterator[ErasureOrdered]:
-    """The order, in several where it names many requests; names of persons stand in the first."""
+    """Yield the order, split where it names many requests; the first has the person's digests."""
     starts = range(0, max(1, len(request_ids)), IDS_MAX)
     for n, start in enumerate(starts):
         ids = tuple(request_ids[start : start + IDS_MAX])
@@ -95,12 +95,12 @@ def _split_order(
 def _await_ends(
     orders: KafkaOrders, pieces: list[ErasureOrdered], ends: dict[int, int], wait_s: float
 ) -> int:
-    """Say what becomes of the orders within so many seconds; the exit code."""
+    """Print what becomes of the orders within `wait_s` seconds; return the exit code."""
     until = time.monotonic() + wait_s
     while True:
-        found = [orders.found(piece) or {"state": "ordered"} for piece in pieces]
-        if all(one["state"] == "erased" for one in found):
-            return _report_erasure(found, ends)
+        outcomes = [orders.found(piece) or {"state": "ordered"} for piece in pieces]
+        if all(outcome["state"] == "erased" for outcome in outcomes):
+            return _report_erasure(outcomes, ends)
         if time.monotonic() >= until:
             sys.stdout.write(f"not carried out within {wait_s:g} s; {orders.going_on}\n")
             return EXIT_LATER
@@ -108,17 +108,17 @@ def _await_ends(
 
 
 def _report_erasure(found: list[dict[str, Any]], ends: dict[int, int]) -> int:
-    """Say what was erased and what is left; the exit code."""
+    """Print what was erased and what is left; return the exit code."""
     erased: Counter[str] = Counter()
-    for one in found:
-        erased.update(one["erased"])
+    for outcome in found:
+        erased.update(outcome["erased"])
     parts = [f"{where} {n:,}" for where, n in sorted(erased.items())]
-    is_refitted = any(one["is_refitted"] for one in found)
+    is_refitted = any(outcome["is_refitted"] for outcome in found)
     more = "; the models were made anew" if is_refitted else ""
     sys.stdout.write(f"erased: {', '.join(parts) or 'nothing was found'}{more}\n")
     is_left = False
     for partition, end in sorted(ends.items()):
-        read = min(one["stops"].get(partition, end) for one in found)
+        read = min(outcome["stops"].get(partition, end) for outcome in found)
         if read < end:
             is_left = True
             sys.stdout.write(

@@ -1,7 +1,7 @@
-"""How far the workers are behind, in records and in seconds; `headrace lag`.
+"""`headrace lag`: how far the workers are behind, in records and in seconds.
 
-Asks the brokers alone: it joins no group and moves no offset, so it may run beside the workers, or
-when none runs.
+The command asks the brokers alone. It joins no group and moves no offset, so it may run beside the
+workers, or when none runs.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ...settings import Settings
 from .shared import add_settings, load_settings, make_table, show_table
 
 SHARED = ("events", "desk", "answers", "drift")
-"""The settings that name what the workers share out among themselves."""
+"""The settings of the topics whose partitions the workers share."""
 
 READ_MAX_S = 10.0
-"""How long the records at the committed offsets are waited for; then their age stays unknown."""
+"""Seconds to wait for the records at the committed offsets; then their age stays unknown."""
 
 FETCH_BYTES = 16_384
 
 
 class PartitionLag(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition. `committed` is the next offset the group would read, None: it read none yet.
+    """The lag of one partition. `committed` is the next offset the group reads; None: none yet.
 
     `lag_s` is the age of the record there, None where that can't be read; 0.0 without lag.
     """
@@ -64,16 +64,19 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     training_n: int
 
     def is_above(self, records_max: int | None, seconds_max: float | None) -> bool:
-        """Whether any partition is further behind; one of unknown age is, if it is at all."""
+        """Whether any partition is further behind; an unknown age counts as above `seconds_max`."""
         return any(
-            (records_max is not None and one.lag_n > records_max)
-            or (seconds_max is not None and (one.lag_s is None or one.lag_s > seconds_max))
-            for one in self.partitions
+            (records_max is not None and partition.lag_n > records_max)
+            or (
+                seconds_max is not None
+                and (partition.lag_s is None or partition.lag_s > seconds_max)
+            )
+            for partition in self.partitions
         )
 
 
 async def lag_of(settings: Settings) -> Lag:
-    """The lag of the workers' group now.
+    """Measure the lag of the workers' group now.
 
     Raises `NoBroker` if none answers, `BadInput` if there is no inference log, `BadSettings` for
     what the brokers refuse.
@@ -99,7 +102,7 @@ async def lag_of(settings: Settings) -> Lag:
         first = await reader.beginning_offsets([*tps, *log])
         end = await reader.end_offsets([*tps, *log])
         at = time.time()
-        # What retention deleted is no longer ahead of anybody.
+        # Records that retention deleted can't be read any more, and are no lag.
         starts = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
         behind = {tp: start for tp, start in starts.items() if start < end[tp]}
         written = await _written_at(reader, behind, end)
@@ -124,11 +127,11 @@ def _measure_lag(
     start: int | None,
     written: dict[Any, float | None],
 ) -> PartitionLag:
-    """One partition, whose first record ahead of the group is at `start`; None: there is none."""
+    """The lag of one partition. `start`: offset of the first unread record; None: all are read."""
     lag_n, lag_s = 0, 0.0
-    found = written.get(tp, at)
-    if start is not None and found is not None:
-        lag_n, lag_s = end - start, max(0.0, at - found)
+    written_at = written.get(tp, at)
+    if start is not None and written_at is not None:
+        lag_n, lag_s = end - start, max(0.0, at - written_at)
     return PartitionLag(
         topic=tp.topic,
         partition=tp.partition,
@@ -144,7 +147,9 @@ async def _list_workers(cluster: Cluster, group: str) -> list[WorkerLag]:
         WorkerLag(
             name=member.name,
             host=member.host,
-            partitions={topic: len(its) for topic, its in sorted(member.partitions.items())},
+            partitions={
+                topic: len(numbers) for topic, numbers in sorted(member.partitions.items())
+            },
         )
         for member in await cluster.members(group)
     ]
@@ -153,24 +158,25 @@ async def _list_workers(cluster: Cluster, group: str) -> list[WorkerLag]:
 async def _written_at(
     reader: Any, starts: dict[Any, int], ends: dict[Any, int]
 ) -> dict[Any, float | None]:
-    """When the first record from an offset on was written, seconds; without what came too late.
+    """When the first record at or after each start was written; seconds since the epoch.
 
-    None where there is no record, only the marks that transactions leave.
+    None where there is no record, only the marks that transactions leave. Partitions that could
+    not be read in time are left out.
     """
-    found: dict[Any, float | None] = {}
+    times: dict[Any, float | None] = {}
     reader.assign(list(starts))
     for tp, start in starts.items():
         reader.seek(tp, start)
     deadline = time.monotonic() + READ_MAX_S
-    while len(found) < len(starts) and time.monotonic() < deadline:
+    while len(times) < len(starts) and time.monotonic() < deadline:
         read = await reader.getmany(timeout_ms=500)
         for tp, records in read.items():
-            found.setdefault(tp, records[0].timestamp / 1_000)
+            times.setdefault(tp, records[0].timestamp / 1_000)
             reader.pause(tp)
-        for tp in starts.keys() - found.keys():
+        for tp in starts.keys() - times.keys():
             if await reader.position(tp) >= ends[tp]:
-                found[tp] = None
-    return found
+                times[tp] = None
+    return times
 
 
 # --------------------------------------------------------------------------------- headrace lag
@@ -195,7 +201,7 @@ def register(subparsers: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run `headrace lag`; the exit code. With `--watch` it ends when a lag is above its limit."""
+    """Run `headrace lag`; return the exit code. `--watch` ends when a lag is above its limit."""
     settings = load_settings(arguments)
     if arguments.watch is not None and not arguments.watch > 0:
         raise BadSettings(f"--watch is {arguments.watch}; must be above 0 (seconds)")
@@ -217,7 +223,7 @@ _COLUMNS = ("topic", "partition", "committed", "end", "records", "seconds")
 
 
 def show_lag(lag: Lag, *, is_again: bool = False) -> None:
-    """The lag as a table, or as plain lines where there is no terminal, which stays the same."""
+    """Print the lag as a table; without a terminal as plain lines, whose format stays the same."""
     table = make_table()
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "topic" else "right", overflow="fold")
@@ -225,18 +231,18 @@ def show_lag(lag: Lag, *, is_again: bool = False) -> None:
 
 
 def describe_lag(lag: Lag) -> list[str]:
-    """What the table does not say, as sentences."""
+    """Describe in sentences what the table does not show: workers, total lag, training log."""
     workers_n = len(lag.workers)
-    found = [f"{workers_n or 'no'} worker{'s' * (workers_n != 1)} in the group {lag.group}"]
+    sentences = [f"{workers_n or 'no'} worker{'s' * (workers_n != 1)} in the group {lag.group}"]
     for worker in lag.workers:
-        its = ", ".join(f"{n} of {topic}" for topic, n in worker.partitions.items() if n)
-        found.append(f"{worker.name} at {worker.host}: {its or 'no partition yet'}")
-    records_n = sum(one.lag_n for one in lag.partitions)
-    oldest_s = max((one.lag_s or 0.0 for one in lag.partitions), default=0.0)
+        assigned = ", ".join(f"{n} of {topic}" for topic, n in worker.partitions.items() if n)
+        sentences.append(f"{worker.name} at {worker.host}: {assigned or 'no partition yet'}")
+    records_n = sum(partition.lag_n for partition in lag.partitions)
+    oldest_s = max((partition.lag_s or 0.0 for partition in lag.partitions), default=0.0)
     if records_n:
-        found.append(f"{records_n:,} records behind, the oldest {format_span(oldest_s)} old")
-    found.append(f"the training log holds {lag.training_n:,} entries")
-    return found
+        sentences.append(f"{records_n:,} records behind, the oldest {format_span(oldest_s)} old")
+    sentences.append(f"the training log holds {lag.training_n:,} entries")
+    return sentences
 
 
 def _make_row(one: PartitionLag) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`headrace rebuild`: every part made again in its turn, with a bar, a table and an exit code."""
+"""`headrace rebuild`: rebuild each part in turn, with a bar, a table and an exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ...settings import Settings
 from .shared import add_settings, load_settings, make_table, show_table
 
 LOGS = ("events", "training", "desk", "journal")
-"""The settings of the topics that state follows from."""
+"""The settings of the topics from which all state follows."""
 
 
 async def rebuild_all(
@@ -34,17 +34,19 @@ async def rebuild_all(
     on_part: Callable[[str, int], None] = lambda name, records_n: None,
     on_read: Callable[[int], None] = lambda records_n: None,
 ) -> AsyncIterator[Part]:
-    """Every part made again, one after the other: the training log, desks, shards.
+    """Rebuild every part from the logs and yield it: the training log, then desks, then shards.
 
-    `note` is told why a snapshot was passed over, `on_part` which part begins and how many records
-    all hold together, `on_read` how many were read. Raises `NoBroker`, `BadSettings`; `BadInput`
-    while workers are in the group, if it is to write.
+    `note` is called with why a snapshot was passed over, `on_part` with the part that begins and
+    the records of all parts, `on_read` with how many were read. `is_writing` saves parts as
+    snapshots. Raises `NoBroker`, `BadSettings`; `BadInput` if it writes and workers are running.
     """
     kafka = settings.kafka
-    found = {
+    topics = {
         state.topic.setting: state.found for state in await ensure_topics(settings, create=False)
     }
-    partitions_n = {setting: one.partitions_n for setting, one in found.items() if one is not None}
+    partitions_n = {
+        setting: topic.partitions_n for setting, topic in topics.items() if topic is not None
+    }
     states = States(settings, note, makes_key=is_writing)
     async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         if is_writing:
@@ -73,7 +75,7 @@ async def rebuild_all(
 
 
 async def check_idle(cluster: Cluster, group: str) -> None:
-    """Raises `BadInput` while anybody is in the group."""
+    """Raise `BadInput` while any worker is in the group."""
     members = await cluster.members(group)
     if members:
         hosts = ", ".join(sorted({f"{member.name} at {member.host}" for member in members}))
@@ -84,7 +86,7 @@ async def check_idle(cluster: Cluster, group: str) -> None:
 
 
 async def _count_records(consumer: Any, settings: Settings, partitions_n: dict[str, int]) -> int:
-    """About how many records there are to read: every shard also reads the training log."""
+    """Count roughly the records to read; every shard also reads the training log."""
     times = {"training": 1 + partitions_n["events"]}
     tps = {
         partition_of(getattr(settings.kafka, setting), number): times.get(setting, 1)
@@ -119,7 +121,7 @@ def register(subparsers: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run `headrace rebuild`; the exit code."""
+    """Run `headrace rebuild`; return the exit code."""
     settings = load_settings(arguments)
     notes: list[str] = []
     parts = asyncio.run(_rebuild_shown(settings, arguments.write, notes))
@@ -148,17 +150,17 @@ _COLUMNS = ("part", "records", "seconds", "state", "saved")
 
 
 def show_parts(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
-    """The parts as a table, or as plain lines where there is no terminal; then what is to say."""
+    """Print the parts as a table, or as plain lines where there is no terminal; then notes."""
     table = make_table()
     for name in _COLUMNS:
         table.add_column(name, justify="right" if name in ("records", "seconds") else "left")
-    told = [f"{part.name}: {sentence}" for part in parts for sentence in part.told]
-    notes = (*dict.fromkeys(notes), *told, summarize_parts(parts))
+    findings = [f"{part.name}: {sentence}" for part in parts for sentence in part.told]
+    notes = (*dict.fromkeys(notes), *findings, summarize_parts(parts))
     show_table(table, map(_make_row, parts), notes)
 
 
 def summarize_parts(parts: Sequence[Part]) -> str:
-    """What it comes to, as a sentence.
+    """Summarize in a sentence how many parts are proven equal, and how the others end.
 
     >>> summarize_parts([Part("training", EQUAL), Part("desk-0", EQUAL), Part("shard-0")])
     '2 of 3 parts are proven equal to their newest snapshots; 1 has none'
@@ -166,9 +168,9 @@ def summarize_parts(parts: Sequence[Part]) -> str:
     counted = {verdict: sum(part.verdict == verdict for part in parts) for verdict in _ENDINGS}
     endings = [f"{n} {_ENDINGS[verdict][n > 1]}" for verdict, n in counted.items() if n]
     equal_n = sum(part.verdict == EQUAL for part in parts)
-    found = f"{equal_n} of {len(parts)} parts are proven equal to their newest snapshots"
+    summary = f"{equal_n} of {len(parts)} parts are proven equal to their newest snapshots"
     written_n = sum(part.is_written for part in parts)
-    return "; ".join([found, *endings, *([f"{written_n} written"] if written_n else [])])
+    return "; ".join([summary, *endings, *([f"{written_n} written"] if written_n else [])])
 
 
 _ENDINGS = {

@@ -1,11 +1,11 @@
-"""Shards that forget everything and go on from another place; `headrace reset`.
+"""`headrace reset`: let shards forget everything and go on from another place.
 
-For when the window, the budget or the estimate of the past stands in the way: after a mistake in
-the settings of the input, after a gap, to decide again. What cost a person's time stays: the
-training log and with it the model, open requests, answers.
+It is meant for when the old window, budget or estimate stands in the way: after a mistake in the
+settings of the input, after a gap, to decide again. What cost a person's time stays: the training
+log and with it the model, open requests, answers.
 
-A step that says so goes into the journal of every partition, the old snapshots are removed, and new
-ones say the same, so that a worker need not read again what is forgotten.
+The command writes a step of reset to the journal of every partition, and replaces the snapshots, so
+that a worker need not read again what is forgotten.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EARLIEST, LATEST = "earliest", "latest"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One partition, from `first` to `end`: `before` is what the group committed, None for none."""
+    """One partition, from `first` to `end`, goes on at `to`; `before` was committed, None: none."""
 
     partition: int
     before: int | None
@@ -56,16 +56,15 @@ class Move:
 
     @property
     def skipped_n(self) -> int:
-        """Events that nobody will see; negative for those that are fed again."""
+        """How many events are skipped; negative: how many are fed again."""
         return self.to - max(self.before or 0, self.first)
 
 
 async def planned_moves(settings: Settings, to: str) -> list[Move]:
-    """Where each partition of the events would go on.
+    """Plan where each partition of the events goes on; `to`: `earliest`, `latest` or a time.
 
-    Topics that are missing are created, as a worker would. Raises `BadInput` while workers are in
-    the group, or without an inference log, `NoBroker`, and `BadSettings`, for a time too that is
-    none.
+    Missing topics are created, as a worker creates them. Raises `NoBroker`; `BadInput` while
+    workers are in the group, or without an inference log; `BadSettings`, also for a bad time.
     """
     kafka, since_ms = settings.kafka, _since_ms(to)
     events_n = (await ensure_topics(settings))[0].found
@@ -79,13 +78,13 @@ async def planned_moves(settings: Settings, to: str) -> list[Move]:
         firsts = await reader.beginning_offsets(tps)
         starts = ends if to == LATEST else firsts
         if since_ms is not None:
-            found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
-            starts = {tp: found[tp].offset if found[tp] is not None else ends[tp] for tp in tps}
+            offsets = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
+            starts = {tp: offsets[tp].offset if offsets[tp] is not None else ends[tp] for tp in tps}
     return [Move(tp.partition, committed.get(tp), starts[tp], firsts[tp], ends[tp]) for tp in tps]
 
 
 async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[str], None]) -> None:
-    """Carry out these moves. `note` is told why a snapshot was passed over.
+    """Carry out these moves. `note` is called with why a snapshot was passed over.
 
     Raises as `planned_moves`, and `BadInput` if a worker wrote meanwhile.
     """
@@ -99,8 +98,8 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
         reading = Reader(reader, retraining_in(threads))
         log, training = await _newest_log(settings, states, reading)
         for move in moves:
-            found = states.shard(move.partition, len(moves))
-            saved, _, places = found
+            snapshot = states.shard(move.partition, len(moves))
+            saved, _, places = snapshot
             since = chain_of(
                 settings,
                 move.partition,
@@ -124,7 +123,10 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
 async def _newest_log(
     settings: Settings, states: States, reader: Reader
 ) -> tuple[TrainingLog, int]:
-    """The training log's state at its end. Raises `BadInput` if it was cut off."""
+    """Read the training log; return its state and the offset at its end.
+
+    Raises `BadInput` if entries after the newest snapshot are gone.
+    """
     log, position = states.training()
     tp = Part(settings.kafka.training, 0)
     tapes = Tapes({tp: position})
@@ -140,13 +142,17 @@ async def _newest_log(
 
 
 def reset_step(chain: Chain, shard: PartitionShard, training: int, writer: str) -> Step:
-    """What the journal is told, behind the last step of its chain, of a shard that begins anew."""
+    """Make the step for a shard that begins anew, behind the last step of its journal's chain.
+
+    `training` is the offset in the training log up to which the shard has seen it, `writer` a name
+    for this process.
+    """
     return Step(
         previous=chain.last,
         training=training,
         start=shard.position,
         stop=shard.position,
-        # Whoever has no snapshot looks for what a killed worker had not sent, and sends it.
+        # A worker without a snapshot looks for what a killed one had not sent, and sends it.
         done=chain.done,
         rules=shard.rules,
         writer=writer,
@@ -171,14 +177,14 @@ async def _write_step(settings: Settings, producer: Any, chain: Chain, step: Ste
 def _save_shard(
     states: States, shard: PartitionShard, step: Step, offset: int, log: TrainingLog
 ) -> None:
-    """The shard that the step makes, so that nobody has to read what is forgotten."""
+    """Save the shard as it is after the step, so that no worker reads what is forgotten."""
     shard.journal = offset
     positions = shard.places(step.training, step.writer)
     states.write_shard(shard.partition, shard.freeze(), freeze_log(log), positions)
 
 
 async def _commit_offsets(settings: Settings, stack: AsyncExitStack, moves: list[Move]) -> None:
-    """Move the group's offsets, which nobody reads but those who watch the lag."""
+    """Move the group's offsets, which are read only to watch the lag."""
     kafka = settings.kafka
     consumer = client.make_consumer(kafka, group=kafka.group)
     consumer.assign([partition_of(kafka.events, move.partition) for move in moves])
@@ -187,7 +193,7 @@ async def _commit_offsets(settings: Settings, stack: AsyncExitStack, moves: list
 
 
 def _since_ms(to: str) -> int | None:
-    """The moment that `--to` names; None for a word. Raises `BadSettings`."""
+    """The time of `--to` in ms since the epoch; None for a word. Raises `BadSettings`."""
     if to in (EARLIEST, LATEST):
         return None
     try:
@@ -228,7 +234,7 @@ def register(subparsers: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run `headrace reset`; the exit code."""
+    """Run `headrace reset`; return the exit code."""
     settings = load_settings(arguments)
     moves = asyncio.run(planned_moves(settings, arguments.to))
     sys.stdout.write("".join(f"{sentence}\n" for sentence in describe_moves(settings, moves)))
@@ -245,7 +251,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def describe_moves(settings: Settings, moves: list[Move]) -> list[str]:
-    """What is forgotten, what is kept and where each partition goes on, as lines."""
+    """Describe in lines where each partition goes on, what is forgotten and what is kept."""
     kafka = settings.kafka
     lines = [
         f"{kafka.events}, partition {move.partition}: goes on at {move.to} of {move.end}, "

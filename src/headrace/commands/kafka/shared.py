@@ -22,14 +22,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def load_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings that are named; the Kafka client logs nothing from now on."""
-    # What it would log, the exception says as well.
+    """Load the settings of `--settings`; the Kafka client logs nothing from now on."""
+    # The exceptions say what it would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return load_for_kafka(arguments.settings) if arguments.settings else Settings()
 
 
 def confirm_change() -> bool:
-    """Whether who sits here types yes. Raises `BadSettings` where there is no terminal."""
+    """Whether the person at the terminal types yes. Raises `BadSettings` without a terminal."""
     if not sys.stdin.isatty():
         raise BadSettings("nobody can be asked here whether to do this; say --yes")
     sys.stdout.write("Type yes to do this: ")
@@ -48,9 +48,9 @@ def make_table() -> Table:
 def show_table(
     table: Table, rows: Iterable[tuple[str, ...]], notes: Iterable[str], *, is_again: bool = False
 ) -> None:
-    """The rows in a table, which has its columns, and notes below; `is_again` clears the screen.
+    """Print `rows` in `table`, which has its columns, and `notes` below; `is_again` clears first.
 
-    Where there is no terminal the rows are lines with tabs, which stay the same.
+    Without a terminal the rows are lines with tabs, whose format stays the same.
     """
     console = make_console()
     if console.is_terminal:

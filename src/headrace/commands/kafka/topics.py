@@ -1,4 +1,4 @@
-"""`headrace topics`: our topics as a table, and what is wrong with them."""
+"""`headrace topics`: show our topics and their faults; create or cut them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def register(subparsers: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run `headrace topics`; the exit code."""
+    """Run `headrace topics`; return the exit code."""
     settings = load_settings(arguments)
     if arguments.cut:
         return _cut_logs(settings, asks=not arguments.yes)
@@ -56,7 +56,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _cut_logs(settings: Settings, *, asks: bool) -> int:
-    """Cut the logs that snapshots stand behind, once somebody has agreed; the exit code."""
+    """Cut the logs up to the newest snapshots, if the user agrees; return the exit code."""
     places = asyncio.run(places_to_cut(settings, States(settings, say, makes_key=False)))
     for part, place in places.items():
         sys.stdout.write(f"{part.topic}, partition {part.partition}: records before {place:,} go\n")
@@ -69,7 +69,7 @@ def _cut_logs(settings: Settings, *, asks: bool) -> int:
 
 
 def show_topics(states: list[TopicState]) -> None:
-    """The topics as a table, or as plain lines where there is no terminal; then what is wrong."""
+    """Print the topics as a table, or as plain lines without a terminal; then their faults."""
     table = make_table()
     longest = max(len(state.topic.name) for state in states)
     for name in _COLUMNS:
@@ -80,8 +80,8 @@ def show_topics(states: list[TopicState]) -> None:
             no_wrap=name not in ("topic", "holds"),
             overflow="fold",
         )
-    told = [one for state in states for one in (*state.faults, *state.notes)]
-    show_table(table, map(_make_row, states), (*describe_missing(states), *told))
+    findings = [sentence for state in states for sentence in (*state.faults, *state.notes)]
+    show_table(table, map(_make_row, states), (*describe_missing(states), *findings))
 
 
 _COLUMNS = ("topic", "partitions", "copies", "kept", "records", "state", "holds")
@@ -89,12 +89,12 @@ _NUMBERS = ("partitions", "copies", "records")
 
 
 def _make_row(state: TopicState) -> tuple[str, ...]:
-    topic, found = state.topic, state.found
-    if found is None:
+    topic, known = state.topic, state.found
+    if known is None:
         return (topic.name, "", "", "", "", state.word, topic.holds)
-    kept_s = find_retention(found)
-    kept_told = (
-        "hidden" if found.rules is None else "for ever" if kept_s is None else format_span(kept_s)
+    kept_s = find_retention(known)
+    kept_for = (
+        "hidden" if known.rules is None else "for ever" if kept_s is None else format_span(kept_s)
     )
-    counted = (str(found.partitions_n), str(found.replication), kept_told, f"{found.records_n:,}")
+    counted = (str(known.partitions_n), str(known.replication), kept_for, f"{known.records_n:,}")
     return (topic.name, *counted, state.word, topic.holds)

@@ -1,9 +1,9 @@
 """`headrace pilot`: what would active learning have saved on the events you already labelled?
 
 The history is played through the engine for each budget, latency, strategy and seed, and for
-`random`, which is the one to beat. Runs are independent: how many processes share them changes
-nothing in the results. The events are in `pilot.history`, one run in `pilot.runs`, the arithmetic
-over runs in `pilot.compare`, what is shown in `pilot.report`.
+`random`, which is the one to beat. Runs are independent: the number of processes that share them
+does not change the results. `pilot.history` has the events, `pilot.runs` plays one run,
+`pilot.compare` does the arithmetic over runs, `pilot.report` shows the results.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def run_pilot(
     """Play the history under every combination and compare.
 
     Budgets are shares of the events, latencies are in events (seconds where events have a time).
-    `progress` is told events done and events in all; `tell`, before the runs, a sentence that says
-    how long they will take, for which two short ones are made. `reading` is kept for the page.
-    `processes_n` is by default the number of cores; 1 stays in this process. Raises `BadSettings`
-    for whatever can't be run, before any run.
+    `seeds_n` runs are made of each. `progress` is called with events done and events in all;
+    `tell`, before the runs, with a sentence on how long they will take, which two short runs
+    measure. `reading` is kept for the page. `processes_n` is by default the number of cores; 1 runs
+    all in this process. Raises `BadSettings` for whatever can't be run, before any run.
     """
     settings = settings or Settings()
     cases = cases_of(
@@ -84,8 +84,8 @@ def run_pilot(
         costs = measure_costs(history, settings)
         tell(describe_expected(costs, len(history), jobs, processes_n))
     runs = _run_in_processes if processes_n > 1 else _run_here
-    found = dict(runs(history, settings, jobs, processes_n, lambda n: progress(n, all_n)))
-    outcomes = [found[i] for i in range(1, len(jobs))]
+    outcome_of = dict(runs(history, settings, jobs, processes_n, lambda n: progress(n, all_n)))
+    outcomes = [outcome_of[i] for i in range(1, len(jobs))]
     rows = rows_of(outcomes)
     unit = "events" if history.at is None else "s"
     return Pilot(
@@ -99,8 +99,8 @@ def run_pilot(
         settings=settings,
         seeds_n=seeds_n,
         rows=rows,
-        reaches=reaches_of(outcomes, found[0].accuracy),
-        all_labels=found[0],
+        reaches=reaches_of(outcomes, outcome_of[0].accuracy),
+        all_labels=outcome_of[0],
         outcomes=outcomes,
         advice=write_advice(rows, unit),
     )
@@ -115,7 +115,10 @@ def cases_of(
     latencies: tuple[float, ...] = (0.0,),
     seeds_n: int = 3,
 ) -> list[Case]:
-    """Every run to make, random first. Raises `BadSettings` with every fault."""
+    """List every run to make, `random` first; parameters as of `run_pilot`.
+
+    Raises `BadSettings` with every fault.
+    """
     faults = [f"budget {b:g} must be above 0 and at most 1" for b in budgets if not 0 < b <= 1]
     faults += [f"latency {s:g} must be at least 0" for s in latencies if not s >= 0]
     if seeds_n < 1:
@@ -154,7 +157,7 @@ def cases_of(
 
 
 def _spread_budgets(budgets: tuple[float, ...], events_n: int) -> list[float]:
-    """Budgets around those given, none near another or too small for two labels."""
+    """List budgets around those given, none near another or too small for two labels."""
     taken = list(budgets)
     for budget in budgets:
         for times in GRID:
@@ -224,7 +227,7 @@ _remembered: list[Any] = []
 
 
 def _keep_inputs(history: History, settings: Settings, done: Any) -> None:
-    """What every run in this process needs, sent once."""
+    """Keep in this process what every run needs, so that it is sent once."""
     _remembered[:] = [history, settings, done]
 
 
@@ -276,7 +279,7 @@ def register(subparsers: Any) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run `headrace pilot`; 0 when the comparison was made."""
+    """Run `headrace pilot`; return 0, or 1 if the table or the page can't be drawn."""
     console = make_wide_console()
     for page in (arguments.json, arguments.html):
         if page is not None and (page.is_dir() or not page.parent.is_dir()):
@@ -325,7 +328,7 @@ def command(arguments: argparse.Namespace) -> int:
             tell=before.print,
             reading=reading,
         )
-    # Results first: what is drawn of them may fail, and hours of runs are not to go with it.
+    # Results first: the drawing may fail, and must not lose hours of runs.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
     is_shown = decorate("the table", lambda: show_pilot(pilot, console))

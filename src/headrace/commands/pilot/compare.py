@@ -1,6 +1,6 @@
-"""What the runs of a pilot say together: means with intervals, differences to random, savings.
+"""Statistics over the runs of a pilot: means with intervals, differences to random, savings.
 
-Pure arithmetic on outcomes; how it is shown is in `pilot.report`.
+This is pure arithmetic on outcomes; `pilot.report` shows the results.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 def t_interval(values: Sequence[float]) -> Interval:
     """Mean and t-interval of a few independent values.
 
-    >>> found = t_interval([0.70, 0.72, 0.74])
-    >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3)
+    >>> accuracy = t_interval([0.70, 0.72, 0.74])
+    >>> round(accuracy.mean, 3), round(accuracy.low, 3), round(accuracy.high, 3)
     (0.72, 0.67, 0.77)
     """
     n = len(values)
@@ -56,7 +56,7 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
     """Labels saved against random at equal accuracy, as a share of those random needs.
 
     Negative: random needs fewer. `bound` is "at least" or "at most" where the accuracy is beyond
-    what random reached in the runs made. `is_sure` is false when the interval holds 0.
+    those that random reached in the runs. `is_sure` is false if the interval contains 0.
     """
 
     share: float
@@ -67,7 +67,7 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One budget, latency and strategy over all seeds; shares 0 to 1.
+    """The results of one budget, latency and strategy over all seeds; shares are 0 to 1.
 
     `difference` is the accuracy minus that of random with the same seed. `covered_n` of
     `estimates_n` runs had the truth inside their own live estimate's interval.
@@ -131,9 +131,9 @@ def _mean_of(values: Sequence[float]) -> float | None:
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """Labels that a strategy takes to an accuracy; `bound` as of `Saving`: "at least", "at most".
+    """Labels that a strategy needs for an accuracy; `bound` as in `Saving`: "at least", "at most".
 
-    `labels_n` are read off the budgets that were run: straight lines over the log of the labels.
+    `labels_n` is interpolated between the budgets that were run, linearly in the log of labels.
     """
 
     accuracy: float
@@ -145,11 +145,14 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PARTS = (0.9, 0.95, 0.98)
-"""Accuracies to reach, as parts of that of the same learner with every label."""
+"""Accuracies to reach, as parts of the accuracy of the same learner with every label."""
 
 
 def reaches_of(outcomes: Sequence[Outcome], all_labels: float) -> list[Reach]:
-    """How many labels each strategy takes to parts of the accuracy of all labels, random first."""
+    """List the labels that each strategy needs for each of `PARTS`, random first.
+
+    `all_labels` is the accuracy of the same learner with every label.
+    """
     places = {(latency, strategy): None for _, latency, strategy in group_outcomes(outcomes)}
     return [
         Reach(
@@ -200,8 +203,8 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
         parts = [np.array(curve[max(0, i + 1 - blocks_n) : i + 1]) for curve in curves]
         if any(np.isnan(part).all() for part in parts):
             continue
-        found = t_interval([float(np.nanmean(part)) for part in parts])
-        points.append((runs[0].events_n * (i + 1) / len(curves[0]), found))
+        interval = t_interval([float(np.nanmean(part)) for part in parts])
+        points.append((runs[0].events_n * (i + 1) / len(curves[0]), interval))
     return points
 
 
@@ -209,7 +212,7 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
 
 
 def random_curve(outcomes: Sequence[Outcome], latency: float) -> list[tuple[float, float]]:
-    """The curve of random, which is run at more budgets than those asked for."""
+    """The curve of random, which was also run at budgets that were not asked for."""
     return curve_of(outcomes, latency, RANDOM)
 
 
@@ -237,7 +240,7 @@ def curve_of(
 def count_saved_labels(
     curve: Sequence[tuple[float, float]], labels_n: float, difference: Interval
 ) -> Saving | None:
-    """The labels saved by being `difference` better than random with as many labels.
+    """The labels saved by a strategy that is `difference` better than random at `labels_n` labels.
 
     The bounds are those of the difference, read off random's curve in the same way. None when the
     curve has fewer than two points.
@@ -276,7 +279,7 @@ def _accuracy_at(curve: Sequence[tuple[float, float]], labels_n: float) -> float
 
 
 def _find_labels_needed(curve: Sequence[tuple[float, float]], accuracy: float) -> tuple[float, str]:
-    """Labels at which random's curve reaches an accuracy: straight lines over log labels."""
+    """Labels at which a curve reaches an accuracy, linear in log labels; and the bound."""
     if accuracy <= curve[0][1]:
         return max(1.0, curve[0][0]), "at most" if accuracy < curve[0][1] else ""
     for (n, below), (more_n, above) in pairwise(curve):
@@ -287,7 +290,7 @@ def _find_labels_needed(curve: Sequence[tuple[float, float]], accuracy: float) -
 
 
 def describe_rejects(outcomes: Sequence[Outcome]) -> str:
-    """What the runs did not play, in a sentence; empty when they played everything."""
+    """Describe in a sentence the events that runs rejected; empty if there were none."""
     worst = max(outcomes, key=lambda outcome: outcome.rejected_n)
     if not worst.rejected_n:
         return ""
@@ -302,7 +305,7 @@ def describe_rejects(outcomes: Sequence[Outcome]) -> str:
 
 
 def write_advice(rows: Sequence[Row], latency_unit: str) -> str:
-    """One honest sentence for whoever has to choose."""
+    """Write one honest sentence of advice on which strategy to choose."""
     rivals = [row for row in rows if row.difference is not None]
     if not rivals:
         return "Only random was run: name strategies to compare it with."
@@ -323,7 +326,7 @@ def write_advice(rows: Sequence[Row], latency_unit: str) -> str:
             f"labels or more seeds before choosing.{harm}"
         )
     best = gains[0]
-    found = gains[0].difference
+    gain = gains[0].difference
     wins = sum(row.strategy == best.strategy for row in gains)
     of = sum(row.strategy == best.strategy for row in rivals)
     more = ""
@@ -332,8 +335,8 @@ def write_advice(rows: Sequence[Row], latency_unit: str) -> str:
         more = f", for which random would need {bound}{_format_times(best.saving.share)} the labels"
     return (
         f"{best.strategy} is the one to try: at {_describe_place(best, latency_unit)} it gained "
-        f"{100 * found.mean:.1f} points over random ({100 * (found.low or 0):.1f} to "
-        f"{100 * (found.high or 0):.1f}){more}; it won beyond noise in {wins} of the {of} settings "
+        f"{100 * gain.mean:.1f} points over random ({100 * (gain.low or 0):.1f} to "
+        f"{100 * (gain.high or 0):.1f}){more}; it won beyond noise in {wins} of the {of} settings "
         f"tried.{harm}"
     )
 

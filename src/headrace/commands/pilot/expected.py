@@ -9,24 +9,24 @@ from .history import History
 from .runs import Case, Outcome, play_case
 
 PROBE_N = 1_000
-"""Events of the probes: what a run costs that are more of them is read off these."""
+"""Events of a probe; the cost of longer runs is extrapolated from probes."""
 
 SHARES = (0.02, 0.3)
 """Budgets of the probes: of a thousand events 20 and 300 labels, the committee's whole memory."""
 
 START_S = 1.5
-"""What it takes to start a process."""
+"""Seconds to start a process."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of one process that an event takes that is watched, and a label beside it."""
+    """Seconds of one process for each event that is watched, and for each label beside that."""
 
     event_s: float
     label_s: float
 
     def of_run(self, events_n: int, labels_n: float) -> float:
-        """Seconds of a run over so many events that buys so many labels."""
+        """Seconds of a run over `events_n` events that buys `labels_n` labels."""
         return events_n * self.event_s + labels_n * self.label_s
 
 
@@ -44,9 +44,9 @@ def measure_costs(history: History, settings: Settings) -> Costs:
 
 
 def expected_s(costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int) -> float:
-    """Seconds until the last of the runs ends; None among them learns every label.
+    """Estimate the seconds until the last run ends; a job of None learns every label.
 
-    As runs are handed out: the time of all shared by the processes, and no less than the longest.
+    The processes share the time of all runs, and need no less than the longest run.
     """
     runs_s = [
         costs.of_run(events_n, events_n * (1.0 if job is None else job.budget)) for job in jobs
@@ -58,14 +58,14 @@ def expected_s(costs: Costs, events_n: int, jobs: list[Case | None], processes_n
 def describe_expected(
     costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int
 ) -> str:
-    """The sentence before the runs."""
+    """The sentence about the time that the runs will take."""
     shared = "one process" if processes_n == 1 else f"{processes_n} processes"
     seconds = expected_s(costs, events_n, jobs, processes_n)
     return f"{len(jobs)} runs of {events_n:,} events on {shared}: about {_in_words(seconds)}."
 
 
 def _measure_run(history: History, settings: Settings, share: float) -> Outcome:
-    # Of a short history the share is more: a run needs two labels.
+    # In a short history the share is larger, since a run needs two labels.
     budget = min(1.0, max(share, 2 / max(1, len(history))))
     case = Case(budget=budget, latency=0.0, strategy=settings.query.strategy, seed=0)
     return play_case(history, settings, case, lambda events_n: None)

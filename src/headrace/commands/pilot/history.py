@@ -1,6 +1,6 @@
 """The past that a pilot plays: a table of labelled rows as events, in the order of the table.
 
-Reading files is the adapters'; here it is decided which columns are features, label and time.
+The adapters read files; this module decides which columns are features, label and time.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ...settings.fields import zone_of
 CLASSES_SHOWN, NAMES_SHOWN = 8, 20
 
 NUMBERS_MIN = 20
-"""More classes than this that are numbers with decimals, and hardly repeat, are no classes."""
+"""With more classes than this, numbers with decimals that hardly repeat are no classes."""
 
 TIMES_N = 20
-"""Values of a text that are looked at: are they times?"""
+"""Values of a text feature that are checked for being times."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read as what: `rows` of (what, column names), and sentences in `notes`."""
+    """How columns were read: `rows` of (role, column names), and sentences in `notes`."""
 
     rows: list[tuple[str, str]] = []
     notes: list[str] = []
@@ -100,13 +100,13 @@ def history_of(
     at: str | None = None,
     settings: Settings | None = None,
 ) -> tuple[History, Reading]:
-    """The table as a history, and what of it was read as what.
+    """Turn the table into a history called `name`, and report how its columns were read.
 
-    The label is the named column, else that of [input], else the last one. Columns that [input]
-    gives another meaning (id, time, prediction, ...) are no features; where there are columns
-    "features.*", only these are. A class is the text that stands in the table. Raises `BadSettings`
-    for a column that is not there, or whose values are no classes; `BadInput` for a time that is
-    none.
+    The label is the column `label`, else that of [input], else the last one; `at` is the column of
+    the time. Columns that [input] gives another meaning (id, time, prediction, ...) are no
+    features; where there are columns "features.*", only these are. A class is the text in the
+    table. Raises `BadSettings` for a missing column, or one whose values are no classes; `BadInput`
+    for a value that is no time.
     """
     settings = settings or Settings()
     columns = table.columns
@@ -118,20 +118,20 @@ def history_of(
             "line are separated by a comma, a semicolon, a tab or |"
         )
     named = _name_classes(columns[label], settings)
-    kept = np.array([i for i, text in enumerate(named) if text is not None], np.intp)
-    if not kept.size:
+    labelled = np.array([i for i, text in enumerate(named) if text is not None], np.intp)
+    if not labelled.size:
         raise BadInput(f"{name} has no row with a value in its label column, {label!r}")
     classes, codes = _encode_classes([text for text in named if text is not None], label)
     kinds = Kinds(table, settings.columns)
     read = {feature: kinds.column(feature, raw) for feature, raw in raws.items()}
     features = {feature: column for feature, column in read.items() if column is not None}
-    numbers = {n: v[kept] for n, v in features.items() if not isinstance(v, list)}
-    texts = {n: [v[i] for i in kept] for n, v in features.items() if isinstance(v, list)}
-    times = None if at is None else _read_times(table, kept, at, settings.input)
+    numbers = {n: v[labelled] for n, v in features.items() if not isinstance(v, list)}
+    texts = {n: [v[i] for i in labelled] for n, v in features.items() if isinstance(v, list)}
+    times = None if at is None else _read_times(table, labelled, at, settings.input)
     history = History(name, tuple(features), numbers, texts, classes, codes, times)
     counts = Counter(codes.tolist())
-    told = [f"{text} {counts[code]:,}" for code, text in enumerate(classes)]
-    rows = [("label", f"{label!r}: {_list_names(told, CLASSES_SHOWN)}")]
+    shown = [f"{text} {counts[code]:,}" for code, text in enumerate(classes)]
+    rows = [("label", f"{label!r}: {_list_names(shown, CLASSES_SHOWN)}")]
     rows += [] if at is None else [("time", at)]
     rows += _describe_kinds(features, kinds)
     used = {label, at, *raws, *(f"{settings.input.features}.{feature}" for feature in raws)}
@@ -144,8 +144,8 @@ def history_of(
             "A pilot takes each row for one event, with its class beside it: input.batch, "
             "input.decoder and input.join are for logs, and not used."
         )
-    if kept.size < table.rows_n:
-        notes.append(f"{table.rows_n - kept.size:,} rows without a label were left out.")
+    if labelled.size < table.rows_n:
+        notes.append(f"{table.rows_n - labelled.size:,} rows without a label were left out.")
     notes += _notes_of_unnamed_times(texts) if times is None else _notes_of_times(times, settings)
     features_max = settings.schema.features_max
     if len(features) > features_max:
@@ -159,7 +159,7 @@ def history_of(
 def _label_of(
     columns: dict[str, Raw], name: str, label: str | None, at: str | None, settings: Settings
 ) -> str:
-    """The label's column. Raises `BadSettings`."""
+    """The name of the label's column. Raises `BadSettings`."""
     if not columns:
         raise BadSettings(f"{name} has no columns")
     wanted = label or settings.input.label
@@ -190,7 +190,7 @@ def _name_classes(raw: Raw, settings: Settings) -> list[str | None]:
 
 
 def _encode_classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Classes in order, numbers by their size, and the code of each row."""
+    """Return the classes in order, numbers by their size, and the code of each row's class."""
     different = sorted(set(named))
     sizes = [number_with_point(text) for text in different]
     if all(size is not None for size in sizes):
@@ -207,19 +207,19 @@ def _encode_classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDAr
 
 
 def _notes_of_unnamed_times(texts: dict[str, list[Value]]) -> list[str]:
-    """Features whose first values are all dates or times: one of them may be when it happened."""
+    """Note features whose first values are all times: one may be the time of the event."""
     heads = {name: [v for v in values[:TIMES_N] if v is not None] for name, values in texts.items()}
-    found = [name for name, head in heads.items() if head and all(map(_is_time, head))]
-    if not found:
+    names = [name for name, head in heads.items() if head and all(map(_is_time, head))]
+    if not names:
         return []
     return [
-        f"Features that are times: {_list_names(found, NAMES_SHOWN)}. --at {found[0]} takes it as "
+        f"Features that are times: {_list_names(names, NAMES_SHOWN)}. --at {names[0]} takes it as "
         "when the event happened; columns.ignored leaves it out."
     ]
 
 
 def _is_time(value: Value) -> bool:
-    # Eight digits are a date to `seconds_of`, and more often a code.
+    # `seconds_of` takes eight digits for a date; they are more often a code.
     if not isinstance(value, str) or "-" not in value:
         return False
     try:
@@ -230,12 +230,12 @@ def _is_time(value: Value) -> bool:
 
 
 def _notes_of_times(times: NDArray[np.float64], settings: Settings) -> list[str]:
-    """Times that are far from the clock of a run."""
+    """Note the times that are far from the clock of a run."""
     clock = clock_of(settings)
     for time in times.tolist():
         clock.hear(time)
-    told = describe_off_clock(clock.ahead_n + clock.waiting_n, clock.behind_n)
-    return [f"The clock: {told}."] if told else []
+    sentence = describe_off_clock(clock.ahead_n + clock.waiting_n, clock.behind_n)
+    return [f"The clock: {sentence}."] if sentence else []
 
 
 def _notes_of_label(
@@ -250,15 +250,15 @@ def _notes_of_label(
 
 
 def _describe_kinds(features: dict[str, Column], kinds: Kinds) -> list[tuple[str, str]]:
-    """The features by their kinds; categories with how many there are."""
-    found: dict[str, list[str]] = {}
+    """List the features of each kind; categorical ones with their number of values."""
+    names_of: dict[str, list[str]] = {}
     for name, values in features.items():
-        kind, told = kinds.kinds[name], name
+        kind, text = kinds.kinds[name], name
         if isinstance(values, list) and kind == "categorical":
             n = len(set(values) - {None})
-            told = f"{name} ({n:,} value{'s' * (n != 1)})"
-        found.setdefault(kind, []).append(told)
-    return [(kind, _list_names(names, NAMES_SHOWN)) for kind, names in sorted(found.items())]
+            text = f"{name} ({n:,} value{'s' * (n != 1)})"
+        names_of.setdefault(kind, []).append(text)
+    return [(kind, _list_names(names, NAMES_SHOWN)) for kind, names in sorted(names_of.items())]
 
 
 def _list_names(names: list[str], shown_n: int) -> str:

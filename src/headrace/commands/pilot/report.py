@@ -1,6 +1,6 @@
 """A pilot's findings for people and programs: a console table, JSON, an HTML page.
 
-Nothing is computed here that is not already in a `Pilot`, but for plots' points.
+Everything shown is in a `Pilot` already; only points of plots are computed here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Pilot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a pilot found; `docs/PILOT.md` explains each number.
 
     `outcomes` are all runs, those for the savings included; `all_labels` is the same learner with
-    every label at once; `rejects` says what was not played.
+    every label at once; `rejects` is a sentence on events that were rejected.
     """
 
     history: str
@@ -56,7 +56,7 @@ def as_json(pilot: Pilot) -> bytes:
 
 
 def show_reading(name: str, history: History, reading: Reading, console: Console) -> None:
-    """Print what of a file was read as what, before any run is made of it."""
+    """Print how the columns of a file were read, before any run."""
     console.print(f"{name}: {len(history):,} events")
     shown = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0))
     shown.add_column(no_wrap=True)
@@ -76,8 +76,8 @@ def show_pilot(pilot: Pilot, console: Console) -> None:
         f"{len(pilot.classes)} classes. Model {pilot.settings.model.name}, {pilot.seeds_n} seeds"
         f"{'' if varies else _describe_latency(pilot, pilot.rows[0].latency)}.",
     )
-    for what, told in pilot.reading.rows[:1]:
-        console.print(f"{what} {told}")
+    for role, columns in pilot.reading.rows[:1]:
+        console.print(f"{role} {columns}")
     shown = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("budget", *(("latency",) if varies else ()), "strategy", "accuracy, %", "kappa",
                  "labels", "minus random", "labels saved"):  # fmt: skip
@@ -121,7 +121,7 @@ def _make_grid(header: list[str], rows: list[list[str]]) -> RichTable:
 
 
 def _tabulate_measures(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
-    """What accuracy on arrival does not say: other measures, and the hold-out tail; in points."""
+    """Header and rows of further measures, in percent: balanced, macro F1, hold-out tail."""
     full = pilot.all_labels
     figures: list[tuple[str, tuple[float | None, ...]]] = [
         (
@@ -133,23 +133,23 @@ def _tabulate_measures(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
     figures.append(("every label", (full.accuracy, full.balanced, full.macro_f1, full.tail)))
     header = ["run", "accuracy", "balanced", "macro F1", "hold-out tail"]
     rows = [
-        [name, *("" if one is None else f"{100 * one:.1f}" for one in found)]
-        for name, found in figures
+        [name, *("" if value is None else f"{100 * value:.1f}" for value in values)]
+        for name, values in figures
     ]
     return header, rows
 
 
 def _tabulate_reaches(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
-    """Labels to reach parts of what all labels reach, a column a strategy."""
+    """Header and rows of the labels to reach parts of the accuracy with all labels."""
     strategies = list(dict.fromkeys(reach.strategy for reach in pilot.reaches))
     varies = len({reach.latency for reach in pilot.reaches}) > 1
     places = dict.fromkeys((reach.part, reach.accuracy, reach.latency) for reach in pilot.reaches)
     rows = []
     for part, accuracy, latency in places:
-        found = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
+        reaches = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
         after = f", latency {latency:g}" if varies else ""
         level = f"{100 * accuracy:.1f} %, {100 * part:g} % of that with every label{after}"
-        rows.append([level, *(_describe_labels(found[name]) for name in strategies)])
+        rows.append([level, *(_describe_labels(reaches[name]) for name in strategies)])
     return ["labels to reach", *strategies], rows
 
 
@@ -159,31 +159,31 @@ def _describe_labels(reach: Reach) -> str:
 
 
 def _format_difference(row: Row) -> str | None:
-    found = row.difference
-    if found is None:
+    difference = row.difference
+    if difference is None:
         return None
-    text = f"{100 * found.mean:+.1f}"
-    if found.low is not None and found.high is not None:
-        text += f" ({100 * found.low:.1f}, {100 * found.high:.1f})"
+    text = f"{100 * difference.mean:+.1f}"
+    if difference.low is not None and difference.high is not None:
+        text += f" ({100 * difference.low:.1f}, {100 * difference.high:.1f})"
     return text.replace("-", "−")
 
 
 def _format_saving(row: Row) -> str | None:
-    """Savings in words; "none" where luck alone may have done as much."""
-    found = row.saving
-    if found is None:
+    """Describe the saving; "none" where luck alone may explain it."""
+    saving = row.saving
+    if saving is None:
         return None
-    if found.low is None or found.high is None:
-        return f"{_format_bounded(found.share, found.bound)}, one seed"
-    if not found.is_sure:
+    if saving.low is None or saving.high is None:
+        return f"{_format_bounded(saving.share, saving.bound)}, one seed"
+    if not saving.is_sure:
         return "none"
-    if found.share < 0:
+    if saving.share < 0:
         return "costs more"
-    if found.low >= found.share:
-        # Even the cautious end is beyond what random was run for: there is no interval to tell.
-        return _format_bounded(found.share, found.bound)
-    share = _format_bounded(found.share, found.bound)
-    return f"{share} ({100 * found.low:.0f}–{100 * found.high:.0f})"
+    if saving.low >= saving.share:
+        # Even the lower end is beyond the budgets of random, so there is no interval to show.
+        return _format_bounded(saving.share, saving.bound)
+    share = _format_bounded(saving.share, saving.bound)
+    return f"{share} ({100 * saving.low:.0f}–{100 * saving.high:.0f})"
 
 
 def _format_bounded(share: float, bound: str) -> str:
@@ -192,17 +192,17 @@ def _format_bounded(share: float, bound: str) -> str:
 
 
 def _describe_estimates(pilot: Pilot) -> str:
-    """How the engine's own estimates compare with the truth that the pilot knows."""
+    """Compare the engine's own estimates with the truth that the pilot knows, in words."""
     judged = [o for o in pilot.outcomes if o.low is not None]
-    held = sum(is_covered(o) for o in judged)
-    told = next((o for o in judged if o.case.strategy != RANDOM), judged[0] if judged else None)
-    if told is None or told.estimate is None or told.low is None or told.high is None:
+    held_n = sum(is_covered(o) for o in judged)
+    example = next((o for o in judged if o.case.strategy != RANDOM), judged[0] if judged else None)
+    if example is None or example.estimate is None or example.low is None or example.high is None:
         return "No run had labels enough for a live estimate."
-    case = told.case
+    case = example.case
     return (
-        f"The live 95 % interval held the true accuracy in {held} of {len(judged)} runs. First: "
-        f"{case.strategy} at {100 * case.budget:g} %, estimated {100 * told.estimate:.1f} "
-        f"({100 * told.low:.1f}–{100 * told.high:.1f}), true {100 * told.accuracy:.1f}."
+        f"The live 95 % interval held the true accuracy in {held_n} of {len(judged)} runs. First: "
+        f"{case.strategy} at {100 * case.budget:g} %, estimated {100 * example.estimate:.1f} "
+        f"({100 * example.low:.1f}–{100 * example.high:.1f}), true {100 * example.accuracy:.1f}."
     )
 
 
@@ -210,7 +210,7 @@ def _describe_estimates(pilot: Pilot) -> str:
 
 
 def as_html(pilot: Pilot) -> str:
-    """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
+    """Make a page that needs no other file. Raises `BadSettings` without matplotlib."""
     strategies = list(dict.fromkeys(row.strategy for row in pilot.rows if row.strategy != RANDOM))
     tones = {name: tone for tone, name in enumerate(strategies)}
     sections = [
@@ -288,11 +288,11 @@ def _plot_learning(pilot: Pilot, budget: float, latency: float, tones: dict[str,
 
 def _make_curve(strategy: str, runs: list[Outcome], tones: dict[str, int]) -> Curve:
     points = mean_curve(runs)
-    has_bounds = all(found.low is not None for _, found in points)
+    has_bounds = all(interval.low is not None for _, interval in points)
     return Curve(
         strategy,
         [n for n, _ in points],
-        [found.mean for _, found in points],
+        [interval.mean for _, interval in points],
         [max(0.0, f.low) for _, f in points if f.low is not None] if has_bounds else None,
         [min(1.0, f.high) for _, f in points if f.high is not None] if has_bounds else None,
         style=_choose_style(strategy),
@@ -380,7 +380,7 @@ def _plot_drifts(pilot: Pilot, budget: float, latency: float) -> Html:
 
 
 def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
-    told = [o for o in pilot.outcomes if o.case.is_asked_for and o.estimate is not None]
+    outcomes = [o for o in pilot.outcomes if o.case.is_asked_for and o.estimate is not None]
     bars = [
         Bar(
             _describe_run(pilot, o.case),
@@ -390,7 +390,7 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
             style=_choose_style(o.case.strategy),
             tone=tones.get(o.case.strategy),
         )
-        for o in told
+        for o in outcomes
         if o.estimate is not None
     ]
     rows: list[list[str | None]] = [
@@ -401,7 +401,7 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
             percent(o.accuracy),
             "yes" if is_covered(o) else "no",
         ]
-        for o in told
+        for o in outcomes
     ]
     note = (
         "Zero is the truth: a line that crosses it is an interval that held. Last in a name: seed."
@@ -417,8 +417,8 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
 
 def _make_reading_section(pilot: Pilot) -> Section:
     rows: list[list[str | None]] = [list(row) for row in pilot.reading.rows]
-    told = make_table(["read as", "columns"], rows) if rows else "Read from a program."
-    return make_section("What was read as what", told, *pilot.reading.notes, pilot.rejects)
+    table = make_table(["read as", "columns"], rows) if rows else "Read from a program."
+    return make_section("What was read as what", table, *pilot.reading.notes, pilot.rejects)
 
 
 def _make_settings_section(pilot: Pilot) -> Section:

@@ -1,7 +1,7 @@
-"""One run of a pilot: past events with known labels through one engine, judged at arrival.
+"""One run of a pilot: plays past events with known labels through one engine, and judges it.
 
-Every event is predicted before its label can be known, then judged by it, whether the engine asked
-for it or not. Which runs are made and what they say together is not decided here.
+Every event is predicted on arrival, before its label can be known, and this prediction is judged by
+the label, whether the engine asked for it or not. Other modules choose the runs and compare them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ...wiring import make_learner
 from .history import History
 
 BLOCKS_N = 100
-"""Points of a learning curve: blocks of the stream with as many events each, but for rounding."""
+"""Points of a learning curve: blocks of the stream, of equal length but for rounding."""
 
 BATCH_N = 1024
 START_MAX = 50
@@ -38,13 +38,13 @@ ALL = "all labels"
 
 TAIL_PART = 5
 TAIL_MAX = 2_000
-"""The last fifth of a history is the hold-out tail; so many of its events are predicted at most."""
+"""The last fifth of a history is the hold-out tail; at most this many events of it are judged."""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What is varied between runs. `latency` is in events, or seconds where events have a time.
 
-    `is_asked_for` is false where only the labels that `random` needs are looked for.
+    `is_asked_for` is false for extra runs of `random`, made only to see which labels it needs.
     """
 
     budget: float
@@ -55,16 +55,16 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one run. Shares are 0 to 1; positions are counts of events.
+    """The result of one run. Shares are 0 to 1; positions are counts of events.
 
     `balanced` is the mean recall over the classes that occurred, `macro_f1` the mean F1 over those
-    that occurred or were predicted. `tail` is the share right of the last fifth of the history by
-    the model as it stood before it, with nothing learned on the way: as a hold-out set would say.
+    that occurred or were predicted. `tail` is the accuracy on the last fifth of the history by the
+    model as it was before, which learns nothing of it: as with a hold-out set.
 
-    `block_right` is the share right in each of the blocks of the stream, None where none was
-    judged. `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts`
-    are (events, level, signal, detector) of each change of the drift level. `rejected_as` is the
-    reason of most of the `rejected_n` events.
+    `block_right` is the accuracy in each block of the stream, None where no event was judged.
+    `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts` has
+    (events, level, signal, detector) of each change of the drift level. `rejected_as` is the reason
+    of most of the `rejected_n` events.
     """
 
     case: Case
@@ -91,11 +91,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 Progress = Callable[[int], None]
 
 Take = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
-"""Told rows of the history, shape (n,), and the probabilities that each had on arrival, (n, k)."""
+"""Called with rows of the history, shape (n,), and their probabilities on arrival, (n, k)."""
 
 
 def play_case(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
-    """One engine over the whole history; calls `progress` with counts of events done.
+    """Play the whole history through one engine; `progress` is called with counts of events done.
 
     Raises `BadSettings` when the budget is too small for a single label.
     """
@@ -148,7 +148,7 @@ def play_case(history: History, settings: Settings, case: Case, progress: Progre
 
 
 def play_all(history: History, settings: Settings, seed: int, progress: Progress) -> Outcome:
-    """The same learner with every label, each learned right after its event was predicted."""
+    """Let the same learner learn every label, each right after its event was predicted."""
     started = time.perf_counter()
     judge = _Judge(history, schema_of(history, settings))
     tails: list[float | None] = []
@@ -177,24 +177,28 @@ def learn_all(
     *,
     on_tail: Callable[[float | None], None] = lambda right: None,
 ) -> None:
-    """Predict each event, tell `take`, then learn its label; `on_tail` gets `tail_right`."""
+    """Predict each event, then learn its label.
+
+    `take` is called with the predictions of each batch, `progress` with its number of events,
+    `on_tail` once with `tail_right`. `seed` is that of the learner.
+    """
     schema = schema_of(history, settings)
     codes, tail_from = codes_of(history, schema), tail_start(history)
     learner = make_learner(settings, schema, Chance(seed))
     for batch, _ in history.batches(BATCH_N):
         rows = schema.rows(batch)
         first = int(batch.ids[0])
-        found = np.empty((len(batch), len(schema.classes)))
+        predicted = np.empty((len(batch), len(schema.classes)))
         for i, truth in enumerate(codes[first : first + len(batch)].tolist()):
             if first + i == tail_from:
                 on_tail(tail_right(history, schema, learner.probabilities))
             original = batch.original(i) if batch.texts else None
-            found[i] = learner.probabilities(rows[i : i + 1], None, [original].__getitem__)[0]
+            predicted[i] = learner.probabilities(rows[i : i + 1], None, [original].__getitem__)[0]
             learner.learn(rows[i], truth, original=original)
         check_start(
             learner.failures, learned_n=learner.learned_n, unlearnable_n=learner.unlearnable_n
         )
-        take(np.arange(first, first + len(batch)), found)
+        take(np.arange(first, first + len(batch)), predicted)
         progress(len(batch))
 
 
@@ -206,9 +210,9 @@ def tail_start(history: History) -> int:
 def tail_right(
     history: History, schema: Schema, probabilities: Callable[..., NDArray[np.float64]]
 ) -> float | None:
-    """The share right of the last fifth of the history, by a model that learns nothing of it.
+    """The accuracy on the last fifth of the history of a model that learns nothing of it.
 
-    At most `TAIL_MAX` events of it, evenly spaced; None where there is none.
+    `probabilities` is the model. At most `TAIL_MAX` events, evenly spaced; None without events.
     """
     codes, ahead = codes_of(history, schema), copy.deepcopy(schema)
     tail = np.arange(tail_start(history), len(history))
@@ -221,21 +225,25 @@ def tail_right(
         rows = [i for i in range(len(batch)) if first + i in wanted]
         if not rows:
             continue
-        # What the stream has not shown by then is missing to the model, as in `Engine.predict`.
+        # Values that the stream has not shown by then are missing, as in `Engine.predict`.
         X = ahead.rows(batch)[:, : schema.width]
         for j, n in known_n.items():
             X[X[:, j] >= n, j] = np.nan
         originals = [batch.original(i) for i in rows] if batch.texts else [None] * len(rows)
-        found = probabilities(X[rows], None, originals.__getitem__)
-        is_known = ~np.isnan(found).any(axis=1) if found.shape[1] else np.zeros(len(rows), bool)
-        predicted = predicted_classes(found)
+        predictions = probabilities(X[rows], None, originals.__getitem__)
+        is_known = (
+            ~np.isnan(predictions).any(axis=1)
+            if predictions.shape[1]
+            else np.zeros(len(rows), bool)
+        )
+        predicted = predicted_classes(predictions)
         truths = codes[first + np.array(rows)]
         right_n += int(np.count_nonzero((predicted == truths) & is_known))
     return right_n / len(wanted) if wanted else None
 
 
 def settings_of(history: History, settings: Settings, case: Case) -> Settings:
-    """The settings of one run: the user's, with what the case and the known length decide.
+    """The settings of one run: the user's, adapted to the case and to the history's length.
 
     A fifth of the labels, at most `START_MAX`, is granted at the start, and the share lowered by as
     much (the warm start of the published baselines). Limits in time or in all are left out.
@@ -254,11 +262,11 @@ def settings_of(history: History, settings: Settings, case: Case) -> Settings:
     label = settings.label
     fields = settings.input
     if history.at is not None and n:
-        # The whole past is known: a season without events is no wrong clock.
+        # The whole past is known: a season without events is not a wrong clock.
         span_s = float(np.ptp(history.at))
         fields = replace(fields, jump_max_s=max(fields.jump_max_s, span_s + 1.0))
     if history.at is None:
-        # Without real times a deadline in seconds means nothing: no answer is to miss it.
+        # Without real times a deadline in seconds means nothing, so no answer may miss it.
         label = replace(label, deadline_s=max(label.deadline_s, case.latency + 1.0))
     return replace(
         settings,
@@ -275,7 +283,7 @@ def _list_classes(history: History, declared: list[str]) -> list[str]:
 
 
 def schema_of(history: History, settings: Settings) -> Schema:
-    """The schema of a run: the classes declared, then those that only the history names."""
+    """The schema of a run: the declared classes, then those that only the history names."""
     classes = _list_classes(history, settings.schema.classes)
     schema = msgspec.structs.replace(settings.schema, classes=classes)
     return Schema(schema, settings.columns)
@@ -290,15 +298,15 @@ def codes_of(history: History, schema: Schema) -> NDArray[np.int64]:
 def play_watched(
     history: History, engine: Engine, take: Take, progress: Progress, batch_n: int = BATCH_N
 ) -> Iterator[tuple[EventBatch, list[str]]]:
-    """The batches; when the next one is wanted, `take` is told what was predicted in the last one.
+    """Yield the batches; before the next one, call `take` with the predictions of the last one.
 
-    No batch is longer than the window, so that none has left it by then.
+    No batch is longer than the window, so that no event has left it by then.
     """
     for batch, truths in history.batches(min(batch_n, engine.settings.observe.window_n)):
         before_n = engine.shard.events_n
         yield batch, truths
         window = engine.shard.window
-        # How old a candidate may be is the query's affair; here every event is looked at.
+        # `window_s` limits the age of candidates; here every event is looked at.
         age_max_s, window.window_s = window.window_s, None
         seen = window.since(before_n)
         window.window_s = age_max_s
@@ -307,16 +315,16 @@ def play_watched(
 
 
 class _Judge:
-    """Predictions against truths."""
+    """Judges predictions by the true classes."""
 
     def __init__(self, history: History, schema: Schema) -> None:
         self.truths = codes_of(history, schema)
         self._classes_n = len(schema.classes)
-        # What was never predicted, because the event was rejected, isn't judged.
+        # Rejected events are never predicted, and not judged.
         self._predicted = np.full(len(history), -1, np.int64)
 
     def take(self, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
-        """These rows of the history were predicted with these probabilities; NaN is not right."""
+        """Note the probabilities predicted for these rows of the history; NaN counts as wrong."""
         predicted = predicted_classes(probabilities)
         self._predicted[rows] = np.where(
             np.isnan(probabilities).any(axis=1), self._classes_n, predicted
@@ -324,7 +332,7 @@ class _Judge:
 
     @property
     def accuracy(self) -> float:
-        """The share right among those judged."""
+        """The share of right predictions among the events judged."""
         is_judged = self._predicted >= 0
         right_n = np.count_nonzero(self._predicted[is_judged] == self.truths[is_judged])
         return float(right_n) / max(1, int(is_judged.sum()))
@@ -334,7 +342,7 @@ class _Judge:
         """Agreement beyond chance (Cohen, "A coefficient of agreement", 1960)."""
         is_judged, k = self._predicted >= 0, self._classes_n
         n = max(1, int(is_judged.sum()))
-        # The last place is that of predictions that the model failed to give.
+        # The last place counts predictions that the model failed to make.
         predicted = np.bincount(self._predicted[is_judged], minlength=k)[:k] / n
         true = np.bincount(self.truths[is_judged], minlength=k) / n
         expected = float((predicted * true).sum())
@@ -342,7 +350,7 @@ class _Judge:
 
     @property
     def _table(self) -> NDArray[np.int64]:
-        """How often each class, by row, was predicted as each, by column; the last: not at all."""
+        """Counts by true class (row) and predicted class (column); last column: no prediction."""
         is_judged, k = self._predicted >= 0, self._classes_n
         pairs = self.truths[is_judged] * (k + 1) + self._predicted[is_judged]
         counts = np.bincount(pairs[self.truths[is_judged] >= 0], minlength=k * (k + 1))
@@ -367,7 +375,7 @@ class _Judge:
         return float(f1.mean()) if len(f1) else 0.0
 
     def block_right(self) -> list[float | None]:
-        """The share right in each block of the stream."""
+        """The accuracy in each block of the stream; None where no event was judged."""
         rights: list[float | None] = []
         for rows in np.array_split(np.arange(len(self.truths)), min(BLOCKS_N, len(self.truths))):
             judged = self._predicted[rows] >= 0

@@ -1,6 +1,6 @@
 """The live view's line of health: what is wrong, the pace, the lag, the age of the newest event.
 
-It tells what a `Report` and a `Pulse` say, and reads no clock.
+It shows the numbers of a `Report` and a `Pulse`, and reads no clock.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from ...messages import Reason
 from ...report import Report
 
 REJECTED_SHARE = 0.01
-"""More rejected events than this are a cause for concern, or more far behind the clock."""
+"""A larger share of events that are rejected, or far behind the clock, is a concern."""
 EXPIRED_SHARE = 0.5
 STALE_SHARE = 0.5
 ENDED_MIN = 20
-"""So many ended requests before the share of those that expired says anything."""
+"""The fewest ended requests for which the share of expired ones is looked at."""
 DATED_FROM = 315_532_800.0
-"""1980: events that are older have no date but a number of seconds since something else."""
+"""1980: earlier times are no dates, but seconds since something other than the epoch."""
 PRESENT_S = 86_400.0
-"""Events older than this are of the past: they get a date, no age."""
+"""Events older than this are shown with their date instead of their age."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """What a report can't know; None where it is not known to the caller either.
+    """What a report can't know; None where the caller does not know it either.
 
-    `events_n` may be newer than the report's, `per_s` are events a second, `lag_n` is how far
-    behind its input the reader is, in `lag_unit` (None: as the report says of its partitions),
-    `age_s` how old the newest event is by the wall clock, seconds.
+    `events_n` may be newer than the report's. `per_s` is events a second. `lag_n` is how far the
+    reader is behind its input, in `lag_unit`; None: the report's partitions have it. `age_s` is the
+    age of the newest event by the wall clock, seconds.
     """
 
     events_n: int | None = None
@@ -42,51 +42,51 @@ class Pulse:
 
 
 def list_concerns(report: Report) -> list[str]:
-    """What is wrong with a run, in words, the worst first; drift has its own place.
+    """List what is wrong with a run, the worst first; drift is shown elsewhere.
 
     >>> from headrace import Engine
     >>> list_concerns(Engine().report)
     []
     """
-    found = []
+    concerns = []
     if report.model.fault:
-        found.append(report.model.fault)
+        concerns.append(report.model.fault)
     else:
-        found += [failure.sentence for failure in report.model.failures]
-    # Failed requests that the settings leave out are as they should be.
+        concerns += [failure.sentence for failure in report.model.failures]
+    # Records that the settings leave out are no concern.
     rejected = {name: n for name, n in report.events.rejected_n.items() if name != Reason.LEFT_OUT}
     rejected_n = sum(rejected.values())
     if rejected_n > REJECTED_SHARE * (report.events.observed_n + rejected_n):
         reason = max(rejected, key=lambda name: rejected[name])
-        found.append(f"{rejected_n:,} rejected, most {reason}")
+        concerns.append(f"{rejected_n:,} rejected, most {reason}")
     if report.events.behind_n > REJECTED_SHARE * report.events.observed_n:
-        found.append(f"{report.events.behind_n:,} events far behind the clock")
+        concerns.append(f"{report.events.behind_n:,} events far behind the clock")
     if report.schema.vanished:
         more_n = len(report.schema.vanished) - 1
         more = f" and {more_n:,} more" if more_n else ""
-        found.append(f"feature {report.schema.vanished[0][:20]} vanished{more}")
+        concerns.append(f"feature {report.schema.vanished[0][:20]} vanished{more}")
     labels = report.labels
     ended_n = labels.settled_n + labels.disputed_n + labels.expired_n
     if ended_n >= ENDED_MIN and labels.expired_n > EXPIRED_SHARE * ended_n:
-        found.append(f"{labels.expired_n:,} of {ended_n:,} requests expired")
+        concerns.append(f"{labels.expired_n:,} of {ended_n:,} requests expired")
     if labels.stale_n > STALE_SHARE * labels.open_n:
-        found.append(
+        concerns.append(
             f"{labels.stale_n:,} of {labels.open_n:,} open requests past half of their time"
         )
     if failed_n := report.worker.snapshots.failed_n:
-        found.append(f"{failed_n:,} snapshots could not be written")
+        concerns.append(f"{failed_n:,} snapshots could not be written")
     if report.budget.is_exhausted:
-        found.append("the budget is used up")
-    found += [limit.sentence for limit in report.limits]
-    return found
+        concerns.append("the budget is used up")
+    concerns += [limit.sentence for limit in report.limits]
+    return concerns
 
 
 def health_line(report: Report, pulse: Pulse) -> Text:
-    """The first concern or none, the pace, how far behind, how old the newest event is."""
-    found = list_concerns(report)
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        line = Text.assemble((f"▲ {found[0]}{more}", "bold yellow"))
+    """The first concern, if any, the pace, the lag, and the age of the newest event."""
+    concerns = list_concerns(report)
+    if concerns:
+        more = f" (and {len(concerns) - 1} more)" if len(concerns) > 1 else ""
+        line = Text.assemble((f"▲ {concerns[0]}{more}", "bold yellow"))
     else:
         line = Text.assemble(("● healthy", "green"))
     if pulse.per_s is not None:
@@ -127,11 +127,11 @@ def _format_age(at: float, age_s: float | None) -> str:
     try:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
-        return f"at {at:g} s"  # A time that no calendar knows.
+        return f"at {at:g} s"  # A time beyond the calendar.
 
 
 def shorten_span(seconds: float) -> str:
-    """A length of time in its largest fitting unit.
+    """Format a length of time in its largest fitting unit.
 
     >>> shorten_span(4), shorten_span(600), shorten_span(7_200), shorten_span(600_000)
     ('4 s', '10 min', '2 h', '7 d')

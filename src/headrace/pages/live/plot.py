@@ -1,6 +1,6 @@
 """The live view's plot: shares over events as lines of dots, with an interval and marks beneath.
 
-It makes lines of text and knows nothing of reports, terminals or time.
+This module makes lines of text; it knows no reports, terminals or time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Track:
     points: list[tuple[int, float]] = field(default_factory=list)
 
     def add(self, events_n: int, share: float | None) -> None:
-        """One more point; a share not known, or too near the last one to be seen, is left out."""
+        """Add a point, unless its share is unknown or it is too near the last point to be seen."""
         if share is None:
             return
         if self.points:
@@ -41,9 +41,9 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened when so many events had been seen: a letter under the plot.
+    """Something that happened after `events_n` events: a letter under the plot.
 
-    One with `is_line` is drawn through the plot as well.
+    With `is_line` a line through the plot is drawn as well.
     """
 
     events_n: int
@@ -61,11 +61,11 @@ def plot_lines(
     rows: int,
     until_n: int,
 ) -> list[Text]:
-    """The tracks over events [0, until_n] in `rows` lines, and one line more for the axis.
+    """Plot the tracks over events [0, until_n] in `rows` lines of `width` signs; the axis adds one.
 
-    The first track lies on top. `interval` is its lower and its upper end.
+    The first track is on top. `interval` has the lower and the upper end of its interval.
     """
-    # The first few labels say next to nothing: the lowest twentieth may lie below the floor.
+    # The first few labels say little: the lowest twentieth of shares may lie below the floor.
     shares = sorted(share for track in tracks for _, share in track.points) or [0.5]
     floor = min(0.9, int(shares[len(shares) // 20] * 10) / 10)
     grid = _Grid(max(1, width - _AXIS), rows, until_n, floor)
@@ -119,22 +119,22 @@ class _Grid:
             x, y = self.x(events_n), self.y(share)
             x0, y0 = before or (x, y)
             for step in range(x0, x + 1):
-                there = y if x == x0 else y0 + round((y - y0) * (step - x0) / (x - x0))
-                self.bits[there // 4][step // 2] |= _DOTS[step % 2][there % 4]
-                self.styles[there // 4][step // 2] = track.style
+                dot = y if x == x0 else y0 + round((y - y0) * (step - x0) / (x - x0))
+                self.bits[dot // 4][step // 2] |= _DOTS[step % 2][dot % 4]
+                self.styles[dot // 4][step // 2] = track.style
             before = x, y
 
     def band(self, low: Track, high: Track) -> dict[int, tuple[int, int]]:
-        """By column, the rows (top, bottom) of the interval; it holds until the next point."""
-        found: dict[int, tuple[int, int]] = {}
+        """The rows (top, bottom) of the interval by column; they hold until the next point."""
+        rows_of: dict[int, tuple[int, int]] = {}
         last: int | None = None
         for (events_n, lo), (_, hi) in zip(low.points, high.points, strict=False):
             cell = self.x(events_n) // 2
             for between in range(cell if last is None else last + 1, cell):
-                found[between] = found[between - 1]
-            found[cell] = self.y(hi) // 4, self.y(lo) // 4
+                rows_of[between] = rows_of[between - 1]
+            rows_of[cell] = self.y(hi) // 4, self.y(lo) // 4
             last = cell
-        return found
+        return rows_of
 
 
 def _make_axis(grid: _Grid, marks: Iterable[Mark]) -> Text:
@@ -151,7 +151,7 @@ def _make_axis(grid: _Grid, marks: Iterable[Mark]) -> Text:
 
 
 def _append_cells(line: Text, cells: Iterable[tuple[str, str]]) -> Text:
-    """The line with the cells, neighbours of one style as one piece: rich pays for each piece."""
+    """Append cells to the line, neighbours of one style in one piece: pieces cost rich time."""
     for style, group in groupby(cells, key=itemgetter(1)):
         line.append("".join(sign for sign, _ in group), style=style or None)
     return line

@@ -1,8 +1,8 @@
-"""A live view on a terminal: when to draw, and what a report can't tell (the pace, the age).
+"""A live view on a terminal: when to draw, and what a report can't know (the pace, the age).
 
-`Screen` owns the wall clock and the terminal and nothing else. Whoever runs an engine hands it
-what left the engine and, when it `is_due`, a report: a loop over files does, and so may an asyncio
-worker, since nothing here waits.
+`Screen` owns the wall clock and the terminal and nothing else. Its caller passes it the outputs of
+an engine and, when it `is_due`, a report. The caller may be a loop over files or an asyncio worker,
+since nothing here waits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .view import History, Pulse, draw_view
 
 REFRESH_S = 0.25
 PACE_S = 10.0
-"""The pace is that of so many last seconds."""
+"""The pace is measured over this many latest seconds."""
 NOTES_MAX = 100
 """Sentences kept for the end; at the limit the oldest is dropped."""
 
@@ -31,8 +31,9 @@ NOTES_MAX = 100
 class Screen:
     """Shows the essentials while it is entered, and gives the terminal back at the end.
 
-    Where the console is no terminal it says so once, through `on_note`, and then does nothing:
-    `is_shown` is false, `is_due` never true. `now` is the time of day, seconds.
+    Where the console is no terminal it calls `on_note` once with a sentence and then does nothing:
+    `is_shown` is false, `is_due` never true. `foot` is the text of the last line, `clock` monotonic
+    seconds, `now` the time of day in seconds.
 
     >>> import io
     >>> from headrace import Engine
@@ -91,18 +92,18 @@ class Screen:
 
     @property
     def is_due(self) -> bool:
-        """An `update` now would be drawn; true about four times a second."""
+        """Whether an `update` now would be drawn; true about four times a second."""
         return self._live is not None and self._clock() >= self._next_at
 
     def note(self, sentence: str) -> None:
-        """Say something: at the foot while the view is there, and again when it is gone."""
+        """Show a sentence at the foot of the view, and print it when the view has ended."""
         if self._live is None:
             self._note(sentence)
         else:
             self._notes.append(sentence)
 
     def happened(self, outputs: Iterable[Output]) -> None:
-        """Take in what left the engine; cheap, and to be called for everything that did."""
+        """Add outputs of the engine; cheap, and meant to be called for all of them."""
         if self._live is not None:
             self.history.happened(outputs, self._events_n)
 
@@ -114,10 +115,10 @@ class Screen:
         lag_n: int | None = None,
         lag_unit: str = "bytes",
     ) -> None:
-        """Draw, unless that was done less than `REFRESH_S` ago.
+        """Draw, unless the last drawing ended less than `REFRESH_S` ago.
 
         The report may be some time old: `events_n` is how many events were seen by now. `lag_n` is
-        how far the reader is behind its input.
+        how far the reader is behind its input, in `lag_unit`.
         """
         if not self.is_due or self._live is None:
             return
@@ -136,7 +137,7 @@ class Screen:
         foot = self._notes[-1] if self._notes else self._foot
         view = draw_view(report, self.history, width=width, height=height, pulse=pulse, foot=foot)
         self._live.update(view, refresh=True)
-        # From the end of the drawing on: a slow terminal gets fewer pictures, not a slower run.
+        # From the end of the drawing, so that a slow terminal gets fewer pictures, not a slow run.
         self._next_at = self._clock() + REFRESH_S
 
     def _measure_pace(self) -> float | None:

@@ -1,9 +1,9 @@
-"""The live view: the essentials of a `Report`, and what is remembered of earlier ones, as text.
+"""The live view: the essentials of a `Report`, and the history of earlier reports, as text.
 
-What the demo, `headrace run --live` and a worker show. It draws and decides nothing, reads no clock
-and writes nowhere: `draw_view` returns something that rich can print, `live.screen` puts it on a
-terminal. Every line is cut to the width and the lines are as many as the height, so that no
-terminal wraps or scrolls; below 60 columns or 20 lines the end is missing.
+The demo, `headrace run --live` and a worker show it. It decides nothing, reads no clock and writes
+nothing: `draw_view` returns a `Group` that rich can print, `live.screen` puts it on a terminal.
+Every line is cut to the width and there are as many lines as the height, so that no terminal wraps
+or scrolls; below 60 columns or 20 lines the end is missing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolle
 
 
 class History:
-    """What the view remembers: estimates with their intervals, marks, the latest decisions.
+    """The view's memory: estimates with their intervals, marks, the latest decisions.
 
     >>> from headrace import Engine
     >>> history = History()
@@ -61,16 +61,16 @@ class History:
         self.decisions: deque[Decision] = deque(maxlen=DECISIONS_MAX)
 
     def note(self, report: Report) -> None:
-        """Take in the estimate of a report."""
-        found = report.estimates.accuracy
-        # An estimate over several partitions speaks of no one stretch of events.
-        events_n = report.events.observed_n if found.to_seq is None else found.to_seq
-        self.accuracy.add(events_n, found.accuracy)
-        self.low.add(events_n, found.low)
-        self.high.add(events_n, found.high)
+        """Add the estimate of a report."""
+        estimate = report.estimates.accuracy
+        # An estimate over several partitions does not cover one stretch of events.
+        events_n = report.events.observed_n if estimate.to_seq is None else estimate.to_seq
+        self.accuracy.add(events_n, estimate.accuracy)
+        self.low.add(events_n, estimate.low)
+        self.high.add(events_n, estimate.high)
 
     def happened(self, outputs: Iterable[Output], events_n: int) -> None:
-        """Take in what left the engine when so many events had been seen."""
+        """Add outputs that left the engine after `events_n` events."""
         for output in outputs:
             if isinstance(output, Decision):
                 self.decisions.append(output)
@@ -105,14 +105,15 @@ def draw_view(
     until_n: int | None = None,
     foot: str = "",
 ) -> Group:
-    """The view as `height` lines of at most `width` columns.
+    """Draw the view as `height` lines of at most `width` columns.
 
-    `rated` are the rows of accuracy (none: the report's own), `tracks` further lines of the plot,
-    `until_n` the events at its right end where that is known, `foot` the text of the last line.
+    `pulse` has the pace, lag and age; `rated` are the rows of accuracy (none: the report's own),
+    `tracks` further lines of the plot, `until_n` the events at its right end where that is known,
+    `foot` the text of the last line.
     """
     pulse = pulse or Pulse()
     rows = rated or [Rated("estimated", OURS, report.estimates.accuracy)]
-    # What the fixed lines leave is shared: to the columns first, then the plot, then decisions.
+    # The lines left over go to the columns first, then to the plot, then to decisions.
     spare = max(0, height - 7 - len(rows))
     column_n = min(12, max(8, spare * 4 // 10))
     plot_n = min(16, max(4, (spare - column_n) * 6 // 10))
@@ -191,14 +192,14 @@ def _make_legend(history: History, tracks: Sequence[Track]) -> Text:
 
 
 def _make_gauge(row: Rated, width: int) -> Text:
-    """Name, share and interval, a gauge from 0 to 1 with the interval and the truth, the truth."""
-    found = row.estimate
+    """Draw name, share, interval, a gauge from 0 to 1 with interval and truth, and the truth."""
+    estimate = row.estimate
     line = Text.assemble((f"{row.name[:12]:<12}", row.style), " ")
-    if found.accuracy is None or found.low is None or found.high is None:
+    if estimate.accuracy is None or estimate.low is None or estimate.high is None:
         return line.append("no label has come back yet", style="dim")
-    line.append(f"{found.accuracy:6.1%}", style=row.style)
-    line.append(f"  {found.low:5.1%} to {found.high:6.1%}  ")
-    tail = f"  {found.labels_n:,} labels"
+    line.append(f"{estimate.accuracy:6.1%}", style=row.style)
+    line.append(f"  {estimate.low:5.1%} to {estimate.high:6.1%}  ")
+    tail = f"  {estimate.labels_n:,} labels"
     if row.true is not None:
         tail += f"  true {row.true:6.1%}"
     cells_n = max(4, width - line.cell_len - len(tail))
@@ -207,11 +208,11 @@ def _make_gauge(row: Rated, width: int) -> Text:
         return min(cells_n - 1, int(share * cells_n))
 
     for i in range(cells_n):
-        if i == place(found.accuracy):
+        if i == place(estimate.accuracy):
             line.append("●", style=row.style)
         elif row.true is not None and i == place(row.true):
             line.append("┃", style=TRUE)
-        elif place(found.low) <= i <= place(found.high):
+        elif place(estimate.low) <= i <= place(estimate.high):
             line.append("━", style=row.style)
         else:
             line.append("·", style="dim")
@@ -266,7 +267,7 @@ def _list_spending(report: Report, width: int) -> list[Text]:
 
 
 def _list_statistics(report: Report, width: int, rows: int) -> list[Text]:
-    """Statistics, the highest first, each against its own threshold; then the annotators."""
+    """List drift statistics relative to their thresholds, highest first; then annotators."""
     lines = []
     statistics = sorted(report.drift.statistics.items(), key=lambda pair: (-pair[1], pair[0]))
     annotators = report.annotators.most_active
@@ -285,7 +286,7 @@ def _list_statistics(report: Report, width: int, rows: int) -> list[Text]:
 
 
 def _sum_up_annotators(annotators: Sequence[AnnotatorReport]) -> Text:
-    """All in one line: how many, their answers, how often these met the label, and the truth."""
+    """Sum up in a line: number of annotators, answers, shares that agreed and were right."""
     if not annotators:
         return Text("annotators  nobody has answered yet")
     compared_n = sum(a.compared_n for a in annotators)
@@ -307,7 +308,7 @@ def _make_bar(share: float, width: int, style: str) -> list[tuple[str, str]]:
 
 
 def _describe_decision(decision: Decision) -> Text:
-    """One line: what was decided, and why."""
+    """Describe in one line what was decided, and why."""
     match decision:
         case LabelRequested():
             return _describe_request(decision)

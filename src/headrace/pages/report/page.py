@@ -1,6 +1,6 @@
-"""The page of a run: what a `Chronicle` remembers, as sections of text, plots and tables.
+"""The page of a run: the content of a `Chronicle` as sections of text, plots and tables.
 
-Nothing is decided or read here. The first section says how things stand; each of the others answers
+This module decides and reads nothing. The first section is a summary; each of the others answers
 one question. `report.quality` has the longest of them, `report.parts` what they share.
 """
 
@@ -30,15 +30,15 @@ from .parts import (
 from .quality import Twin, show_people, show_quality
 
 ROWS_MAX = 30
-"""Rows of a table of things that happened; the latest."""
+"""The most rows of a table of things that happened: the latest."""
 FEATURES_MAX = 15
 SPREADS_N = 40
-"""Stretches for which chances are told: of fewer requests each they would only flicker."""
+"""Stretches over which chances are averaged; with shorter ones the curve would flicker."""
 CLASSES_MAX = 40
 
 
 def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
-    """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
+    """Make a page that needs no other file. Raises `BadSettings` without matplotlib."""
     axis = Axis(chronicle)
     sections = [
         _sum_up_run(chronicle, axis, twin),
@@ -90,21 +90,21 @@ def _sum_up_run(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
 def _describe_accuracy(chronicle: Chronicle) -> str:
     report = chronicle.report
     if report is None:
-        found, whose = chronicle.control, "By the control draws alone, the"
+        latest, whose = chronicle.control, "By the control draws alone, the"
     else:
-        found, whose = report.estimates.accuracy, "The"
-    if found.accuracy is None or found.low is None or found.high is None:
+        latest, whose = report.estimates.accuracy, "The"
+    if latest.accuracy is None or latest.low is None or latest.high is None:
         return "How right the model is can't be said: no label that judges has come back."
-    told = (
-        f"{whose} predictions were right for {percent(found.accuracy)} of the last "
-        f"{count(found.events_n)} events whose labels are back (95 % interval "
-        f"{percent(found.low)} to {percent(found.high)}, from {count(found.labels_n)} labels)"
+    sentence = (
+        f"{whose} predictions were right for {percent(latest.accuracy)} of the last "
+        f"{count(latest.events_n)} events whose labels are back (95 % interval "
+        f"{percent(latest.low)} to {percent(latest.high)}, from {count(latest.labels_n)} labels)"
     )
     whole = chronicle.control_all if report is None else report.estimates.accuracy_all
     if whole.accuracy is None or whole.low is None or whole.high is None:
-        return f"{told}."
+        return f"{sentence}."
     return (
-        f"{told}, and for {percent(whole.accuracy)} of all events so far "
+        f"{sentence}, and for {percent(whole.accuracy)} of all events so far "
         f"({percent(whole.low)} to {percent(whole.high)})."
     )
 
@@ -135,29 +135,31 @@ def _describe_labels(chronicle: Chronicle) -> str:
     counts, events_n = chronicle.counts, max(1, chronicle.samples[-1].events_n)
     ends_n = counts.settled_n + counts.disputed_n + counts.expired_n + counts.withdrawn_n
     ends_n += counts.opinions_n
-    told = (
+    text = (
         f"{count(counts.asked_n)} labels were asked ({percent(counts.asked_n / events_n)} of the "
         f"events): {count(counts.settled_n)} settled, {count(counts.disputed_n)} disputed, "
         f"{count(counts.expired_n)} expired, {count(counts.withdrawn_n)} withdrawn, "
         f"{count(counts.asked_n - ends_n)} open."
     )
     if counts.opinions_n:
-        told += f" {count(counts.opinions_n)} of them were second opinions that were given."
+        text += f" {count(counts.opinions_n)} of them were second opinions that were given."
     report = chronicle.report
     if report is None or not report.answers.accepted_n:
-        return told
+        return text
     if moved_n := sum(report.asking.rescored_n.values()):
-        withdrawn_n = moved_n - sum(report.asking.rescored_n.get(one, 0) for one in (LOWER, HIGHER))
-        told += (
+        withdrawn_n = moved_n - sum(
+            report.asking.rescored_n.get(direction, 0) for direction in (LOWER, HIGHER)
+        )
+        text += (
             f" {count(moved_n)} times an open question was given another priority by a model that "
             f"had learned since, or withdrawn: {count(withdrawn_n)} of them."
         )
     if (labels_n := _labels_had(report)) > counts.settled_n:
-        told += f" With those that were answered late, {count(labels_n)} labels came."
-    told += f" {count(report.answers.accepted_n)} answers came in"
+        text += f" With those that were answered late, {count(labels_n)} labels came."
+    text += f" {count(report.answers.accepted_n)} answers came in"
     if report.answers.cost_per_answer not in (0.0, 1.0):
-        told += f", which cost {count(report.answers.accepted_n * report.answers.cost_per_answer)}"
-    return f"{told}."
+        text += f", which cost {count(report.answers.accepted_n * report.answers.cost_per_answer)}"
+    return f"{text}."
 
 
 # ----------------------------------------------------------------------------------- drift
@@ -261,7 +263,7 @@ def _count_lost(sample: Sample) -> int:
 
 
 def _labels_had(report: Report) -> int:
-    """Labels that came, also after their request had expired: what was paid for."""
+    """Count the labels paid for: those that came, also after their request had expired."""
     opinions_n = report.noise.confirmed_n + report.noise.overruled_n + report.noise.undecided_n
     ended_n = report.labels.open_n + report.labels.disputed_n + opinions_n
     return report.asking.requests_n - report.budget.refunded_n - ended_n
@@ -276,11 +278,11 @@ def _describe_cost(report: Report) -> str:
     if not answers_n:
         return "Nobody has answered yet."
     each = f"; {answers_n / labels_n:.2f} for each label" if labels_n > 0 else ""
-    told = f"{count(answers_n)} answers came in{each}."
+    sentence = f"{count(answers_n)} answers came in{each}."
     if cost in (0.0, 1.0):
-        return f"{told} What an answer costs is set by label.cost."
+        return f"{sentence} What an answer costs is set by label.cost."
     each = f", {answers_n * cost / labels_n:,.2f} for each label" if labels_n > 0 else ""
-    return f"{told} At {cost:g} an answer that is {answers_n * cost:,.2f}{each}."
+    return f"{sentence} At {cost:g} an answer that is {answers_n * cost:,.2f}{each}."
 
 
 # -------------------------------------------------------------------------- what was asked
@@ -289,9 +291,9 @@ def _describe_cost(report: Report) -> str:
 def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
     xs = [axis.of(sample) for sample in samples]
-    there = chronicle.counts.asked_by_reason
-    reasons = [r for r in ASKED_REASONS if r in there] + [
-        r for r in there if r not in ASKED_REASONS
+    asked_n = chronicle.counts.asked_by_reason
+    reasons = [r for r in ASKED_REASONS if r in asked_n] + [
+        r for r in asked_n if r not in ASKED_REASONS
     ]
     layers = [
         (r, [float(sample.counts.asked_by_reason.get(r, 0)) for sample in samples]) for r in reasons
@@ -303,19 +305,19 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
         y_label="labels",
         **over_time(chronicle, axis),
     )
-    told: list[Cells] = [[r, count(there[r]), ASKED_REASONS.get(r, "")] for r in reasons]
+    rows: list[Cells] = [[r, count(asked_n[r]), ASKED_REASONS.get(r, "")] for r in reasons]
     joined_n = max(1, len(samples) // SPREADS_N)
     groups = [samples[i : i + joined_n] for i in range(0, len(samples), joined_n)]
     spreads = [(axis.of(group[-1]), joined_spread(group)) for group in groups]
-    spread = [(x, found) for x, found in spreads if found is not None]
+    spread = [(x, chance) for x, chance in spreads if chance is not None]
     chances = line_plot(
         [
             Curve(
                 "geometric mean, from the least to the greatest",
                 [x for x, _ in spread],
-                [found.mean for _, found in spread],
-                [found.least for _, found in spread],
-                [found.greatest for _, found in spread],
+                [chance.mean for _, chance in spread],
+                [chance.least for _, chance in spread],
+                [chance.greatest for _, chance in spread],
             )
         ],
         title="Chance with which an event was asked about (propensity)",
@@ -324,7 +326,7 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
         **over_time(chronicle, axis),
         note="Each label counts 1 / chance in the estimate: few very small ones make it unsure.",
     )
-    reasons_table = make_table(["reason", "labels", "what it means"], told, caption="Why")
+    reasons_table = make_table(["reason", "labels", "what it means"], rows, caption="Why")
     return make_section(
         "What was asked, and why?", stacked, reasons_table, chances,
         *_list_classes(chronicle), _make_request_table(chronicle, axis),
@@ -408,17 +410,17 @@ def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
 
 
 def _describe_evidence(chronicle: Chronicle) -> str:
-    """How old the evidence of a committee is."""
+    """Describe how much evidence a committee has and how old it is."""
     report = chronicle.report
     if report is None or not report.model.evidence_n or report.model.evidence_age_s is None:
         return ""
-    told = f" The committee judges by {count(report.model.evidence_n)} labels"
-    told += f", {shorten_span(report.model.evidence_age_s)} old on average"
+    text = f" The committee judges by {count(report.model.evidence_n)} labels"
+    text += f", {shorten_span(report.model.evidence_age_s)} old on average"
     if report.model.evidence_memory_s is not None:
-        told += (
+        text += (
             f"; what is near weighs 1/e at an age of {shorten_span(report.model.evidence_memory_s)}"
         )
-    return told + "."
+    return text + "."
 
 
 def _show_rejects(chronicle: Chronicle) -> Section:
@@ -427,9 +429,9 @@ def _show_rejects(chronicle: Chronicle) -> Section:
         return make_section("What was rejected?", "Nothing.")
     kinds = make_table(["reason", "inputs"], [[reason, count(n)] for reason, n in rejected])
     rows: list[Cells] = [
-        [one.reason, one.detail[:120], one.input_id[:40], one.source[-60:],
-         count(one.position) if one.position >= 0 else None]
-        for one in reversed(chronicle.rejects)
+        [reject.reason, reject.detail[:120], reject.input_id[:40], reject.source[-60:],
+         count(reject.position) if reject.position >= 0 else None]
+        for reject in reversed(chronicle.rejects)
     ]  # fmt: skip
     header = ["reason", "detail", "id", "source", "byte"]
     return make_section(
@@ -439,16 +441,16 @@ def _show_rejects(chronicle: Chronicle) -> Section:
 
 def _show_failures(chronicle: Chronicle) -> list[Section]:
     failures = () if chronicle.report is None else chronicle.report.model.failures
-    told = [failure.sentence for failure in failures]
-    return [make_section("What did the model fail at?", *told)] if told else []
+    sentences = [failure.sentence for failure in failures]
+    return [make_section("What did the model fail at?", *sentences)] if sentences else []
 
 
 def _read_as(chronicle: Chronicle) -> Section:
     rows: list[Cells] = [list(pair) for pair in chronicle.features]
-    told = make_table(["read as", "features"], rows) if rows else "No feature is known."
+    table = make_table(["read as", "features"], rows) if rows else "No feature is known."
     limits = () if chronicle.report is None else chronicle.report.limits
     reached = [f"Limit reached: {limit.sentence}." for limit in limits] or ["All is used."]
-    return make_section("What was read as what?", told, *reached)
+    return make_section("What was read as what?", table, *reached)
 
 
 def _show_settings(chronicle: Chronicle) -> Section:

@@ -1,6 +1,6 @@
-"""What the sections of a run's page share: its x axis, and numbers in words.
+"""What the sections of a run's page share: the x axis, and numbers in words.
 
-See `report.page`, which has the sections.
+`report.page` has the sections.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Points = tuple[list[float], list[float]]
 Cells = list[str | None]
 
 NAMES_MAX = 20
-"""So many features of a kind are named."""
+"""The most features of a kind that are named."""
 
 
 def describe_features(schema: Schema) -> list[tuple[str, str]]:
-    """The features by their kinds, the first of each by name.
+    """List the names of the features of each kind, the first ones.
 
     >>> from headrace.settings import SchemaSettings
     >>> describe_features(Schema(SchemaSettings(features={"x": "numeric", "y": "numeric"})))
@@ -53,7 +53,7 @@ def _and_more(n: int) -> str:
 
 
 class Axis:
-    """Where things stand: at their date where the events have dates, else at their number."""
+    """The x axis of the plots: dates where the events have dates, else numbers of events."""
 
     def __init__(self, chronicle: Chronicle) -> None:
         self.is_time = chronicle.is_dated
@@ -70,17 +70,17 @@ class Axis:
         return self._ats[-1] if self.is_time else self._events[-1]
 
     def of(self, thing: Sample | Happened) -> float:
-        """The place of something that happened."""
+        """The place of something that happened on the axis."""
         return thing.at if self.is_time else float(thing.events_n)
 
     def of_seq(self, seq: float) -> float:
-        """The place of the event of this number, between the samples around it."""
+        """The place of the event with this number, interpolated between samples."""
         return float(np.interp(seq, self._events, self._ats)) if self.is_time else seq
 
     def points(self, values: Sequence[tuple[Estimate, float | None]]) -> Points:
-        """Values of estimates at the ends of the events that they speak of, in order.
+        """Places and values of estimates, each at the last event that it covers, in order.
 
-        Of several that end at the same event the last one knows best. What is not known is a gap.
+        Of several that end at the same event the last one counts. An unknown value is a gap.
         """
         latest: dict[int, float] = {}
         for estimate, value in values:
@@ -90,17 +90,17 @@ class Axis:
         return [self.of_seq(end) for end in ends], [latest[end] for end in ends]
 
     def moment(self, at: float) -> str:
-        """A time in words: a date, or seconds where the events have none."""
+        """Format a time: a date, or seconds where the events have no dates."""
         return format_date(at) if self.is_time else f"{count(at)} s"
 
     def told(self, thing: Happened) -> str:
-        """The same; the number is that of the end of the piece in which it happened."""
+        """Describe when a thing happened; its event number is the end of the piece it is from."""
         number = f"about event {count(thing.events_n)}"
         return f"{format_date(thing.at)}, {number}" if self.is_time else number
 
 
 def format_date(at: float) -> str:
-    """A date in UTC; seconds for a time that no calendar knows.
+    """Format a date in UTC; a time beyond the calendar in seconds.
 
     >>> format_date(1_788_000_000.0)
     '2026-08-29 10:40'
@@ -112,7 +112,7 @@ def format_date(at: float) -> str:
 
 
 def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
-    """Where the drift level stood above STABLE."""
+    """The stretches where the drift level was above STABLE."""
     bands: list[Band] = []
     start, level = axis.low, ""
     for change in chronicle.changes:
@@ -126,7 +126,7 @@ def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
 
 
 def over_time(chronicle: Chronicle, axis: Axis) -> dict[str, Any]:
-    """What every plot over the run has: its x axis, and the bands of the drift level."""
+    """Arguments that all plots over the run share: x axis and bands of the drift level."""
     bands = bands_of(chronicle, axis)
     return {"x_label": axis.label, "time_x": axis.is_time, "bands": bands}
 
@@ -161,7 +161,7 @@ def half_blind(estimate: Estimate) -> float | None:
 
 
 def make_sureness_row(name: str, estimate: Estimate) -> Cells:
-    """A row: labels, accuracy, interval, half width."""
+    """Make a table row: name, labels, accuracy, interval, half width."""
     half = half_of(estimate)
     if estimate.accuracy is None or estimate.low is None or estimate.high is None or half is None:
         return [name, count(estimate.labels_n), None, None, None]
@@ -175,8 +175,8 @@ def make_sureness_row(name: str, estimate: Estimate) -> Cells:
 
 
 def explain_control(is_twin: bool) -> list[str]:
-    """What the comparison is, and what it is not."""
-    told = (
+    """Explain the comparison with control draws, and its limits for a run without a twin."""
+    text = (
         "The control draws are events taken by lot on arrival, whatever they look like. The share "
         "right among them alone, each counting 1 / its chance, is what somebody would know who "
         "asks at random and has only these labels. The calculated width is that of as many labels "
@@ -184,15 +184,15 @@ def explain_control(is_twin: bool) -> list[str]:
         "or saves."
     )
     if is_twin:
-        return [told]
+        return [text]
     return [
         "A run can't be its own random twin, since it has labels only for what it asked. "
-        f"{told} What choosing does for the model, small twins tell below; headrace pilot more."
+        f"{text} What choosing does for the model, small twins tell below; headrace pilot more."
     ]
 
 
 def describe_calibration(report: Report) -> str:
-    """How far confidences can be believed, in a sentence."""
+    """Describe in a sentence how well confidence is calibrated."""
     error, floor = (
         report.estimates.quality.calibration_error,
         report.estimates.quality.calibration_floor,
@@ -210,7 +210,7 @@ def describe_calibration(report: Report) -> str:
 
 
 def describe_choosing(report: Report) -> str:
-    """Whether choosing pays, in a sentence, and by what this is known."""
+    """Say in a sentence whether choosing pays, and how this is known."""
     sentence = report.estimates.choosing.sentence
     return (
         f"{sentence[0].upper()}{sentence[1:]}. Small twins of the model tell it on control "
@@ -227,7 +227,7 @@ def describe_prediction(prediction: dict[str, float]) -> str | None:
 
 
 def describe_outcome(asked: Asked) -> str:
-    """What became of a request."""
+    """Describe how a request ended."""
     match asked.end:
         case LabelSettled() as settled:
             is_right = not is_wrong(asked.request.prediction, settled.label)

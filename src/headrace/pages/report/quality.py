@@ -1,7 +1,7 @@
 """The sections of a run's page on how right the model is, how surely, and who answered.
 
-A run can't be compared with what chance would have asked, so the comparison is of what is known:
-by all labels, by the control draws alone, by as many labels drawn blindly. The demo has a twin.
+A run can't be compared with one that asks at random, so its estimates are compared: by all labels,
+by the control draws alone, by as many labels drawn blindly. The demo has a twin to compare with.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ SUSPICIOUS_SHOWN_MAX = 20
 class Twin:
     """What only a simulation knows: a second engine that asks at random, and the truth.
 
-    The truths are shares right of the very events that an estimate speaks of. `rows` is a closing
-    table (what, ours, the twin's), `verdict` a sentence on who won, `marks` what was done to the
-    stream (events, name).
+    `true` and `ours_true` are the shares right among the events that each estimate covers. `rows`
+    is a closing table (name, ours, the twin's), `verdict` a sentence on who won, `marks` (events,
+    name) are changes made to the stream.
     """
 
     estimates: list[Estimate] = field(default_factory=list)
@@ -56,18 +56,18 @@ class Twin:
     def note(
         self, ours: tuple[Estimate, float | None], theirs: tuple[Estimate, float | None]
     ) -> None:
-        """Both sides' estimates, each with the truth, at one moment."""
-        for (found, true), estimates, truths in (
+        """Add both sides' estimates, each with the truth, at one moment."""
+        for (estimate, true), estimates, truths in (
             (ours, self.ours, self.ours_true),
             (theirs, self.estimates, self.true),
         ):
-            if found.accuracy is not None and true is not None:
-                estimates.append(found)
+            if estimate.accuracy is not None and true is not None:
+                estimates.append(estimate)
                 truths.append(true)
 
 
 def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
-    """How right is the model?"""
+    """Make the section on how right the model is; `twin` replaces the curve of control draws."""
     marks = [
         (axis.of(trial), "adopted")
         for trial in chronicle.trials
@@ -114,7 +114,7 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
 
 
 def _drop_empty(curves: Sequence[Curve]) -> list[Curve]:
-    """Without those that have no point: their names would promise something."""
+    """Drop curves without points, whose names would be in the legend."""
     return [curve for curve in curves if np.isfinite(curve.ys).any()]
 
 
@@ -145,21 +145,21 @@ def _make_width_curve(
 
 
 def _show_classes(chronicle: Chronicle) -> list[Html | str]:
-    """Recall and precision of each class, and the measures over all of them."""
+    """Make the table of recall and precision by class and of the measures over all classes."""
     report = chronicle.report
     if report is None or not report.estimates.quality.recall:
         return []
-    found = report.estimates.quality
+    quality = report.estimates.quality
     rows: list[Cells] = []
     over_all = (
-        ("balanced accuracy", found.balanced_accuracy),
-        ("kappa", found.kappa),
-        ("macro F1", found.macro_f1),
+        ("balanced accuracy", quality.balanced_accuracy),
+        ("kappa", quality.kappa),
+        ("macro F1", quality.macro_f1),
     )
     for name, rate in over_all:
         rows.append([name, count(rate.labels_n), *_rate_cells(rate), None, None])
-    for name in list(found.recall)[:CLASSES_SHOWN_MAX]:
-        recall, precision = found.recall[name], found.precision.get(name, Rate())
+    for name in list(quality.recall)[:CLASSES_SHOWN_MAX]:
+        recall, precision = quality.recall[name], quality.precision.get(name, Rate())
         cells = [*_rate_cells(recall), *_rate_cells(precision)]
         rows.append([name[:40], count(recall.labels_n), *cells])
     header = ["", "labels", "recall, %", "95 % interval", "precision, %", "95 % interval"]
@@ -172,28 +172,33 @@ def _show_classes(chronicle: Chronicle) -> list[Html | str]:
 
 
 def _show_suspicious_labels(chronicle: Chronicle) -> list[Html | str]:
-    """How many labels may be wrong, and the latest that look so."""
+    """Describe how many labels may be wrong, and list the latest that look wrong."""
     noise = None if chronicle.report is None else chronicle.report.noise
     if noise is None or noise.label_shares is None:
         return []
     low, high = noise.label_shares
-    told = f"By the model's word {percent(low)} to {percent(high)} of the labels may be wrong"
+    text = f"By the model's word {percent(low)} to {percent(high)} of the labels may be wrong"
     if noise.answer_share is not None:
-        told += f", and by how annotators disagree {percent(noise.answer_share)} of the answers"
+        text += f", and by how annotators disagree {percent(noise.answer_share)} of the answers"
     if opinions_n := noise.confirmed_n + noise.overruled_n + noise.undecided_n:
-        told += (
+        text += (
             f". {count(opinions_n)} second opinions confirmed {count(noise.confirmed_n)} labels, "
             f"overruled {count(noise.overruled_n)} and left {count(noise.undecided_n)} undecided"
         )
     if not noise.suspicious:
-        return [f"{told}. No label looks wrong."]
+        return [f"{text}. No label looks wrong."]
     rows: list[Cells] = [
-        [one.event_id[:40], one.label[:40], one.likelier[:40], percent(one.confidence)]
-        for one in reversed(noise.suspicious[-SUSPICIOUS_SHOWN_MAX:])
+        [
+            suspect.event_id[:40],
+            suspect.label[:40],
+            suspect.likelier[:40],
+            percent(suspect.confidence),
+        ]
+        for suspect in reversed(noise.suspicious[-SUSPICIOUS_SHOWN_MAX:])
     ]
     header = ["event", "label", "the model said", "with probability"]
     return [
-        f"{told}.",
+        f"{text}.",
         make_table(header, rows, caption="Labels worth a second look, latest first"),
     ]
 
@@ -209,17 +214,17 @@ def _rate_cells(rate: Rate) -> Cells:
 def _make_sureness_table(chronicle: Chronicle) -> Html:
     rows: list[Cells] = []
     report = chronicle.report
-    for stretch, control, found in (
+    for stretch, control, estimate in (
         ("latest window", chronicle.control, report.estimates.accuracy if report else None),
         ("whole stream", chronicle.control_all, report.estimates.accuracy_all if report else None),
     ):
-        if found is not None:
-            rows.append(make_sureness_row(f"{stretch}: all labels that judge", found))
+        if estimate is not None:
+            rows.append(make_sureness_row(f"{stretch}: all labels that judge", estimate))
         rows.append(make_sureness_row(f"{stretch}: control draws alone", control))
-        if found is not None and (half := half_blind(found)) is not None:
+        if estimate is not None and (half := half_blind(estimate)) is not None:
             width = Number(f"± {100 * half:.1f}", half)
             blind = f"{stretch}: as many drawn blindly (calculated)"
-            rows.append([blind, count(found.labels_n), None, None, width])
+            rows.append([blind, count(estimate.labels_n), None, None, width])
     header = ["", "labels", "accuracy", "95 % interval, %", "half width, points"]
     return make_table(header, rows, caption="How sure, by which labels")
 
@@ -246,7 +251,7 @@ _PEOPLE_CAPTION = (
 
 
 def show_people(chronicle: Chronicle) -> Section:
-    """Who answered, as a table."""
+    """Make the section with a table of who answered."""
     report = chronicle.report
     if report is None or not report.annotators.most_active:
         return make_section("Who answered?", "Nobody, as far as is known.")
