@@ -170,10 +170,7 @@ def _bind_place(name: str, place: int | str) -> bytes:
 
 
 def _import_ciphers() -> tuple[Any, Any, Any]:
-    """Return AES-GCM, the CMAC of one message, and the error of a wrong tag.
-
-    Raises `BadSettings` where `cryptography` is not installed.
-    """
+    """Return AES-GCM, CMAC of one message, and the error of a wrong tag. Raises `BadSettings`."""
     try:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415

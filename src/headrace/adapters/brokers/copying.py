@@ -90,7 +90,7 @@ class QueueCopy:
     - `clock`, `sleep`: the time in seconds, and how to wait.
 
     Raises `BadSettings` where the folder holds the copy of another stream or queue, `BadInput` for
-    a copy that was cut, or has lost its mark.
+    a copy that was cut or has lost its mark, and from `pump`, without `follow`, for a broker away.
     """
 
     def __init__(
@@ -148,10 +148,7 @@ class QueueCopy:
         return mark
 
     def pump(self, timeout_s: float) -> bool:
-        """Wait at most `timeout_s` for messages, and copy them; return whether there were any.
-
-        Raises `BadInput` without `follow` if the broker stays away.
-        """
+        """Wait at most `timeout_s` for messages, and copy them; return whether there were any."""
         if self.has_ended:
             return False
         if (wait_s := self._retry_at - self._clock()) > 0:

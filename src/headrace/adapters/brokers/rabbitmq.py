@@ -105,9 +105,7 @@ def translate_pika_errors(address: Address) -> Iterator[None]:
 class Link:
     """The connection to a server and its one channel, opened on first use and after a failure.
 
-    - `address`, `settings`: the server, and how to connect to it.
-    - `section`: the section of the settings, for errors.
-    - `prepare`: is called with each channel that was just opened.
+    `section` names the section of `settings`, for errors. `prepare` is called with a new channel.
     """
 
     def __init__(
@@ -124,10 +122,7 @@ class Link:
 
     @contextmanager
     def use_channel(self) -> Iterator[BlockingChannel]:
-        """Yield the open channel; an error closes the connection.
-
-        Raises what `translate_pika_errors` raises.
-        """
+        """Yield the open channel; errors, as of `translate_pika_errors`, close the connection."""
         try:
             with translate_pika_errors(self._address):
                 yield self._open_channel()
@@ -209,10 +204,7 @@ class RabbitSource:
         self._waiting.append((method.delivery_tag, key, body))
 
     def _get_message(self, channel: BlockingChannel) -> bool:
-        """Ask for one message; there is no other way to learn that the queue is empty.
-
-        Returns whether messages are waiting now.
-        """
+        """Ask for one message, the only way to learn that the queue is empty; whether any waits."""
         method, properties, body = channel.basic_get(self._address.name)
         # Messages that were on their way to us arrived before the reply.
         channel.connection.process_data_events(0)

@@ -164,10 +164,7 @@ class RedisSource:
         return info, streams[0][1] if streams else []
 
     def _count_lost(self, info: dict[str, Any], last: str, known_n: int) -> int:
-        """Return how many entries were removed unread.
-
-        Raises `BadInput` for a stream that was begun anew.
-        """
+        """Count the entries that were removed unread. Raises `BadInput` for a new stream."""
         if id_of(info["last-generated-id"]) < id_of(last):
             raise BadInput(
                 f"the stream {self._stream} of {self._address} ends before {last}, up to which it "

@@ -153,10 +153,7 @@ def per_class(name: str, path: str, *, has_none: bool = False) -> Exported:
 def gather(
     label: str, name: str, unit: str, about: str, paths: Mapping[str, str], *, over: Over = "sum"
 ) -> Exported:
-    """Define a metric with one label from several numbers of the report.
-
-    `paths` has the path of each number, by value of the label. `about` is the meaning.
-    """
+    """Define a metric with one label from several numbers: `paths` has the path of each value."""
     reads = {child: attrgetter(path) for child, path in paths.items()}
     return compute_by(
         label,
@@ -191,10 +188,7 @@ def compute_by(
     closed: Iterable[str] = (),
     over: Over = "sum",
 ) -> Exported:
-    """Define a metric with one label, whose pairs `values` computes from a report.
-
-    `closed` are all values of the label, where they are a fixed list; `values` must return each.
-    """
+    """Define a metric with one label, whose pairs `values` computes from a report."""
     names = tuple(closed)
     return _export(
         name,

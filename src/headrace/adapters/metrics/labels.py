@@ -22,10 +22,7 @@ NUMBERS = (*(str(n) for n in range(1, NUMBERED_MAX + 1)), OTHER)
 
 
 def _read_requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
-    """Count requests by reason and strategy.
-
-    Every reason has a count for the strategy of the settings and for "random", if need be of 0.
-    """
+    """Count by reason and strategy; each reason has one for the settings' strategy and "random"."""
     counts = {
         f"{reason}/{strategy}": 0
         for reason in ASKED_REASONS

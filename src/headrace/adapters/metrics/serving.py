@@ -219,10 +219,7 @@ async def _read_head(reader: asyncio.StreamReader) -> bytes | int:
 
 
 async def _close_gently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Close the connection so that the client gets the whole response.
-
-    If it were closed while bytes of the client are unread, the system would discard the response.
-    """
+    """Close after the client has read the response: a close over unread bytes would discard it."""
     if writer.can_write_eof():
         writer.write_eof()
     else:

@@ -20,9 +20,8 @@ def read_json_lines(
 ) -> Table:
     """Read the columns of a file with one object a line, flattened with dots.
 
-    `rows` are [start, stop) among the lines that are not blank; a line of more than
-    `line_bytes_max` bytes is faulty. `path` names the file in errors. Raises `BadInput` where too
-    many lines are faulty.
+    `rows` are [start, stop) among the lines that are not blank. Raises `BadInput` where too many
+    lines are faulty, or longer than `line_bytes_max` bytes.
     """
     columns: dict[str, list[Any]] = {}
     rows_n, faults = 0, Faults(path)
