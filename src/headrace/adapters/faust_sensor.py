@@ -1,7 +1,8 @@
 """Faust's own counters on our registry, under `faust_`: to look into Faust, and off by default.
 
-They keep Faust's ways: milliseconds, names such as `faust_total_events_total`, of which promtool
-complains, and topics, tables and partitions as labels. None of our rules and dashboards reads them.
+They follow Faust's conventions: milliseconds, names such as `faust_total_events_total`, of which
+promtool complains, and topics, tables and partitions as labels. No rule or dashboard of ours reads
+them.
 """
 
 from __future__ import annotations

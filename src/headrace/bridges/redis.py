@@ -245,7 +245,7 @@ class Redis:
             )
 
     def _trim_stream(self, stream: str, safe: tuple[int, int] | None = None) -> None:
-        """Remove entries that every group has acknowledged and, if given, up to the id `safe`."""
+        """Remove entries that every group has acknowledged and, with `safe`, none after that id."""
         firsts_needed = [] if safe is None else [(safe[0], safe[1] + 1)]
         if not self._client.exists(stream):
             return

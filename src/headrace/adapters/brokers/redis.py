@@ -1,7 +1,7 @@
 """Redis: a connection, and a stream as the source of events.
 
 The stream is read by ids, each entry once. A consumer group shows the progress: its last delivered
-id is set to the last entry whose copy is safe. No entry is ever pending, so none can stay pending.
+id is set to the last entry whose copy is safe. No entry is ever pending, so none is left behind.
 """
 
 from __future__ import annotations

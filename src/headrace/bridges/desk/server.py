@@ -389,7 +389,7 @@ class Server:
         call.act["request_id"] = request_id
         return web.json_response({"request_id": request_id})
 
-    # ------------------------------------------------------------------------- who looks on
+    # ------------------------------------------------------------------- status and rounds
 
     async def _status(self, call: Call) -> web.Response:
         person = call.person

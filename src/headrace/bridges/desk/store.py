@@ -336,7 +336,7 @@ class Store:
             ).fetchone()
         return None if row is None else self._decode_request(request_id, row[0])
 
-    # --------------------------------------------------------------------------- for who looks
+    # ------------------------------------------------------------------------- for the status
 
     def newest_n(self) -> int:
         """Return the number of the latest question, 0 before the first."""
