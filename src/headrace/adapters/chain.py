@@ -1,12 +1,12 @@
-"""A chain of entries in files: each holds the SHA-256 of the one before, so that none can change.
+"""A chain of entries in files: each holds the SHA-256 of the previous, so that none can change.
 
 An entry is one line of JSON in its canonical encoding: UTF-8, keys in order, no blanks, each float
 by its shortest text. Its hash is the SHA-256 of the line without the newline. `n` counts entries
 from 0, `prev` is the hash of entry n - 1, and 64 zeros in the first. The chain goes on from file to
 file: `NAME-000001.jsonl`, `NAME-000002.jsonl`.
 
-Who may write the files can write all of them anew from any entry on. That is found only by whoever
-keeps the latest hash elsewhere, or has the records that the entries speak of: see docs/AUDIT.md.
+Whoever may write the files can rewrite all of them from any entry on. To notice this you need the
+latest hash, kept elsewhere, or the records that the entries are about: see docs/AUDIT.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Entry = Mapping[str, Any]
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The canonical encoding of an entry.
+    """Return the canonical encoding of an entry, without a newline.
 
     >>> encode_entry({"what": "asked", "n": 1, "propensity": 0.1})
     b'{"n":1,"propensity":0.1,"what":"asked"}'
@@ -47,27 +47,33 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def hash_of(line: bytes) -> str:
-    """The hash of an entry, by its line without the newline."""
+    """Return the hash of an entry; `line` is its encoding without the newline."""
     return hashlib.sha256(line).hexdigest()
 
 
 def files_of(folder: Path, name: str) -> list[Path]:
-    """The files of a chain in order; none where there is no such chain."""
+    """Return the files of a chain in order; an empty list where there is no such chain."""
     return sorted(folder.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9][0-9].jsonl"))
 
 
 def names_in(folder: Path) -> list[str]:
-    """The chains in a folder."""
+    """Return the names of the chains in a folder, in order."""
     return sorted({path.name[:-13] for path in folder.glob("*-??????.jsonl")})
 
 
 class Chain:
-    """A chain that is written: by one at a time. Others wait, or without `waits` are refused.
+    """A chain open for writing, by one process at a time, which holds the lock `NAME.lock`.
 
-    A last line that a kill cut short is taken away when it is opened; with `mends` an entry says
-    so, else whoever writes is trusted to write the same again. At `file_bytes_max` bytes a new file
-    is begun, with the entry that `opening` gives; of more than `files_max` files the oldest is
-    removed, which an entry says before.
+    - `folder`, `name`: where its files are, and how their names begin.
+    - `first`: fields to add to the first entry of a new chain, "begun".
+    - `mends`: a last line that a kill cut short is removed on opening; with `mends` an entry
+      "mended" at `at` records it, otherwise the caller is trusted to write the same entry again.
+    - `waits`: wait while another process has the chain; without it `BadSettings` is raised.
+    - `file_bytes_max`: the size at which the next file is begun; `opening` makes its first entry.
+    - `files_max`: with more files the oldest are removed, after an entry that records it.
+
+    `n` is the number of entries, `head` the hash of the last one. Raises `BadSettings` for a folder
+    that can't be made, `BadInput` where the last entry is damaged.
 
     >>> import tempfile
     >>> chain = Chain(Path(tempfile.mkdtemp()), "acts")
@@ -104,7 +110,7 @@ class Chain:
         except OSError as error:
             raise BadSettings(f"{folder} can't be made: {error.strerror}") from error
         self._lock = (folder / f"{name}.lock").open("ab")
-        self._take(waits)
+        self._take_lock(waits)
         self._file: Any = None
         try:
             cut_n = self._open_chain()
@@ -143,7 +149,7 @@ class Chain:
             self._file.close()
         self._lock.close()
 
-    def _take(self, waits: bool) -> None:
+    def _take_lock(self, waits: bool) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -166,10 +172,10 @@ class Chain:
             self._size += len(content)
 
     def _open_chain(self) -> int:
-        """Find the end of the chain; how many bytes of a line cut short were taken away."""
-        there = files_of(self.folder, self.name)
+        """Find the end of the chain; return how many bytes of a torn line were removed."""
+        files = files_of(self.folder, self.name)
         cut_n = 0
-        for path in reversed(there):
+        for path in reversed(files):
             content, rest_n = _last_line(path)
             if rest_n:
                 cut_n += rest_n
@@ -178,11 +184,11 @@ class Chain:
                 self.last = _decode_line(content, path)
                 self.n, self.head = int(self.last["n"]) + 1, hash_of(content)
                 break
-        number = int(there[-1].stem[-6:]) if there else 1
+        number = int(files[-1].stem[-6:]) if files else 1
         self._open_file(number)
         if self._size == 0 and number > 1:
-            # A kill came between a new file and its first line.
-            self._open_well()
+            # The process was killed between the creation of this file and its first line.
+            self._write_opening()
         return cut_n
 
     def _open_file(self, number: int) -> None:
@@ -197,23 +203,23 @@ class Chain:
     def _begin_file(self) -> None:
         self.sync()
         self._open_file(self._number + 1)
-        self._open_well()
+        self._write_opening()
 
-    def _open_well(self) -> None:
+    def _write_opening(self) -> None:
         self._remove_oldest()
         if self._opening is not None:
             self._write_lines([self._encode_line(self._opening())])
 
     def _remove_oldest(self) -> None:
-        """Keep the limit of files; the entry about it stands first, and is safe first."""
+        """Remove files above the limit, once the entry that records it is safe on the disk."""
         old = files_of(self.folder, self.name)[: -self._files_max]
         if not old:
             return
-        kept = next(_read_lines(files_of(self.folder, self.name)[len(old)]), None)
-        # All kept files may be new and empty: then the next entry is the first that is kept.
+        first_line = next(_read_lines(files_of(self.folder, self.name)[len(old)]), None)
+        # All remaining files may be new and empty: then the next entry is the first that remains.
         until_n, until = (self.n, self.head)
-        if kept is not None:
-            entry = _decode_line(kept, old[-1])
+        if first_line is not None:
+            entry = _decode_line(first_line, old[-1])
             until_n, until = int(entry["n"]), str(entry["prev"])
         removed = {"what": "removed", "until_n": until_n, "until": until}
         self._write_lines([self._encode_line(removed)])
@@ -224,7 +230,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry as it was read: where it stands, its hash, and what does not fit, "" if all does."""
+    """An entry as it was read: its place, its hash, and its `fault` in words, "" if it has none."""
 
     path: Path
     line_n: int
@@ -238,10 +244,10 @@ class Link:
 
 
 def check_links(files: Sequence[Path]) -> Iterator[Link]:
-    """Each entry of a chain in order, until the first that is broken; it has a `fault`.
+    """Yield the entries of a chain in order, up to the first broken one, which has a `fault`.
 
-    The first file may be one of the middle. A last line without its newline is no entry: see
-    `rest_of`; one in a file that another follows is a fault.
+    `files` may begin in the middle of the chain. A last line without a newline is no entry (see
+    `rest_of`), and a fault where another file follows.
     """
     n, head = -1, NOTHING
     for i, path in enumerate(files):
@@ -267,7 +273,7 @@ def check_links(files: Sequence[Path]) -> Iterator[Link]:
 
 
 def read_entries(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """The entries of a chain. Raises `BadInput` at the first that is broken."""
+    """Yield the entries of a chain. Raises `BadInput` at the first broken one."""
     for link in check_links(files_of(folder, name)):
         if link.fault:
             raise BadInput(f"{link.place}: {link.fault}")
@@ -275,12 +281,12 @@ def read_entries(folder: Path, name: str) -> Iterator[dict[str, Any]]:
 
 
 def rest_of(path: Path) -> int:
-    """Bytes behind the last newline of a file: what a kill leaves of an entry."""
+    """Return how many bytes stand behind the last newline of a file, as a kill leaves them."""
     return _last_line(path)[1]
 
 
 def _check_line(line: bytes) -> tuple[dict[str, Any], str]:
-    """An entry, and what is wrong with it by itself."""
+    """Decode an entry; return it, and what is wrong with it in words, "" if nothing is."""
     try:
         entry = msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -303,7 +309,7 @@ def _decode_line(line: bytes, path: Path) -> dict[str, Any]:
 
 
 def _read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file that have an end, without it."""
+    """Yield the lines of a file that end with a newline, without it."""
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
@@ -311,7 +317,7 @@ def _read_lines(path: Path) -> Iterator[bytes]:
 
 
 def _last_line(path: Path) -> tuple[bytes | None, int]:
-    """The last line that has an end, without it; and how many bytes stand behind it."""
+    """Return the last line that ends with a newline, without it, and how many bytes follow it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - LINE_BYTES_MAX))

@@ -1,8 +1,8 @@
-"""Faust's own counters on our registry, under `faust_`: for looking into Faust, and off by default.
+"""Faust's own counters on our registry, under `faust_`: to look into Faust, and off by default.
 
-Not ours: Faust counts in milliseconds and has names such as `faust_total_events_total`, so that
-promtool complains of them, and its labels are topics, tables and partitions. No rule and no
-dashboard of ours reads them.
+They follow Faust's conventions: milliseconds, names such as `faust_total_events_total`, of which
+promtool complains, and topics, tables and partitions as labels. No rule or dashboard of ours reads
+them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ PREFIX = "faust"
 
 
 def faust_sensor(app: Any, registry: CollectorRegistry) -> None:
-    """Make this Faust app count on the registry; before it starts, and once a registry.
+    """Make a Faust app count on the registry; call it before the app starts, once a registry.
 
-    Faust's own `setup_prometheus_sensors` would open a page on Faust's web server as well, which
-    stays shut. Turns off the client's `_created` series, which each counter would have, for the
-    whole process.
+    Faust's own `setup_prometheus_sensors` would also open a page on Faust's web server, which we
+    keep closed. This turns off prometheus-client's `_created` series for the whole process.
     """
     sensors = import_module("faust.sensors.prometheus")
     import_module("prometheus_client").disable_created_metrics()

@@ -1,14 +1,15 @@
-"""The journal: what an engine was fed, and in which order, written before anything is let out.
+"""The journal: what an engine was fed, and in which order, written before any output is published.
 
-It does not hold events or answers but says where they stand: bytes [start, stop) of a source, and
-a digest of them. Ticks and finished retrainings stand in it themselves. From the journal and its
-sources every decision follows again. What a record led to is written behind it, before it is let
-out: on another machine the record wins (`query.record`).
+The journal does not store events or answers. It stores where they stand, as bytes [start, stop) of
+a source, and a digest of those bytes. Ticks and finished retrainings are stored in the journal
+itself. Every decision can be computed again from the journal and its sources. The requests that a
+record led to are written behind it, before they are published: a replay on another machine uses
+what was recorded, not what it computes (`query.record`).
 
 A file is a magic of 8 bytes, then records: length of the body (4 bytes, little-endian), XXH32 of
-these (4 bytes), XXH3-64 of the body (8 bytes), body (JSON). A process that is killed leaves at most
-the beginning of a record at the end, which is dropped when the journal is opened again: nothing
-followed from it yet. Damage anywhere else is refused.
+the length (4 bytes), XXH3-64 of the body (8 bytes), body (JSON). A killed process leaves at most
+the beginning of a record at the end of the file. It is dropped when the journal is opened again,
+for nothing followed from it yet. Damage anywhere else raises an error.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Kind: TypeAlias = Literal["events", "answers", "orders"]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A file that spans refer to by `number`. A relative path is in the folder of the run."""
+    """A file that spans refer to by `number`. A relative `path` starts at the folder of the run."""
 
     number: int
     kind: Kind
@@ -42,7 +43,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Bytes [start, stop) of a source, whole lines, with the XXH3-64 of them."""
+    """Bytes [start, stop) of a source, which are whole lines, and their XXH3-64."""
 
     source: int
     start: int
@@ -57,7 +58,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Retrained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A job came back; without an `error` its challenger is computed again in a replay."""
+    """A retraining job finished. Where `error` is None, a replay trains its challenger again."""
 
     job_id: int
     at: float
@@ -65,10 +66,11 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
-    """What the record before led to: the requests that were asked, and the numbers behind each.
+    """What the previous record led to: the requests asked, and the numbers behind each decision.
 
-    `ends` are the bytes at which each of the run's outputs ends with it, `digests` are those of
-    what was added. `rescored` is what was said of open questions.
+    `ends` has, by output of the run, the byte at which it ends once these requests are written;
+    `digests` has the digest of what was added to each. `rescored` are the decisions made about
+    requests that were open.
     """
 
     ids: list[str]
@@ -79,11 +81,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=T
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The journal was begun anew here, byte `origin` of all that was ever recorded.
+    """The journal was begun anew here, at byte `origin` of all that was ever recorded.
 
-    What stood before is gone, as after an erasure; the state at this place is in a snapshot. `fed`
-    has the stretches of each source that were fed before, by its number; there were `asked_n`
-    records of what was asked, and the run's outputs ended at `ends`.
+    The records before were removed, as after an erasure; a snapshot has the state at this place.
+    `fed` has, by number of the source, the stretches that were fed before; `asked_n` is how many
+    `Asked` records there were, and `ends` the bytes at which the outputs of the run ended.
     """
 
     origin: int
@@ -100,12 +102,13 @@ _DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class Journal:
-    """The journal of one run, open for appending, or with `is_read_only` as it is.
+    """The journal of one run, open for appending, or for reading alone with `is_read_only`.
 
-    `sources` holds what was recorded of each by its number, `fed` the bytes fed of it, `last` the
-    latest span; `begun` is what was fed before it was begun anew. Places in a journal are bytes of
-    all that was ever recorded; `origin` is that of its file, above 0 where it was begun anew.
-    Raises `BadInput` for a file that is no journal, or damaged before its end.
+    By number of the source, `sources` has its record, `fed` the bytes of it that were fed, `last`
+    its latest span, and `begun` the bytes that were fed before the journal was begun anew. Places
+    in a journal are counted in bytes of all that was ever recorded; `origin` is the place at which
+    this file begins, above 0 where it was begun anew. Raises `BadInput` for a file that is no
+    journal, or is damaged before its end.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "journal"
@@ -141,13 +144,13 @@ class Journal:
 
     @property
     def is_new(self) -> bool:
-        """Nothing was ever recorded."""
+        """Whether nothing was ever recorded."""
         return self.size == len(MAGIC)
 
     def begin_anew(self) -> None:
-        """Leave nothing of what was recorded, but for how far each source was fed.
+        """Replace all records by one `Begun`, which keeps how far each source was fed.
 
-        The whole of it, at once: whoever is killed meanwhile finds the journal as it was.
+        The file is replaced at once: a process that is killed meanwhile leaves the old journal.
         """
         begun = Begun(
             origin=self.size,
@@ -156,18 +159,18 @@ class Journal:
             asked_n=self._asked_n,
             ends=self._ends,
         )
-        made = self.path.with_name(f"{self.path.name}.new")
-        with made.open("wb", buffering=0) as file:
-            write_all(file, MAGIC + _frame_body(_ENCODER.encode(begun)), made)
+        path = self.path.with_name(f"{self.path.name}.new")
+        with path.open("wb", buffering=0) as file:
+            write_all(file, MAGIC + _frame_body(_ENCODER.encode(begun)), path)
             os.fsync(file.fileno())
-        made.replace(self.path)
+        path.replace(self.path)
         self._file.close()
         self._file = self.path.open("a+b", buffering=0)
         self.last = {}
         self._open_file(is_read_only=False)
 
     def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
-        """Each record from byte `start` on, and the byte at which it ends."""
+        """Yield each record from byte `start` on, and the byte at which it ends."""
         origin = self.origin
         start = max(start - origin, len(MAGIC))
         with self.path.open("rb") as file:
@@ -195,10 +198,13 @@ class Journal:
                 yield record, origin + start
 
     def append(self, record: Record) -> None:
-        """Write a record; when this returns it survives the death of the process."""
+        """Append a record; when this returns it survives the death of the process.
+
+        An `Asked` of more than `BODY_BYTES_MAX` bytes is left out.
+        """
         body = _ENCODER.encode(record)
         if isinstance(record, Asked) and len(body) > BODY_BYTES_MAX:
-            return  # It is decided again by whoever reads the rest.
+            return  # A replay decides it again from the other records.
         if len(body) > BODY_BYTES_MAX:
             raise BrokenInvariant(f"a journal record of {len(body)} bytes")
         self._write_record(_frame_body(body))
@@ -206,7 +212,7 @@ class Journal:
         self._note_record(record)
 
     def source(self, kind: Kind, path: str) -> int:
-        """The number of a source, which is recorded if it is new."""
+        """Return the number of a source; a new source is recorded first."""
         for number, known in self.sources.items():
             if (known.kind, known.path) == (kind, path):
                 return number
@@ -254,25 +260,26 @@ class Journal:
 def pair_asked(
     records: Iterable[tuple[Record, int]],
 ) -> Iterator[tuple[Record, int, Asked | None]]:
-    """Each record of a journal with what it led to, and the byte at which both end.
+    """Yield each record, the byte at which it and its `Asked` end, and that `Asked`.
 
-    None where it led to nothing, or a version of before or a kill left that out.
+    The last is None where a record led to nothing, or where an older version or a kill left its
+    `Asked` out.
     """
-    held: tuple[Record, int] | None = None
+    waiting: tuple[Record, int] | None = None
     for record, end in records:
         if not isinstance(record, Asked):
-            if held is not None:
-                yield *held, None
-            held = record, end
-        elif held is not None:
-            yield held[0], end, record
-            held = None
-    if held is not None:
-        yield *held, None
+            if waiting is not None:
+                yield *waiting, None
+            waiting = record, end
+        elif waiting is not None:
+            yield waiting[0], end, record
+            waiting = None
+    if waiting is not None:
+        yield *waiting, None
 
 
 class Spans:
-    """Bytes that were fed of a source, as stretches that don't touch.
+    """The bytes of a source that were fed, as stretches that don't touch each other.
 
     >>> fed = Spans()
     >>> for start, stop in [(0, 10), (20, 30), (10, 15)]:
@@ -292,7 +299,7 @@ class Spans:
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
-        """Where each stretch begins and ends."""
+        """The first byte of each stretch, and the byte behind its last."""
         return list(zip(self._starts, self._stops, strict=True))
 
     def __contains__(self, position: int) -> bool:
@@ -300,7 +307,7 @@ class Spans:
         return i >= 0 and position < self._stops[i]
 
     def add(self, start: int, stop: int) -> None:
-        """Note bytes [start, stop), none of which were noted before."""
+        """Add bytes [start, stop), none of which may have been added before."""
         i = bisect_right(self._starts, start)
         if i > 0 and self._stops[i - 1] == start:
             i -= 1
@@ -314,15 +321,15 @@ class Spans:
 
 
 def _spans_of(fed: Mapping[str, Iterable[tuple[int, int]]]) -> dict[int, Spans]:
-    found = {int(number): Spans() for number in fed}
+    spans = {int(number): Spans() for number in fed}
     for number, stretches in fed.items():
         for start, stop in stretches:
-            found[int(number)].add(start, stop)
-    return found
+            spans[int(number)].add(start, stop)
+    return spans
 
 
 def digest(content: bytes) -> str:
-    """What tells whether bytes of a source are still the same."""
+    """Return the XXH3-64 of some bytes, by which a change of a source is noticed."""
     return xxhash.xxh3_64_hexdigest(content)
 
 

@@ -1,6 +1,6 @@
 """Files of lines: read as they grow, and written so that no line is ever written twice.
 
-This module knows nothing of JSON or of events: to it a line is bytes that end with a newline.
+This module knows nothing of JSON or of events. A line is bytes that end with a newline.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from ..errors import BadInput, BrokenInvariant
 CHUNK_BYTES = 1 << 20
 
 GONE_S = 5.0
-"""A file that is replaced may be missing for a moment: after so many seconds it is said."""
+"""A file that is being replaced may be missing for a moment; longer than this is an error."""
 
 _KEPT_BYTES = 256
 
 
 def split_lines(content: bytes, length_max: int) -> list[bytes]:
-    """The lines of some bytes, each with its newline; together they are the bytes again.
+    """Split bytes into lines, each with its newline; joined, the lines are the bytes again.
 
-    A line of more than `length_max` bytes is cut after `length_max + 1` of them, as often as need
-    be, so that each part is still seen to be too long and no line takes all the memory.
+    A line of more than `length_max` bytes is cut into parts of `length_max + 1` bytes: a reader
+    still sees that each part is too long, and no line takes all the memory.
 
     >>> split_lines(b"a\\n\\nbcdefg\\nh", length_max=3)
     [b'a\\n', b'\\n', b'bcde', b'fg\\n', b'h']
     """
-    if b"\r" not in content:  # There `splitlines` ends a line too.
+    if b"\r" not in content:  # `splitlines` would end a line at a \r as well.
         parts = content.splitlines(keepends=True)
     else:
         *whole, rest = content.split(b"\n")
@@ -55,15 +55,18 @@ def split_lines(content: bytes, length_max: int) -> list[bytes]:
 
 
 class Tail:
-    """Reads the lines of a file from `position`, bytes; the file may grow, or not be there yet.
+    """Reads the lines of a file as it grows; the file may not exist yet.
 
-    `peek` looks at the next lines, `advance` takes them. How the bytes are read makes no difference
-    to the lines. `is_whole` tells of a last line without a newline whether it may count; by itself,
-    each one does.
+    `peek` returns the next lines and leaves them, `advance` moves past them.
 
-    Another file under the same name is gone on with if it begins with all that was read, as one
-    that an editor or an export has written anew. Raises `BadInput` if it does not, as after a
-    rotation of logs, if the file is gone, and if it is found shorter than what was read of it.
+    - `position`: the byte at which to start.
+    - `length_max`: the bytes of a line; a longer one is returned in parts, see `split_lines`.
+    - `chunk_bytes`: how many bytes are read at a time, which changes no line.
+    - `is_whole`: whether a last line without a newline is complete; by default it always is.
+
+    If another file gets the same name, reading goes on in it where it begins with all that was
+    read, as a file that an editor or an export has rewritten. Otherwise, as after a rotation of
+    logs, this raises `BadInput`; so it does if the file is gone, or shorter than what was read.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "events.jsonl"
@@ -96,16 +99,16 @@ class Tail:
         self._kept = b""
 
     def peek(self, n: int, *, is_final: bool) -> list[bytes]:
-        """The next lines, at most n; with `is_final` a whole one without a newline counts too."""
+        """Return at most n next lines; with `is_final` also a complete one without a newline."""
         while len(self._lines) < n and self._read():
             pass
-        found = list(islice(self._lines, n))
-        if is_final and self._rest and len(found) < n and self._is_whole(self._rest):
-            found.append(self._rest)
-        return found
+        lines = list(islice(self._lines, n))
+        if is_final and self._rest and len(lines) < n and self._is_whole(self._rest):
+            lines.append(self._rest)
+        return lines
 
     def advance(self, n: int) -> None:
-        """Leave n of the lines behind that `peek` has shown."""
+        """Move past the first n lines that `peek` returned."""
         for _ in range(n):
             if self._lines:
                 self.position += len(self._lines.popleft())
@@ -115,12 +118,12 @@ class Tail:
 
     @property
     def rest_n(self) -> int:
-        """Bytes behind the last line that has a newline, as far as they were read."""
+        """How many bytes were read behind the last newline."""
         return len(self._rest)
 
     @property
     def size(self) -> int:
-        """Bytes in the file now; 0 while there is none."""
+        """The size of the file now, in bytes; 0 while there is none."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def close(self) -> None:
@@ -128,28 +131,28 @@ class Tail:
             self._file.close()
 
     def _read(self) -> bool:
-        """One chunk more; false at the end of the file."""
+        """Read one more chunk; return False at the end of the file."""
         if self._file is None:
             if not self.path.exists():
                 return False
             self._file = open_input(self.path)
-        # What was read last is looked at again: a file that is written anew in its place may have
-        # grown past that before anybody looked.
+        # The last bytes read are read again and compared: a file that was rewritten in place may
+        # have grown past them already, so its size alone would not show it.
         kept_n = min(_KEPT_BYTES, len(self._kept))
-        found = os.pread(self._file.fileno(), kept_n + self._chunk_bytes, self._read_to - kept_n)
-        if len(found) <= kept_n:
+        content = os.pread(self._file.fileno(), kept_n + self._chunk_bytes, self._read_to - kept_n)
+        if len(content) <= kept_n:
             size = os.fstat(self._file.fileno()).st_size
             if size < self._read_to:
                 raise BadInput(
                     f"{self.path} has {size} bytes, and {self._read_to} were read of it before; "
                     "give a file that was begun anew another name"
                 )
-        if found[:kept_n] != self._kept and not _is_wiped(self._kept, found[:kept_n]):
+        if content[:kept_n] != self._kept and not _is_wiped(self._kept, content[:kept_n]):
             raise BadInput(
                 f"{self.path} was written anew while it was read: its bytes before "
                 f"{self._read_to} are others now; append to it, or give a new file another name"
             )
-        chunk, self._kept = found[kept_n:], found[:kept_n]
+        chunk, self._kept = content[kept_n:], content[:kept_n]
         if not chunk:
             return not self._lines and self._has_changed_places()
         self._kept = (self._kept + chunk)[-_KEPT_BYTES:]
@@ -160,10 +163,10 @@ class Tail:
         return True
 
     def _has_changed_places(self) -> bool:
-        """Whether another file has our name now, with which we have gone on."""
+        """Whether another file has this name now; if so, reading has moved to that file."""
         assert self._file is not None
         try:
-            there = self.path.stat()
+            status = self.path.stat()
         except FileNotFoundError:
             self._gone_from = self._gone_from or time.monotonic()
             if time.monotonic() - self._gone_from < GONE_S:
@@ -174,7 +177,7 @@ class Tail:
                 "begin a new run with the new file"
             ) from None
         self._gone_from = None
-        if _is_same(there, os.fstat(self._file.fileno())):
+        if _is_same(status, os.fstat(self._file.fileno())):
             return False
         other = open_input(self.path)
         if not _begins_alike(self._file, other, self._read_to):
@@ -204,14 +207,14 @@ def _begins_alike(one: BinaryIO, other: BinaryIO, length: int) -> bool:
 
 
 def _is_wiped(kept: bytes, found: bytes) -> bool:
-    """Whether what was read differs by nothing but lines that were wiped since (`wiping`)."""
+    """Whether bytes read again differ only by lines that were wiped meanwhile (`wiping`)."""
     pairs = zip(kept, found, strict=False)
     return len(kept) == len(found) and all(is_ in (was, 0x20) for was, is_ in pairs)
 
 
 @contextmanager
 def name_file_in_errors(path: Path) -> Iterator[None]:
-    """Let an `OSError` of writing say which file it was: a full disk does not by itself."""
+    """Add the file's name to an `OSError` raised within; that of a full disk has none."""
     try:
         yield
     except OSError as error:
@@ -221,15 +224,15 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
 
 
 def write_all(file: FileIO, content: bytes, path: Path) -> None:
-    """Write all bytes to an unbuffered file. Raises `OSError` with the name of the file."""
-    left = memoryview(content)
+    """Write all bytes to an unbuffered file. Raises `OSError`, which names the file."""
+    rest = memoryview(content)
     with name_file_in_errors(path):
-        while left:
-            left = left[file.write(left) :]
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a loss of power; only POSIX systems can, and need to."""
+    """Make a new name in a folder survive a loss of power; done on POSIX, needless elsewhere."""
     if os.name != "posix":
         return
     number = os.open(folder, os.O_RDONLY)
@@ -240,21 +243,21 @@ def sync_folder(folder: Path) -> None:
 
 
 class Appender:
-    """Appends to a file what it does not hold yet.
+    """Appends to a file what the file does not hold yet.
 
-    What is written counts from `position`, bytes. As long as the file is longer than that, it was
-    written before, by a run that was killed: it is compared, and skipped where it is the same. So
-    nothing is written twice, a torn last line is completed, and nothing is ever taken back.
+    Writing starts at byte `position`. Bytes that the file has behind it were written by a run that
+    was killed: new content is compared with them, and skipped where it is the same. So nothing is
+    written twice, a torn last line is completed, and nothing is ever removed.
 
-    Raises `BadInput` if the file is shorter than `position`, and, from `write`, `BrokenInvariant`
-    where it holds something else.
+    Raises `BadInput` if the file is shorter than `position`; `write` raises `BrokenInvariant` where
+    the file holds other bytes.
     """
 
     def __init__(self, path: Path, *, position: int) -> None:
         self.path = path
         self.position = position
         if path.exists() and not (path.is_file() or path.is_dir()):
-            # What it holds already could not be compared, so a restart would write it twice.
+            # The earlier content of a pipe can't be compared, so a restart would write it twice.
             raise BadInput(f"{path} can't be written: it is not a regular file; give one")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -285,7 +288,7 @@ class Appender:
 
     @property
     def is_behind(self) -> bool:
-        """The file holds more than what was let out so far."""
+        """Whether the file holds bytes behind `position`, from a run that was killed."""
         return self.position < self.size
 
     def keep(
@@ -296,35 +299,39 @@ class Appender:
         digest: Callable[[bytes], str],
         seal: Callable[[Sequence[bytes], int], Sequence[bytes]] = lambda lines, position: lines,
     ) -> int:
-        """Append of these lines what the file does not hold, which was to end at byte `end`.
+        """Append those of `lines` that the file lacks; what the file holds up to `end` stays.
 
-        `seal` makes of lines what stands in the file from a byte on.
+        - `lines`: what is decided now, from byte `position` on, each with its newline.
+        - `end`, `was`: the byte at which the recorded lines end, and their digest.
+        - `digest`: computes the digest of bytes.
+        - `seal`: turns lines into the lines that the file stores, given the byte of the first.
 
-        What it holds stays, whatever it is: whoever reads it has read it. Only a last line that
-        a kill cut short, and that begins otherwise now, is taken back. Returns how many lines are
-        others than those that stay.
+        Lines in the file stay even where they differ, because a reader may have read them. Only a
+        last line that a kill cut short, and that begins differently now, is removed. Returns how
+        many lines differ from those that stay. Raises `BrokenInvariant` where the file holds
+        neither these lines nor the recorded ones.
         """
-        there = os.pread(self._file.fileno(), max(0, end - self.position), self.position)
+        held = os.pread(self._file.fileno(), max(0, end - self.position), self.position)
         sealed = seal(lines, self.position)
         content = b"".join(sealed)
-        if content.startswith(there) and (self.size < end or len(there) == len(content)):
+        if content.startswith(held) and (self.size < end or len(held) == len(content)):
             self.write(content)
             return 0
-        if self.size >= end and digest(there) != was:
-            raise BrokenInvariant(self._describe_difference(there, content))
-        kept = there.splitlines(keepends=True)
-        if kept and not kept[-1].endswith(b"\n"):
-            there = there[: -len(kept.pop())]
-            self._file.truncate(self.position + len(there))
-            self.size = self.position + len(there)
-        self.position += len(there)
+        if self.size >= end and digest(held) != was:
+            raise BrokenInvariant(self._describe_difference(held, content))
+        held_lines = held.splitlines(keepends=True)
+        if held_lines and not held_lines[-1].endswith(b"\n"):
+            held = held[: -len(held_lines.pop())]
+            self._file.truncate(self.position + len(held))
+            self.size = self.position + len(held)
+        self.position += len(held)
         if self.position >= self.size and self.position < end:
-            self.write(b"".join(seal(lines[len(kept) :], self.position)))
-            sealed = sealed[: len(kept)]
-        return sum(was != now for was, now in zip_longest(kept, sealed))
+            self.write(b"".join(seal(lines[len(held_lines) :], self.position)))
+            sealed = sealed[: len(held_lines)]
+        return sum(was != now for was, now in zip_longest(held_lines, sealed))
 
     def check(self) -> None:
-        """Raises `BadInput` if the file is no longer the one under its name."""
+        """Raise `BadInput` if another file, or none, has this name now."""
         try:
             is_ours = _is_same(self.path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
@@ -365,12 +372,12 @@ class Pipe:
         self._file = path.open("a+b", buffering=0)
         self.has_ended = False
         size = os.fstat(self._file.fileno()).st_size
-        # The run before may have been killed within a line; what comes now is a new one.
+        # The previous run may have been killed within a line; what comes now starts a new line.
         if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
             self._copy_chunk(b"\n")
 
     def pump(self, timeout_s: float) -> bool:
-        """Wait for bytes, at most so long, and copy them; true if there were any."""
+        """Wait at most `timeout_s` for bytes, and copy them; return whether there were any."""
         if self.has_ended or not select.select([self._descriptor], [], [], timeout_s)[0]:
             return False
         chunk = os.read(self._descriptor, CHUNK_BYTES)
@@ -389,7 +396,7 @@ class Pipe:
 
 
 def open_input(path: Path) -> BinaryIO:
-    """A file to read. Raises `BadInput` with a sentence."""
+    """Open a file for reading. Raises `BadInput` if it can't be opened."""
     try:
         return path.open("rb")
     except OSError as error:

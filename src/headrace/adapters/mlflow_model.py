@@ -1,7 +1,7 @@
-"""The flavour by which MLflow loads a model of ours: `mlflow.pyfunc.load_model(...).predict(...)`.
+"""The flavour by which MLflow loads our models: `mlflow.pyfunc.load_model(...).predict(...)`.
 
-A model of river can only be kept as a pickle, so what comes out of an artifact store is not read
-before its signature is verified: whoever scores needs the key of the run, in
+A model of river can only be stored as a pickle, so a file from an artifact store is not unpickled
+before its signature is verified. A process that scores therefore needs the key of the run, in
 `HEADRACE_SNAPSHOT_KEY` or the file that `HEADRACE_SNAPSHOT_KEY_FILE` names.
 """
 
@@ -21,10 +21,10 @@ LOADER = __name__
 SERIES = "model"
 DATA = "model.hr"
 NAME_SAID = "model"
-"""What stands in the header of the file: `model.name` of the run."""
+"""The key in the file's header under which `model.name` of the run stands."""
 
 OPTIONS_SAID = "options"
-"""The same of `model.options`, as JSON, where there are any."""
+"""The key for `model.options` as JSON; missing where there are none."""
 
 
 class Scorer:
@@ -42,11 +42,11 @@ class Scorer:
         self.model = model
 
     def predict(self, model_input: Any, params: Any = None) -> Any:
-        """Probabilities as a frame: a row an event, a column a class; missing where it fails.
+        """Return probabilities as a frame: a row an event, a column a class; NaN where it fails.
 
-        `model_input` is a `pandas.DataFrame`, a row an event and a column a feature, in which NaN
-        and None are missing. There are no `params`. Raises `BadInput` for features that no event
-        could have.
+        `model_input` is a `pandas.DataFrame`, a row an event and a column a feature; NaN and None
+        are missing values. `params` is ignored. Raises `BadInput` for features that no event could
+        have.
         """
         pandas = import_module("pandas")
         rows = [
@@ -59,21 +59,21 @@ class Scorer:
 
 
 def _is_missing(value: object) -> bool:
-    # NaN, and pandas' NaT, are what does not equal itself; its NA has no truth.
+    # NaN and pandas' NaT don't equal themselves; pandas' NA can't be converted to a bool.
     return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
 
 
 def load_scorer(path: Path) -> Scorer:
-    """The model in a file, once its signature is verified.
+    """Load the model in a file, once its signature is verified.
 
-    Raises `BadSettings` where the environment gives no key, `BadInput` for a file that another key
+    Raises `BadSettings` where the environment names no key, `BadInput` for a file that another key
     signed, or that is damaged.
     """
-    found = read_sealed(path, series=SERIES, keys=given_keys())
-    options = msgspec.json.decode(str(found.positions.get(OPTIONS_SAID, "{}")))
-    return Scorer(ScoringModel.thaw(found.blob, str(found.positions[NAME_SAID]), options))
+    sealed = read_sealed(path, series=SERIES, keys=given_keys())
+    options = msgspec.json.decode(str(sealed.positions.get(OPTIONS_SAID, "{}")))
+    return Scorer(ScoringModel.thaw(sealed.blob, str(sealed.positions[NAME_SAID]), options))
 
 
 def _load_pyfunc(path: str) -> Scorer:
-    """What MLflow calls, by its name, with the path of the data."""
+    """Load the model; MLflow calls this function by its name, with the path of the data."""
     return load_scorer(Path(path))

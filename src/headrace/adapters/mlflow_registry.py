@@ -1,7 +1,7 @@
 """MLflow as a record of one stream: a run with its curve, versions of the model, their aliases.
 
-The only place that meets `mlflow`. What is done here may be done again: a point of a curve is the
-same point, and what has a name of ours is looked for before it is made.
+Only this module uses `mlflow`. Everything here may be repeated: the same point of a curve changes
+nothing, and a run or a version is looked up by our tag before it is created.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .mlflow_model import DATA, LOADER
 RUN_TAG, VERSION_TAG = "headrace.run", "headrace.version"
 CHAMPION, CHALLENGER = "champion", "challenger"
 METRICS_MAX = 1_000
-"""So many metrics MLflow takes at once."""
+"""How many metrics MLflow takes in one call."""
 
 PARAMS_MAX = 100
 VALUE_N_MAX = 500
-"""Characters of a parameter: every store takes so many."""
+"""The characters of a parameter that every store of MLflow takes."""
 
 _PASSES = {
     "INTERNAL_ERROR",
@@ -37,10 +37,10 @@ _PASSES = {
     "DEADLINE_EXCEEDED",
     "UNAVAILABLE",
 }
-"""MLflow's names of faults behind which asking later may help."""
+"""MLflow's names of errors that may pass, so that a later attempt may help."""
 
 _QUIET = {
-    # It would ask for minutes by itself; whoever calls us tells that the server is away.
+    # MLflow would retry for minutes by itself; our callers report that the server is away.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -48,8 +48,8 @@ _QUIET = {
 }
 
 
-class Away(Exception):  # noqa: N818 - told, and tried again
-    """The tracking server, or `who`, does not answer, or can't just now."""
+class Away(Exception):  # noqa: N818 - reported, and tried again
+    """The tracking server, or the server named `who`, does not answer at present."""
 
     def __init__(self, why: str, who: str = "MLflow") -> None:
         super().__init__(f"{who} does not answer: {why}")
@@ -58,7 +58,7 @@ class Away(Exception):  # noqa: N818 - told, and tried again
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point of the curve: `step` is labels so far, `at` seconds."""
+    """A point of the curve: `step` is the labels so far, `at` seconds since the epoch."""
 
     step: int
     at: float
@@ -66,7 +66,7 @@ class Point:
 
 
 def faults_of_uri(uri: str, *, allows_http: bool) -> list[str]:
-    """What is wrong with the address of a tracking server; empty when nothing is.
+    """Return what is wrong with the address of a tracking server, as sentences; [] if nothing.
 
     >>> faults_of_uri("http://mlflow.example.org:5000", allows_http=False)[0][:52]
     'the tracking server is reached by plain HTTP on mlfl'
@@ -86,11 +86,14 @@ def faults_of_uri(uri: str, *, allows_http: bool) -> list[str]:
 
 
 class Registry:
-    """One stream in MLflow, `name` in its registry of models.
+    """One stream in MLflow: a run with its curve, and versions of a registered model.
 
-    `uri` is a tracking server or, for a look without one, `sqlite:///FILE`. `run_tag` tells this
-    run from every other. Raises `BadSettings` where `mlflow-skinny` is not installed; every method
-    raises `Away`, and `BadSettings` for what MLflow refuses.
+    - `uri`: a tracking server or, to try it without one, `sqlite:///FILE`.
+    - `experiment`, `name`: the names of the experiment and of the registered model.
+    - `run_tag`: the value of the tag `headrace.run`, which tells this run from every other.
+
+    Raises `BadSettings` where `mlflow-skinny` is not installed. Every method raises `Away`, and
+    `BadSettings` for what MLflow refuses.
     """
 
     def __init__(self, uri: str, *, experiment: str, name: str, run_tag: str) -> None:
@@ -114,7 +117,7 @@ class Registry:
             yield
         except self._errors as error:
             text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-            # What has no code of MLflow's own never reached it.
+            # An error without a code of MLflow's never reached the server.
             code = getattr(error, "error_code", "INTERNAL_ERROR")
             if code in _PASSES:
                 raise Away(text) from None
@@ -123,13 +126,13 @@ class Registry:
             raise Away(str(error)) from None
 
     def open_run(self, *, stream: str, params: Mapping[str, str], settings: bytes) -> None:
-        """Find the run with our tag, or make it; with parameters and the settings whole."""
+        """Find the run with our tag, or create it; log new parameters and the settings' file."""
         with self._translate_errors():
-            found = self._client.get_experiment_by_name(self._experiment)
+            experiment = self._client.get_experiment_by_name(self._experiment)
             experiment_id = (
                 self._client.create_experiment(self._experiment)
-                if found is None
-                else found.experiment_id
+                if experiment is None
+                else experiment.experiment_id
             )
             runs = self._client.search_runs(
                 [experiment_id], f"tags.`{RUN_TAG}` = '{self._run_tag}'", max_results=1
@@ -140,18 +143,18 @@ class Registry:
                 tags = {RUN_TAG: self._run_tag, "headrace.version": version("headrace")}
                 run = self._client.create_run(experiment_id, tags=tags, run_name=stream)
             self.run_id = run.info.run_id
-            there = run.data.params
+            logged = run.data.params
             new = [
                 self._entities.Param(key, value[:VALUE_N_MAX])
                 for key, value in params.items()
-                if key not in there
+                if key not in logged
             ]
             for start in range(0, len(new), PARAMS_MAX):
                 self._client.log_batch(self.run_id, params=new[start : start + PARAMS_MAX])
             self._log_file("settings.json", settings, "")
 
     def log(self, points: Sequence[Point]) -> None:
-        """Points of the curve, in order. The same again changes nothing."""
+        """Log points of the curve, in order. To log a point again changes nothing."""
         metrics = [
             self._entities.Metric(name, value, max(0, int(point.at * 1_000)), point.step)
             for point in points
@@ -162,19 +165,19 @@ class Registry:
                 self._client.log_batch(self.run_id, metrics[start : start + METRICS_MAX])
 
     def versions(self) -> dict[int, str]:
-        """Numbers of our versions in the registry, and MLflow's own number of each."""
+        """Return the numbers of our versions in the registry, with MLflow's number of each."""
         with self._translate_errors():
             try:
-                found = self._client.search_model_versions(f"name='{self._name}'")
+                versions = self._client.search_model_versions(f"name='{self._name}'")
             except self._errors as error:
                 if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
                     return {}
                 raise
-        ours = [one for one in found if one.tags.get(RUN_TAG) == self._run_tag]
-        return {int(one.tags[VERSION_TAG]): str(one.version) for one in ours}
+        ours = [entry for entry in versions if entry.tags.get(RUN_TAG) == self._run_tag]
+        return {int(entry.tags[VERSION_TAG]): str(entry.version) for entry in ours}
 
     def register(self, number: int, content: bytes, tags: Mapping[str, str]) -> str:
-        """A version with its file, which is not there yet; MLflow's number of it."""
+        """Create version `number` with its file, which must be new; return MLflow's number."""
         with self._translate_errors():
             try:
                 self._client.create_registered_model(self._name)
@@ -185,23 +188,23 @@ class Registry:
             with tempfile.TemporaryDirectory() as folder:
                 write_model(Path(folder), content)
                 self._client.log_artifacts(self.run_id, folder, artifact_path=place)
-            made = self._client.create_model_version(
+            created = self._client.create_model_version(
                 self._name,
                 source=f"runs:/{self.run_id}/{place}",
                 run_id=self.run_id,
                 tags={RUN_TAG: self._run_tag, VERSION_TAG: str(number), **tags},
                 await_creation_for=0,
             )
-            return str(made.version)
+            return str(created.version)
 
     def alias(self, alias: str) -> int | None:
-        """The number of our version that this alias points to; None for none, or not one of ours.
+        """Return the number of our version that this alias points to; None without such an alias.
 
-        Raises `BadInput` where it points to a version that is not ours.
+        Raises `BadInput` where it points to a version of another run.
         """
         with self._translate_errors():
             try:
-                found = self._client.get_model_version_by_alias(self._name, alias)
+                target = self._client.get_model_version_by_alias(self._name, alias)
             except self._errors as error:
                 if getattr(error, "error_code", "") in (
                     "RESOURCE_DOES_NOT_EXIST",
@@ -209,15 +212,15 @@ class Registry:
                 ):
                     return None
                 raise
-        if found.tags.get(RUN_TAG) != self._run_tag:
+        if target.tags.get(RUN_TAG) != self._run_tag:
             raise BadInput(
-                f"the alias {alias} of {self._name} points to version {found.version}, which is "
+                f"the alias {alias} of {self._name} points to version {target.version}, which is "
                 "not of this run; move it to one that is"
             )
-        return int(found.tags[VERSION_TAG])
+        return int(target.tags[VERSION_TAG])
 
     def set_alias(self, alias: str, version_n: str | None) -> None:
-        """Let an alias point to this version of MLflow's, or to none."""
+        """Let an alias point to a version, by MLflow's number; with None remove the alias."""
         with self._translate_errors():
             if version_n is None:
                 self._client.delete_registered_model_alias(self._name, alias)
@@ -232,7 +235,7 @@ class Registry:
 
 
 def write_model(folder: Path, content: bytes) -> None:
-    """A model as MLflow keeps one: the file, what loads it, and what that needs."""
+    """Write a model as MLflow stores one: the file, its loader, and the packages it needs."""
     (folder / DATA).write_bytes(content)
     needs = [f"{name}=={version(name)}" for name in ("headrace", "river", "numpy")]
     (folder / "requirements.txt").write_text("\n".join([*needs, "pandas"]) + "\n")

@@ -1,7 +1,7 @@
-"""How commands write to a terminal, a file or a pipe: texts from outside stand as they are.
+"""How commands write to a terminal, a file or a pipe: texts from outside are printed unchanged.
 
-A column, a stream or a file may be called `load [kg]` or `:warning:`, which rich would read as
-marks of its own.
+A column, a stream or a file may be called `load [kg]` or `:warning:`, which rich would take for
+markup.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 PLAIN_WIDTH = 120
-"""Lines for a file or another program are not broken to fit a screen."""
+"""The width for files and pipes, so that lines are not broken to fit a screen."""
 
 
 def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """A console that prints texts as they are, without marks, emoji names or colours for numbers.
+    """Return a console that prints texts unchanged: no markup, emoji names or coloured numbers.
 
     >>> make_console(width=30).print("load [kg] [/odd] :warning:")
     load [kg] [/odd] :warning:
@@ -27,16 +27,16 @@ def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 def make_wide_console(*, stderr: bool = False) -> Console:
-    """The same, `PLAIN_WIDTH` wide where it writes to no terminal."""
+    """Return the same console, but `PLAIN_WIDTH` wide where it does not write to a terminal."""
     console = make_console(stderr=stderr)
     return console if console.is_terminal else make_console(stderr=stderr, width=PLAIN_WIDTH)
 
 
 @contextmanager
 def show_progress(what: str, *, is_shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal while this lasts: call what it gives with how much is done, and of all.
+    """Show a progress bar on a terminal; yield a function to call with `done` and `of`, the total.
 
-    `what` stands beside the bar.
+    `what` is written beside the bar.
     """
     console = make_console(stderr=True)
     is_bar = is_shown and console.is_terminal
@@ -46,22 +46,22 @@ def show_progress(what: str, *, is_shown: bool = True) -> Iterator[Callable[[int
 
 
 def say(sentence: str) -> None:
-    """Tell the person at the terminal, beside what a command prints."""
+    """Write a sentence to standard error, for the person at the terminal."""
     sys.stderr.write(f"headrace: {sentence}\n")
     sys.stderr.flush()
 
 
 def decorate(what: str, draw: Callable[[], object]) -> bool:
-    """Do what no result depends on; where it fails, say so, and go on. True when it was done.
+    """Draw something that no result depends on; if it fails, say so and return False.
 
-    After hours of runs the results are written first; a page or a table comes after them, and is
-    never worth a traceback.
+    After hours of runs the results are written first; a page or a table follows, and is never worth
+    a traceback.
     """
     try:
         draw()
     except Exception as error:
-        # Whatever a plot, a font or a terminal may raise: the results stand already.
-        said = f"{type(error).__name__}: {error}"[:300]
-        say(f"{what} could not be made: {said}")
+        # A plot, a font or a terminal may raise anything, and the results are written already.
+        reason = f"{type(error).__name__}: {error}"[:300]
+        say(f"{what} could not be made: {reason}")
         return False
     return True

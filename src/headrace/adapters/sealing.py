@@ -1,14 +1,14 @@
-"""Records at rest, sealed with AES-GCM: nobody without a key reads, alters or moves one.
+"""Records sealed with AES-GCM where they are stored: only a key can read, alter or move one.
 
 The cipher is XAES-256-GCM: AES-256-GCM with a key and a nonce for each record, derived from the key
 and 192 bits (https://c2sp.org/XAES-256-GCM, version 1). Those bits are a keyed hash of the whole
 record and its place (HMAC-SHA-256), as in SIV modes (RFC 5297, section 1.3): two records that
-differ in a single bit or in their place have other ones, and the same record in the same place is
-sealed to the same bytes. So no counter has to outlive a crash, nothing is drawn, and a run that is
-decided again writes the bytes that are there.
+differ in a single bit or in their place have different bits, and the same record in the same place
+is sealed to the same bytes. So no counter has to outlive a crash, nothing is drawn at random, and a
+run that is decided again writes the same bytes.
 
-What binds a record to where it is, its log's name and its place in that log, is authenticated and
-not stored: a record that is moved, swapped or put into another log does not open.
+The name of the log and the record's place in it are authenticated but not stored: a record that is
+moved, swapped or put into another log does not open.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _SETTING = "sealing.keys_file"
 
 
 class Sealed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """A sealed record as a line of JSON: of which log it is, which key opens it, and the rest.
+    """A sealed record as a line of JSON: `of` names its log, `key` is the id of its key.
 
-    `data` is base64 of the 24 bytes of the nonce, the ciphertext, and the tag of 16 bytes.
+    `data` is base64 of the nonce (24 bytes), the ciphertext, and the tag (16 bytes).
     """
 
     of: str
@@ -46,7 +46,7 @@ _RECORD = msgspec.json.Decoder(Sealed)
 
 
 class _Key:
-    """One key: its id, which says nothing about it, and what is derived from it."""
+    """One key: its id, which reveals nothing about it, and the two keys derived from it."""
 
     def __init__(self, secret: bytes) -> None:
         self.id = hmac.digest(secret, b"headrace sealing: id", "sha256")[:8].hex()
@@ -55,9 +55,10 @@ class _Key:
 
 
 class Sealer:
-    """Seals with the first key and opens with any of them; `stream` is part of every log's name.
+    """Seals records with the first of `keys`, and opens those sealed with any of them.
 
-    Raises `BadSettings` for a key under 32 bytes, and where `cryptography` is not installed.
+    `stream` is part of every log's name. Raises `BadSettings` for a key under 32 bytes, and where
+    `cryptography` is not installed.
 
     >>> sealer = Sealer([b"k" * 32], "payments")
     >>> line = sealer.seal(b"hello", "answers", 0)
@@ -84,11 +85,14 @@ class Sealer:
         return f"Sealer(key {self._first.id!r}, {len(self._by_id)} keys)"
 
     def name(self, log: str) -> str:
-        """The name of a log of this stream, as it stands in its records."""
+        """Return the full name of a log of this stream, as its records have it."""
         return f"{self._stream}/{log}"
 
     def seal(self, text: bytes, log: str, place: int | str) -> bytes:
-        """A record of a log as it is stored, without a newline."""
+        """Return a record of a log as it is stored, without a newline.
+
+        `place` is where it stands in the log: a byte, or another unique name.
+        """
         key, bound = self._first, _bind_place(self.name(log), place)
         content = len(bound).to_bytes(8, "big") + bound + text
         nonce = hmac.digest(key.nonce, content, "sha256")[:NONCE_BYTES]
@@ -97,28 +101,28 @@ class Sealer:
         return msgspec.json.encode(Sealed(of=self.name(log), key=key.id, data=data))
 
     def unseal(self, record: bytes, log: str, place: int | str) -> bytes:
-        """What was sealed. Raises `NotSealed`, and `BadSettings` where we lack its key."""
+        """Return the text of a record. Raises `NotSealed`, and `BadSettings` without its key."""
         return self.unseal_named(record, self.name(log), place)
 
     def unseal_named(self, record: bytes, name: str, place: int | str) -> bytes:
-        """The same by the log's whole name; empty: the one that the record says."""
+        """Do the same as `unseal` by the log's full name; with "" any log will do."""
         try:
-            found = _RECORD.decode(record)
-            data = base64.b64decode(found.data, validate=True)
+            parsed = _RECORD.decode(record)
+            data = base64.b64decode(parsed.data, validate=True)
         except (msgspec.MsgspecError, UnicodeError, ValueError):
             raise NotSealed(f"it is not sealed, and {_SETTING} is set") from None
-        if name and found.of != name:
-            raise NotSealed(f"it is sealed as one of {found.of[:100]!r}, not of {name!r}")
-        key = self._by_id.get(found.key)
+        if name and parsed.of != name:
+            raise NotSealed(f"it is sealed as one of {parsed.of[:100]!r}, not of {name!r}")
+        key = self._by_id.get(parsed.key)
         if key is None:
             raise BadSettings(
-                f"a record of {found.of[:100]!r}, at {place}, is sealed by the key "
-                f"{found.key[:16]!r}, and {_SETTING} does not hold it; add it as a further line. "
+                f"a record of {parsed.of[:100]!r}, at {place}, is sealed by the key "
+                f"{parsed.key[:16]!r}, and {_SETTING} does not hold it; add it as a further line. "
                 "Keys stay there as long as there are records of theirs"
             )
         nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]
         if len(sealed) >= TAG_BYTES:
-            bound = _bind_place(found.of, place)
+            bound = _bind_place(parsed.of, place)
             try:
                 opened: bytes = self._derive_cipher(key, nonce).decrypt(nonce[12:], sealed, bound)
             except self._invalid:
@@ -128,15 +132,15 @@ class Sealer:
         raise NotSealed("its seal does not fit: it was altered, or is not where it was written")
 
     def seal_lines(self, lines: Sequence[bytes], log: str, position: int) -> list[bytes]:
-        """Lines of a file, with their newlines, the first at byte `position`."""
-        found = []
+        """Seal lines of a file, newlines included; the first is stored at byte `position`."""
+        sealed = []
         for line in lines:
-            found.append(self.seal(line.removesuffix(b"\n"), log, position) + b"\n")
-            position += len(found[-1])
-        return found
+            sealed.append(self.seal(line.removesuffix(b"\n"), log, position) + b"\n")
+            position += len(sealed[-1])
+        return sealed
 
     def _derive_cipher(self, key: _Key, nonce: bytes) -> Any:
-        """AES-GCM with the key that is derived from the first half of a nonce."""
+        """Return AES-GCM with the key that is derived from the first half of a nonce."""
         halves = [
             self._cmac(key.cipher, b"\x00" + bytes([i]) + b"X\x00" + nonce[:12]) for i in (1, 2)
         ]
@@ -144,7 +148,9 @@ class Sealer:
 
 
 def load_sealer(settings: SealingSettings, stream: str) -> Sealer | None:
-    """The keys from their file; None where nothing is sealed. Raises `BadSettings`.
+    """Return a sealer with the keys from their file; None where nothing is sealed.
+
+    Raises `BadSettings` for a file or a key that can't be used.
 
     >>> load_sealer(SealingSettings(), "payments") is None
     True
@@ -155,7 +161,7 @@ def load_sealer(settings: SealingSettings, stream: str) -> Sealer | None:
 
 
 def read_keys(path: str | Path, setting: str) -> list[bytes]:
-    """The keys of a file, one a line. Raises `BadSettings`."""
+    """Read the keys of a file, one a line; `setting` names it in errors. Raises `BadSettings`."""
     return [key.encode() for key in read_secret(str(path), setting, "keys, one a line").split()]
 
 
@@ -164,7 +170,7 @@ def _bind_place(name: str, place: int | str) -> bytes:
 
 
 def _import_ciphers() -> tuple[Any, Any, Any]:
-    """AES-GCM, CMAC of one message, and what a wrong tag raises. Raises `BadSettings`."""
+    """Return AES-GCM, CMAC of one message, and the error of a wrong tag. Raises `BadSettings`."""
     try:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
@@ -176,8 +182,8 @@ def _import_ciphers() -> tuple[Any, Any, Any]:
         ) from error
 
     def cmac(key: bytes, message: bytes) -> bytes:
-        made = CMAC(AES(key))
-        made.update(message)
-        return made.finalize()
+        mac = CMAC(AES(key))
+        mac.update(message)
+        return mac.finalize()
 
     return AESGCM, cmac, InvalidTag

@@ -1,4 +1,4 @@
-"""Secrets in files of their own, read without ever being shown; the key of `[privacy]` is one."""
+"""Secrets in files of their own, such as the key of `[privacy]`; no error ever shows one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..settings.privacy import PrivacySettings
 
 
 def read_secret(path: str, setting: str, what: str = "the password") -> str:
-    """What a file holds, without white space around it.
+    """Return the content of a file, without white space around it.
 
-    `setting` is who names the file, `what` should be in it. Raises `BadSettings` for a file that
-    can't be read or is empty, with nothing of what it holds.
+    For errors, `setting` is the setting that names the file, and `what` should be in it. Raises
+    `BadSettings` for a file that can't be read or is empty; the error shows none of its content.
 
     >>> read_secret("no/such/file", "kafka.password_file")
     Traceback (most recent call last):
@@ -21,19 +21,19 @@ def read_secret(path: str, setting: str, what: str = "the password") -> str:
     """
     where = f"{setting} is {path!r}"
     try:
-        found = Path(path).read_text(encoding="utf-8").strip()
+        secret = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise BadSettings(f"{where}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError:
-        # Without the cause: its text would show bytes of the secret.
+        # From None, because the text of the cause would show bytes of the secret.
         raise BadSettings(f"{where}: not UTF-8") from None
-    if not found:
+    if not secret:
         raise BadSettings(f"{where}: empty; must hold {what}")
-    return found
+    return secret
 
 
 def load_privacy(settings: PrivacySettings) -> Privacy:
-    """Read the key, if anything is hashed. Raises `BadSettings` where it can't be had.
+    """Read the key of `[privacy]` if anything is hashed. Raises `BadSettings` if it can't be read.
 
     >>> load_privacy(PrivacySettings(features={"age": "hash"}, key_file="no/such/file"))
     Traceback (most recent call last):

@@ -1,8 +1,8 @@
-"""Lines that are wiped: overwritten with spaces where they stand, so that nothing else moves.
+"""Wiping lines: they are overwritten with spaces in place, so that nothing else moves.
 
-Places in a file stay what they were, for a journal, a bridge or whoever else reads it from where
-they were; and a line of spaces is passed over by every reader. What a disk or a file system keeps
-of bytes that were overwritten is not for this module: see docs/ERASURE.md.
+All other lines keep their places, by which a journal, a bridge or another reader knows them, and
+every reader skips a line of spaces. What a disk or a file system still holds of overwritten bytes
+is beyond this module: see docs/ERASURE.md.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from .jsonl import name_file_in_errors
 
 CHUNK_N = 512
-"""Lines looked at together."""
+"""How many lines `pieces_of` yields at a time."""
 
 
 def pieces_of(path: Path) -> Iterator[list[tuple[int, bytes]]]:
-    """The lines of a file, many at a time: where each begins, and the line with its newline."""
+    """Yield the lines of a file, many at a time, each with the byte at which it begins."""
     start, piece = 0, list[tuple[int, bytes]]()
     with path.open("rb") as file:
         for line in file:
@@ -32,7 +32,7 @@ def pieces_of(path: Path) -> Iterator[list[tuple[int, bytes]]]:
 
 
 def wipe_stretches(path: Path, stretches: list[tuple[int, int]]) -> None:
-    """Overwrite bytes [start, stop) of a file with spaces, but for ends of lines; to last.
+    """Overwrite bytes [start, stop) of a file with spaces, newlines excepted, and sync the file.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "log"
@@ -45,16 +45,16 @@ def wipe_stretches(path: Path, stretches: list[tuple[int, int]]) -> None:
         return
     with name_file_in_errors(path), path.open("r+b", buffering=0) as file:
         for start, stop in stretches:
-            there = os.pread(file.fileno(), stop - start, start)
-            left = b"".join(b"\n" if byte == 0x0A else b" " for byte in there)
-            os.pwrite(file.fileno(), left, start)
+            content = os.pread(file.fileno(), stop - start, start)
+            blanks = b"".join(b"\n" if byte == 0x0A else b" " for byte in content)
+            os.pwrite(file.fileno(), blanks, start)
         os.fsync(file.fileno())
 
 
 def wipe_where(path: Path, is_gone: Callable[[bytes, int], bool]) -> int:
-    """Wipe the lines of a file for which this holds; how many. A file that is not there has none.
+    """Wipe the lines of a file for which `is_gone` is true; return how many, 0 without a file.
 
-    It is asked about a line and the byte at which it begins, unless the line is blank already.
+    `is_gone` is called with a line and the byte at which it begins; not with blank lines.
     """
     if not path.exists():
         return 0

@@ -1,6 +1,6 @@
 """Bridges between Headrace and the places where people label; `BRIDGES` has them all.
 
-Only the module of the bridge that is wanted is imported.
+A bridge's module is imported only when that bridge is used.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ BRIDGES: dict[str, str] = {
     "files": "headrace.bridges.files:Files",
     "functions": "headrace.bridges.functions:Functions",
 }
-"""Kinds of bridges by name: `module:class`, each with its struct `Settings`."""
+"""The class of each kind of bridge, as `module:class`; a class has a struct `Settings`."""
 
 
 def bridge_class(kind: str, setting: str) -> Any:
-    """The class of a kind of bridge: a name of `BRIDGES`, or `module:class` of your own.
+    """Return the class of a kind of bridge: a name of `BRIDGES`, or `module:class` of your own.
 
-    Raises `BadSettings` where there is none, or it has no `Settings`; `setting` is who asks.
+    Raises `BadSettings` if there is no such class, or it has no `Settings`; the error names
+    `setting`, which has the kind.
 
     >>> bridge_class("desc", "bridges.team.kind")
     Traceback (most recent call last):
@@ -41,17 +42,17 @@ def bridge_class(kind: str, setting: str) -> Any:
             f"{setting} is {kind!r}, and there is no such bridge{nearest(kind, BRIDGES)}; "
             f"known are {known}, or module:class of your own"
         )
-    found = imported(setting, path)
-    if not hasattr(found, "Settings"):
+    bridge = imported(setting, path)
+    if not hasattr(bridge, "Settings"):
         raise BadSettings(f"{setting} is {kind!r}, which has no struct `Settings` of its own")
-    return found
+    return bridge
 
 
 def settings_of(name: str, sections: dict[str, dict[str, Any]]) -> tuple[Any, Any]:
-    """The class of the bridge `name` and its settings, from the section `[bridges.NAME]`.
+    """Return the class of the bridge `name` and its settings, from the section `[bridges.NAME]`.
 
-    A section may say `kind`; without, the name is the kind, and needs no section. Raises
-    `BadSettings` with every fault.
+    `sections` are all such sections by name. A section may have `kind`; without it the name is the
+    kind, and then no section is needed. Raises `BadSettings` with every fault.
     """
     fields = dict(sections.get(name, {}))
     kind = fields.pop("kind", name)
@@ -63,18 +64,18 @@ def settings_of(name: str, sections: dict[str, dict[str, Any]]) -> tuple[Any, An
             f"there is no bridge {name!r}{nearest(name, known)}; known are "
             f"{', '.join(sorted(known))}"
         )
-    found = bridge_class(kind, f"bridges.{name}.kind")
+    bridge = bridge_class(kind, f"bridges.{name}.kind")
     faults: list[str] = []
-    settings = section_of(found.Settings, fields, f"bridges.{name}", faults)
-    if not faults and hasattr(found, "faults_of"):
-        faults += [f"bridges.{name}.{fault}" for fault in found.faults_of(settings)]
+    settings = section_of(bridge.Settings, fields, f"bridges.{name}", faults)
+    if not faults and hasattr(bridge, "faults_of"):
+        faults += [f"bridges.{name}.{fault}" for fault in bridge.faults_of(settings)]
     if faults:
         raise BadSettings(faults)
-    return found, settings
+    return bridge, settings
 
 
 def faults_of_bridges(sections: dict[str, dict[str, Any]]) -> list[str]:
-    """Every fault of all sections `[bridges.NAME]`; empty when there is none."""
+    """Return the faults of all sections `[bridges.NAME]`, as sentences; [] if there are none."""
     faults: list[str] = []
     for name in sections:
         try:
@@ -87,12 +88,15 @@ def faults_of_bridges(sections: dict[str, dict[str, Any]]) -> list[str]:
 def make_bridge(
     name: str, sections: dict[str, dict[str, Any]], folder: Path, sealer: Sealer | None = None
 ) -> Bridge:
-    """The bridge of the section `[bridges.NAME]`, with a folder for its own files.
+    """Make the bridge of the section `[bridges.NAME]`.
 
-    One that seals them (`seals`) is given the `sealer`, if there is one. Raises `BadSettings` as
-    `settings_of` does, and as the bridge itself.
+    - `name`, `sections`: as of `settings_of`.
+    - `folder`: the folder of all bridges; this one gets a folder `name` in it for its files.
+    - `sealer`: passed to a bridge that seals its files, whose class has a true `seals`.
+
+    Raises `BadSettings` as `settings_of` does, and whatever the bridge raises.
     """
     kind, settings = settings_of(name, sections)
     more = {} if sealer is None or not getattr(kind, "seals", False) else {"sealer": sealer}
-    made: Bridge = kind(settings, folder / name, **more)
-    return made
+    bridge: Bridge = kind(settings, folder / name, **more)
+    return bridge

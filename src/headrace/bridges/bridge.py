@@ -1,7 +1,7 @@
-"""What a bridge to a labelling tool is: it sends tasks there and brings back what people said.
+"""What a bridge to a labelling tool is: it sends tasks to the tool and brings answers back.
 
-A bridge knows its tool and nothing of logs, files or crashes: the `Carrier` keeps those. Both
-methods are called from one thread, one after the other.
+A bridge knows its tool; the `Carrier` takes care of logs, files and crashes. Both methods of a
+bridge are called from one thread, one after the other.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ..messages import LabelRequested
 
 
 class Unreachable(Exception):  # noqa: N818 - as BadInput and the others
-    """The tool is away, or says that it is busy: what was tried is tried again later.
+    """The tool is away or busy: the carrier tries again later.
 
-    `after_s` is how long the tool wants to be left alone, in seconds; None where it does not say.
+    `after_s` is how long the tool asks us to wait, in seconds; None if it does not say.
     """
 
     def __init__(self, reason: str, after_s: float | None = None) -> None:
@@ -26,10 +26,10 @@ class Unreachable(Exception):  # noqa: N818 - as BadInput and the others
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One thing to do in the tool: make a task of `request`, or, where that is None, remove it.
+    """One thing to do in the tool: make a task of `request`, or remove it if that is None.
 
-    `reason` says why a task goes: it was withdrawn, or it expired. `may_be_there`: a `send` that
-    held this one was cut before it returned, so the tool may know the task already.
+    `reason` is why a task is removed: the reason of its withdrawal, or "expired". `may_be_there`:
+    an earlier `send` with this delivery was cut short, so the tool may have the task already.
     """
 
     request_id: str
@@ -40,14 +40,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What somebody said in the tool about one request.
+    """An answer to one request, as it was given in the tool.
 
-    `label` is a class, or None where they cannot tell. `at` is when they said it, in seconds since
-    the epoch. `reply_id` names this reply and this revision of it in the tool: one that was brought
-    before is dropped. An empty one is made of the other fields. With `withdraw` the question itself
-    is taken back, for that reason.
-
-    A tool in which an answer can be taken away says so with a label of None by the same annotator.
+    - `label`: a class, or None if the annotator cannot tell. A tool in which an answer can be
+      removed reports that as a reply with a label of None by the same annotator.
+    - `at`: when the answer was given, in seconds since the epoch.
+    - `reply_id`: identifies this reply and its revision; a reply with a known id is dropped. ""
+      stands for a hash of the other fields.
+    - `withdraw`: if not empty, the request is withdrawn for this reason, and there is no answer.
     """
 
     request_id: str
@@ -60,10 +60,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was brought from the tool, and the mark from which to go on.
+    """Replies from the tool, and the mark from which to go on.
 
-    `faults` are sentences about what could not be used: a class that is none of ours, a task that
-    nobody asked for.
+    `faults` are sentences about things that can't be used: an unknown class, a task without a
+    request.
     """
 
     replies: tuple[Reply, ...] = ()
@@ -72,25 +72,25 @@ class Receipt:
 
 
 class Bridge(Protocol):
-    """A way to a labelling tool and back.
+    """A connection to a labelling tool, both ways.
 
-    A bridge that holds something open may also have `close()`. Its class takes `(settings, folder)`
-    where it can be named in a settings file: the struct `Settings` of the class, and a folder for
-    files of its own. With an attribute `reorders` that is true it is sent a request once more whose
-    priority has changed; by `may_be_there` it is known.
+    A bridge with open files or connections may also have `close()`. For a settings file its class
+    has a struct `Settings`, and takes `(settings, folder)`: such settings, and a folder for files
+    of its own. If the bridge has an attribute `reorders` that is true, a request is sent again when
+    its priority has changed, with `may_be_there`.
     """
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Carry out these deliveries, in order; when this returns the tool has taken them all.
+        """Carry out deliveries in order; when this returns, the tool has taken them all.
 
-        After a crash some may come again, with `may_be_there`: they must not make a second task.
+        After a crash some are sent again, with `may_be_there`: they must not make a second task.
         Raises `Unreachable` when the tool is away.
         """
 
     def receive(self, mark: str) -> Receipt:
-        """What is new in the tool since `mark`, the mark of an earlier receipt; empty at first.
+        """Return what is new in the tool since `mark`, the mark of an earlier receipt; "" at first.
 
-        To be called with the mark of a receipt means that all it held is safe, and may be
-        acknowledged. After a crash the mark before may come again. Where nothing is new, a receipt
-        with the same mark. Raises `Unreachable` when the tool is away.
+        A call with the mark of a receipt means that its content is safe, and may be acknowledged.
+        After a crash an earlier mark may come again. Where nothing is new, the receipt has the same
+        mark. Raises `Unreachable` when the tool is away.
         """

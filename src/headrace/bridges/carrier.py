@@ -1,9 +1,10 @@
 """Carries label requests from a log to a bridge, and replies from the bridge to the log of answers.
 
-The order of the acts is what makes it at-least-once: a request is remembered before the log's place
-is, under way before it is sent, sent only when the tool has it; a reply is remembered with the
-tool's mark before it is written, and handed on only when the log has it. So whatever is cut is done
-again, and the desk takes the same answer twice for one.
+The order of the acts makes delivery at-least-once. Requests are remembered together with the place
+in the log, marked as under way before they are sent, and as sent only when the tool has them.
+Replies are remembered together with the tool's mark before they are written, and marked as handed
+on only when the log has them. So an act that was cut short is done again, and the desk counts the
+same answer once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .erasing import FORGOTTEN, erase_requests
 from .outbox import Outbox
 
 PIECE_N = 100
-"""Requests sent at once, and answers written at once."""
+"""How many requests are sent at once, and how many answers are written at once."""
 
 WAIT_S, WAIT_S_MAX = 0.2, 30.0
 FAULTS_SAID_MAX = 5
@@ -30,9 +31,9 @@ FAULTS_SAID_MAX = 5
 class End(Protocol):
     """Where requests come from and answers go: the files of a run, or topics.
 
-    `place` is the end's own text for how far it was read, empty at first. What could not be read
-    is passed over, and a sentence about it is appended to `faults`, which the carrier empties.
-    `sealer` seals what is remembered of it, if anything does.
+    `place` is the end's own text for how far it was read, "" at first. Records that can't be read
+    are skipped, and a sentence about each is appended to `faults`, which the carrier empties.
+    `sealer` seals what the bridge remembers of requests and replies; None leaves it plain.
     """
 
     faults: list[str]
@@ -41,19 +42,22 @@ class End(Protocol):
     def sealer(self) -> Sealer | None: ...
 
     def read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
-        """The next records behind `place`, about n at most, and the place behind them."""
+        """Return the next records behind `place`, about n at most, and the place behind them."""
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
-        """Append; when this returns they survive a loss of power, or the death of a broker."""
+        """Append answers; when this returns they survive a loss of power or a broker's death."""
 
     def close(self) -> None: ...
 
 
 class Carrier:
-    """One bridge, one end and the memory between them.
+    """Carries between one bridge and one end, with an outbox as the memory between them.
 
-    `note` is told what a person should know. `on_act` is called before each act, with its name:
-    tests of crashes raise there.
+    - `note`: is called with sentences for a person.
+    - `clock`: the time in seconds since the epoch.
+    - `on_act`: is called before each act with its name; tests of crashes raise there.
+
+    `replies_n` and `faults_n` count new replies, and faults, since this object was made.
     """
 
     def __init__(
@@ -78,21 +82,21 @@ class Carrier:
         self._reorders = bool(getattr(bridge, "reorders", False))
 
     def step(self) -> bool:
-        """Carry what there is, both ways; whether there was anything.
+        """Carry what there is, both ways; return whether there was anything.
 
-        Raises `Unreachable` when the tool is away; what could be done without it is done.
+        Raises `Unreachable` when the tool is away; by then everything that needs no tool is done.
         """
-        # First what is paid for: a tool that is away must not keep answers from the log.
-        moved = self._hand_on()
-        moved |= self._take_in()
+        # Answers go first, for they are paid for: a tool that is away must not delay them.
+        moved = self._write_answers()
+        moved |= self._read_requests()
         self._act("expire")
         self.outbox.expire(self._clock())
         moved |= self._send_requests()
         moved |= self._receive_replies()
-        return self._hand_on() or moved
+        return self._write_answers() or moved
 
     def run(self, stop: threading.Event, every_s: float) -> None:
-        """Step until told to stop, `every_s` seconds apart while there is nothing to carry."""
+        """Step until `stop` is set, `every_s` seconds apart while there is nothing to carry."""
         while not stop.is_set():
             try:
                 moved = self.step()
@@ -104,10 +108,10 @@ class Carrier:
                 self._away_s = 0.0
             if not moved:
                 stop.wait(every_s)
-        # The last answers: people may have given them while we were told to stop.
+        # People may have given answers since the last step.
         with suppress(Unreachable):
             self._receive_replies()
-        self._hand_on()
+        self._write_answers()
 
     def _wait_for_tool(self, stop: threading.Event, error: Unreachable) -> None:
         if not self._away_s:
@@ -116,11 +120,11 @@ class Carrier:
         wanted_s = self._away_s if error.after_s is None else error.after_s
         stop.wait(min(WAIT_S_MAX, wanted_s))
 
-    def _take_in(self) -> bool:
+    def _read_requests(self) -> bool:
         self._act("read requests")
         place = self.outbox.mark("log")
         records, reached = self.end.read(place, PIECE_N)
-        self._tell_faults(self.end.faults)
+        self._note_faults(self.end.faults)
         self.end.faults.clear()
         if reached == place:
             return False
@@ -133,7 +137,7 @@ class Carrier:
         return True
 
     def _forget_requests(self, request_ids: set[str]) -> bool:
-        """Erase requests from what bridges remember here; whether no memory was in use."""
+        """Erase requests from the memories of bridges here; return whether none was in use."""
         memory = self.outbox.path.parent
         _, busy = erase_requests(memory, request_ids, self.end.sealer)
         if busy:
@@ -159,21 +163,21 @@ class Carrier:
         self._act("receive")
         mark = self.outbox.mark("tool")
         receipt = self.bridge.receive(mark)
-        self._tell_faults(receipt.faults)
+        self._note_faults(receipt.faults)
         if not receipt.replies and receipt.mark == mark:
             return False
         self._act("remember replies")
         self.replies_n += self.outbox.take_replies(receipt)
         return bool(receipt.replies)
 
-    def _tell_faults(self, faults: Sequence[str]) -> None:
+    def _note_faults(self, faults: Sequence[str]) -> None:
         for fault in faults[:FAULTS_SAID_MAX]:
             self._note(fault)
         if (more_n := len(faults) - FAULTS_SAID_MAX) > 0:
             self._note(f"and {more_n} more like these")
         self.faults_n += len(faults)
 
-    def _hand_on(self) -> bool:
+    def _write_answers(self) -> bool:
         self._act("choose what to write")
         waiting = self.outbox.to_hand_on(PIECE_N)
         if not waiting:
@@ -186,7 +190,7 @@ class Carrier:
 
 
 def _list_erased(records: Sequence[ForAnnotators]) -> set[str]:
-    """The requests withdrawn of which nothing is to be remembered."""
+    """Return the ids of withdrawn requests that are to be forgotten altogether."""
     return {
         record.request_id
         for record in records

@@ -1,4 +1,4 @@
-"""The SQLite files in which bridges remember: opened, changed, and sealed where there are keys."""
+"""The SQLite files of bridges: how they are opened, changed, and sealed where there are keys."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ def open_database(
     outlives_power: bool = True,
     upgrade: str = "",
 ) -> sqlite3.Connection:
-    """An SQLite file with the tables of `schema`, made where it is new, that others can't read.
+    """Open an SQLite file with the tables of `schema`, or create it; other users can't read it.
 
-    `fault` says what is wrong with a file that is none: "is no desk's". With `outlives_power` a
-    transaction that has ended survives a loss of power; tests need not wait for the disk. With
-    `upgrade` a file of the version before is taken too, after these statements. Threads
-    may share the connection, one at a time. Raises `BadInput` for a file that is not one, or of
-    another version.
+    - `version`: the version of the schema, which is stored in the file.
+    - `fault`: the end of the error for a file that is no SQLite, such as "is no desk's".
+    - `outlives_power`: a finished transaction survives a loss of power; tests need not wait for it.
+    - `upgrade`: SQL that brings a file of the previous version to this one.
+
+    Threads may share the connection, one at a time. Raises `BadInput` for a file that is no SQLite,
+    or of another version.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "new" / "notes.sqlite"
@@ -44,14 +46,14 @@ def open_database(
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
-            there = db.execute("PRAGMA user_version").fetchone()[0]
-            if upgrade and there == version - 1:
+            stored_version = db.execute("PRAGMA user_version").fetchone()[0]
+            if upgrade and stored_version == version - 1:
                 db.executescript(
                     f"BEGIN IMMEDIATE; {upgrade} PRAGMA user_version = {version}; COMMIT;"
                 )
-            elif there not in (0, version):
+            elif stored_version not in (0, version):
                 raise BadInput(
-                    f"{path} is of version {there}; this Headrace reads version {version}"
+                    f"{path} is of version {stored_version}; this Headrace reads version {version}"
                 )
             db.executescript(schema)
             db.execute(f"PRAGMA user_version = {version}")
@@ -66,7 +68,7 @@ def open_database(
 
 @contextmanager
 def open_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """One transaction: all that is done within it is kept, or nothing."""
+    """Do everything within as one transaction: all of it is kept, or nothing."""
     with db:
         db.execute("BEGIN IMMEDIATE")
         yield
@@ -78,17 +80,20 @@ SEALED = 0x48525331
 
 def is_sealed(db: sqlite3.Connection) -> bool:
     """Whether the cells of this file are sealed."""
-    found: int = db.execute("PRAGMA application_id").fetchone()[0]
-    return found == SEALED
+    application_id: int = db.execute("PRAGMA application_id").fetchone()[0]
+    return application_id == SEALED
 
 
 class Cells:
-    """Cells of one file: `put` makes of a text what is stored, `get` of what is stored the text.
+    """Cells of one file: `put` converts a text to what is stored, `get` converts it back.
 
-    A cell is bound to its file's name, its column and the key of its row. `columns` are those that
-    are sealed, each as (table, column, SQL of the row's key). A file that was begun without keys is
-    sealed when it is first opened with some, all of it at once; from then on a cell that is plain
-    is refused. Raises `BadSettings` for a file that is sealed where there are no keys.
+    - `db`, `path`: the open file, and its path.
+    - `sealer`: seals the cells; None stores them as they are.
+    - `columns`: the columns to seal, each as (table, column, SQL of the row's key).
+
+    A cell is bound to its file's name, its column and the key of its row. A file that was begun
+    without keys is sealed as a whole when it is first opened with keys; from then on plain cells
+    are refused. Raises `BadSettings` for a sealed file without keys.
 
     >>> db = sqlite3.connect(":memory:", isolation_level=None)
     >>> cells = Cells(db, Path("notes.sqlite"), Sealer([b"k" * 32], "payments"), [])
@@ -112,24 +117,24 @@ class Cells:
                     "sealed with"
                 )
             return
-        # What is removed or replaced shall not stay in a page that is free.
+        # Content that is removed or replaced must not stay in a free page.
         db.execute("PRAGMA secure_delete = ON")
         if not was_sealed:
             self._seal_all(db, columns)
 
     @property
     def are_sealed(self) -> bool:
-        """Whether there are keys."""
+        """Whether cells are sealed, because there are keys."""
         return self._sealer is not None
 
     def put(self, text: bytes, column: str, key: str) -> bytes:
-        """What is stored of a text in this `table.column`, in the row with this key."""
+        """Return what to store for a text in this `table.column`, in the row with this key."""
         if self._sealer is None:
             return text
         return self._sealer.seal(text, self._log(column), key)
 
     def get(self, stored: bytes, column: str, key: str) -> bytes:
-        """The text. Raises `BadInput` for a cell that is not sealed, was altered or moved."""
+        """Return the text of a cell. Raises `BadInput` if it is plain, was altered or moved."""
         if self._sealer is None:
             return stored
         try:

@@ -1,7 +1,7 @@
-"""Requests are erased from what bridges and desks remember in SQLite, whether they run or not.
+"""Erase requests from what bridges and desks remember in SQLite, whether they run or not.
 
-A task that a tool has is made to leave it: the bridge removes it there when it runs next. What is
-said of a request goes at once, and nothing of it is left in free pages or in the log of SQLite.
+A task that is in a tool is marked, and the bridge removes it there when it runs next. The data of a
+request is deleted at once, and nothing of it is left in free pages or in the log of SQLite.
 """
 
 from __future__ import annotations
@@ -20,26 +20,25 @@ from .database import is_sealed, open_transaction
 
 REASON = "erased"
 FORGOTTEN = (REASON, "retention")
-"""Why a request is withdrawn of which nothing is to be remembered."""
+"""Reasons of a withdrawal after which the request is forgotten altogether."""
 
 BUSY_S = 10.0
-"""So long a bridge may hold its file; its own transactions take milliseconds."""
+"""How long to wait for a bridge that locks its file; its own transactions take milliseconds."""
 
 _ROWS = ("questions", "leases", "passed", "answers", "tasks", "given", "said")
-"""Tables whose rows about a request simply go."""
+"""Tables whose rows about a request are deleted."""
 
 _WITH_BODIES = ("requests", "asked")
-"""Tables whose rows stay, without what they say."""
+"""Tables whose rows stay, with an empty body."""
 
 
 def erase_requests(
     folder: Path, request_ids: Collection[str], sealer: Sealer | None = None
 ) -> tuple[dict[str, int], list[str]]:
-    """Erase requests from every memory below a folder: rows by file, and files that were busy.
+    """Erase requests from every memory below a folder; return rows by file, and busy files.
 
-    Questions for one more answer to a request go with it, as many as a memory has of them.
-    A file that is no SQLite is passed over. Those that are sealed are opened by `sealer`; one that
-    it does not open counts as busy.
+    Questions for one more answer to a request are erased with it. A file that is no SQLite is
+    skipped. `sealer` opens sealed files; one that it can't open counts as busy.
     """
     erased: dict[str, int] = {}
     busy: list[str] = []
@@ -58,10 +57,12 @@ def erase_requests(
 def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None) -> int:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as db:
         db.execute("PRAGMA secure_delete = ON")
-        found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        tables = {name for (name,) in found}
+        rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        tables = {name for (name,) in rows}
         db.execute("CREATE TEMP TABLE erased_ids (request_id TEXT PRIMARY KEY)")
-        db.executemany("INSERT INTO erased_ids VALUES (?)", [(one,) for one in request_ids])
+        db.executemany(
+            "INSERT INTO erased_ids VALUES (?)", [(request_id,) for request_id in request_ids]
+        )
         if is_sealed(db):
             column = f"{path.stem}.replies.body"
             db.create_function("opened", 2, partial(_unseal_body, sealer, column))
@@ -71,7 +72,7 @@ def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None)
             for table, erase in _OTHERS.items():
                 if table in tables:
                     rows_n += erase(db)
-        # What was freed before is in free pages, and all of it in the log.
+        # Free pages hold what was deleted earlier, and the log of SQLite holds all of it.
         db.execute("VACUUM")
         is_busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if is_busy:
@@ -80,7 +81,7 @@ def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None)
 
 
 def _add_further(db: sqlite3.Connection, tables: Collection[str]) -> None:
-    """To the ids that are erased those of questions for one more answer to them (`further_id`)."""
+    """Add to the erased ids those of questions for one more answer to them (`further_id`)."""
     for table in sorted(tables):
         db.execute(
             f"INSERT OR IGNORE INTO erased_ids SELECT request_id FROM {table} WHERE "
@@ -100,7 +101,7 @@ def _delete_rows(db: sqlite3.Connection, table: str) -> int:
 
 
 def _empty_outbox(db: sqlite3.Connection) -> int:
-    """What was never sent is gone; what may be at the tool leaves it."""
+    """Empty requests: one that was never sent is gone, one that the tool may have leaves it."""
     rows_n = db.execute(
         "UPDATE requests SET body = X'', reason = ?, was_cut = 0, state = CASE state "
         "WHEN 'new' THEN 'gone' WHEN 'gone' THEN 'gone' ELSE 'leaving' END "
@@ -111,25 +112,29 @@ def _empty_outbox(db: sqlite3.Connection) -> int:
 
 
 def _empty_folder(db: sqlite3.Connection) -> int:
-    """The files of tasks that have one of them are written anew without it."""
-    these = "request_id IN (SELECT request_id FROM erased_ids)"
+    """Empty requests; the files of tasks that have one are marked to be rewritten without it."""
+    condition = "request_id IN (SELECT request_id FROM erased_ids)"
     db.execute(
         "UPDATE task_files SET is_stale = 1 WHERE n IN "
-        f"(SELECT file FROM asked WHERE {these} AND body IS NOT NULL)"
+        f"(SELECT file FROM asked WHERE {condition} AND body IS NOT NULL)"
     )
-    rows_n = db.execute(f"UPDATE asked SET body = NULL WHERE body IS NOT NULL AND {these}").rowcount
+    rows_n = db.execute(
+        f"UPDATE asked SET body = NULL WHERE body IS NOT NULL AND {condition}"
+    ).rowcount
     return int(rows_n)
 
 
 def _erase_replies(db: sqlite3.Connection) -> int:
-    """Answers that the log does not have yet are not handed on."""
-    gone = {one for (one,) in db.execute("SELECT request_id FROM erased_ids")}
+    """Delete the replies that the log of answers does not have yet."""
+    erased_ids = {request_id for (request_id,) in db.execute("SELECT request_id FROM erased_ids")}
     body = "opened(reply_id, body)" if is_sealed(db) else "body"
     rows = db.execute(f"SELECT n, {body} FROM replies WHERE body IS NOT NULL").fetchall()
     if any(body is None for _, body in rows):
         raise sqlite3.OperationalError("it is sealed, and there are no keys")
     named = ((n, str(msgspec.json.decode(body).get("request_id"))) for n, body in rows)
-    ours = [(n,) for n, name in named if (base_id(name) if is_further(name) else name) in gone]
+    ours = [
+        (n,) for n, name in named if (base_id(name) if is_further(name) else name) in erased_ids
+    ]
     db.executemany("DELETE FROM replies WHERE n = ?", ours)
     return len(ours)
 

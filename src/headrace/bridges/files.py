@@ -1,8 +1,8 @@
 """A folder as a bridge: tasks in files in `tasks/`, answers in files that people put in `answers/`.
 
-A file of tasks is written once, whole or not at all. It is written anew without a task that has
-ended, and goes with the last one, unless somebody has changed it: then it is left alone. A file of
-answers is read when it has not changed for a while, and again when it changes.
+A file of tasks is written whole or not at all. When a task ends, its file is rewritten without it,
+and removed after the last one; a file that somebody has changed is left alone. A file of answers is
+read when it has not changed for a while, and again when it changes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ from .formats.memory import FolderMemory, TaskFile, digest_of
 from .formats.settings import faults_of_files, fold_class
 
 REPLIES_MAX = 1_000
-"""Replies in one receipt."""
+"""The most replies in one receipt."""
 
 _UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download", ".new", ".swp", "~")
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A file of answers: its path below `answers/`, how it looks, whose folder it is in."""
+    """A file of answers. `name` is its path below `answers/`, `look` its size, time and inode.
+
+    `size` is in bytes, `at` its time of change in seconds since the epoch. `annotator` names the
+    folder that it is in, "" for none.
+    """
 
     name: str
     path: Path
@@ -48,8 +52,11 @@ class _Found:
 class Files:
     """A bridge to people who work with files; see docs/FORMATS.md.
 
-    Raises `BadSettings` for settings that don't fit together or are not those with which the folder
-    was begun, and `BadInput` for a folder that can't be used.
+    `folder` has the bridge's own memory and, unless `settings.folder` names another, `tasks/` and
+    `answers/`. With `outlives_power` files survive a loss of power.
+
+    Raises `BadSettings` for settings that don't fit together or a folder that was begun with
+    another format, and `BadInput` for a folder that can't be used.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -88,7 +95,7 @@ class Files:
         except OSError as error:
             raise BadInput(f"{error.filename} can't be made: {error.strerror}") from error
         self._memory = FolderMemory(folder / "files.sqlite", outlives_power=outlives_power)
-        # Other settings may find other things in the files that are there: they are read again.
+        # With other settings a file may give other answers: all files are read again.
         self._memory.use_settings(digest_of(msgspec.json.encode(settings)))
         begun_with = self._memory.replies.noted("format", settings.format)
         if begun_with != settings.format:
@@ -100,7 +107,7 @@ class Files:
 
     @staticmethod
     def faults_of(settings: FilesSettings) -> list[str]:
-        """What does not fit together, each beginning with the name of a setting."""
+        """Return what does not fit together, as sentences that begin with a setting's name."""
         faults = faults_of_files(settings)
         try:
             format_class(settings.format, "format")
@@ -112,14 +119,14 @@ class Files:
         self._memory.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Remember the tasks, and write them when there are enough of them or it is time."""
+        """Store the tasks; write them when there are enough, or one has waited long enough."""
         self._memory.take(deliveries, self._clock())
-        # They are safe: a folder that can't be written is told of by `receive`, after the answers.
+        # The tasks are safe now; `receive` reports a folder that can't be written.
         with suppress(Unreachable):
             self._write_tasks()
 
     def receive(self, mark: str) -> Receipt:
-        """What the files of answers have that is new, and what is wrong with them, once."""
+        """Return what is new in the files of answers; a fault of a file is reported once."""
         faults: list[str] = []
         replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
         if not replies:
@@ -138,16 +145,16 @@ class Files:
         )
         for file in self._memory.stale():
             with _translate_errors():
-                self._write(file)
+                self._update_file(file)
 
-    def _write(self, file: TaskFile) -> None:
-        """Make one file what it should be, unless somebody took or changed it."""
+    def _update_file(self, file: TaskFile) -> None:
+        """Bring one file of tasks up to date, unless somebody took or changed it."""
         path = self.tasks / file.name
         content = self._format.tasks_of(file.requests) if file.requests else b""
         digest = digest_of(content)
-        there = digest_of(path.read_bytes()) if path.is_file() else ""
-        if not (there in file.ours if there else not file.was_written):
-            digest = file.ours[0] or digest  # It is no longer ours; what we wrote last stays known.
+        current = digest_of(path.read_bytes()) if path.is_file() else ""
+        if not (current in file.ours if current else not file.was_written):
+            digest = file.ours[0] or digest  # No longer ours; the digest of our last content stays.
         elif file.requests:
             self._memory.will_write(file, digest)
             new = path.with_name(f".{file.name}.new")
@@ -169,15 +176,15 @@ class Files:
         before = self._memory.read_before()
         with _translate_errors():
             problems: dict[str, str] = {}
-            found = {file.name: file for file in _files_in(self.answers, problems)}
-        if gone := [name for name in before if name not in found]:
+            files = {file.name: file for file in _files_in(self.answers, problems)}
+        if gone := [name for name in before if name not in files]:
             self._memory.forget_files(gone)
-        self._quiet_since = {n: v for n, v in self._quiet_since.items() if n in found}
-        for name, file in found.items():
+        self._quiet_since = {n: v for n, v in self._quiet_since.items() if n in files}
+        for name, file in files.items():
             look, digest = before.get(name, ("", ""))
             if look != file.look and self._is_quiet(file):
                 try:
-                    self._read(file, digest, faults)
+                    self._read_file(file, digest, faults)
                 except OSError as error:
                     problems[name] = f"can't be read: {error.strerror}"
         faults += [
@@ -196,7 +203,7 @@ class Files:
             return self._settings.quiet_s == 0
         return now - since >= self._settings.quiet_s
 
-    def _read(self, file: _Found, digest_before: str, faults: list[str]) -> None:
+    def _read_file(self, file: _Found, digest_before: str, faults: list[str]) -> None:
         if file.size > self._settings.file_bytes_max:
             faults.append(
                 f"answers/{file.name} has {file.size} bytes and is not read; cut it in pieces, or "
@@ -206,7 +213,7 @@ class Files:
             return
         content = file.path.read_bytes()
         if _look_of(file.path.stat()) != file.look:
-            return  # It changes again.
+            return  # It was changed while it was read.
         digest = digest_of(content)
         if digest == digest_before:
             self._memory.looked_at(file.name, file.look, digest)
@@ -214,26 +221,28 @@ class Files:
         try:
             reading = self._format.replies_of(content)
         except Exception as error:
-            # A format of somebody else's may fail in any way, and other files go on.
+            # A format from outside may raise anything, and other files must still be read.
             reading = Reading()
             reading.fault(f"its format failed: {type(error).__name__}: {error}"[:SAID_MAX])
-        given = [
-            one for one in (self._check_answer(g, file, reading) for g in reading.given) if one
+        answers = [
+            answer
+            for answer in (self._check_answer(g, file, reading) for g in reading.given)
+            if answer
         ]
         at = min(file.at, self._clock())
-        self._memory.take_answers((file.name, file.look, digest), given, reading.blank, at)
+        self._memory.take_answers((file.name, file.look, digest), answers, reading.blank, at)
         faults += [f"answers/{file.name}: {fault}" for fault in reading.faults]
         if (more_n := reading.faults_n - len(reading.faults)) > 0:
             faults.append(f"answers/{file.name}: and {more_n} more faults")
 
     def _check_answer(self, given: Given, file: _Found, reading: Reading) -> Given | None:
-        """An answer with its class as we spell it and its annotator; None, and a fault, if bad."""
+        """Complete an answer: its class in our spelling, its annotator; None after a fault."""
         label = given.label
         if label is not None and label.strip() == self._settings.cannot_tell:
             label = None
         if label is not None and self._classes and label not in self._settings.classes:
-            meant = self._classes.get(fold_class(label))
-            if meant is None:
+            our_label = self._classes.get(fold_class(label))
+            if our_label is None:
                 known = self._settings.classes
                 reading.fault(
                     f"class {label[:60]!r} is none of {', '.join(known)[:200]}"
@@ -241,7 +250,7 @@ class Files:
                     given.line,
                 )
                 return None
-            label = meant
+            label = our_label
         who = given.annotator or file.annotator
         answer = Answer(
             request_id=given.request_id,
@@ -269,9 +278,9 @@ def _look_of(found: os.stat_result) -> str:
 
 
 def _files_in(folder: Path, problems: dict[str, str]) -> Iterator[_Found]:
-    """The files of answers in order: in the folder itself, and in the folders of annotators.
+    """Yield the files of answers in order: in the folder itself, and in the folders of annotators.
 
-    Folders that can't be read, or are in those of annotators, are added to `problems` by name.
+    For a folder that can't be read, or is inside an annotator's, an entry is added to `problems`.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_dir():
@@ -294,17 +303,17 @@ def _file_at(path: Path, annotator: str) -> Iterator[_Found]:
     if path.name.startswith((".", "~")) or path.name.endswith(_UNFINISHED):
         return
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
-        return  # It was there a moment ago, or is a link to nothing.
-    if stat.S_ISREG(found.st_mode):
+        return  # It was removed just now, or is a link to nothing.
+    if stat.S_ISREG(status.st_mode):
         name = f"{annotator}/{path.name}" if annotator else path.name
-        yield _Found(name, path, _look_of(found), found.st_size, found.st_mtime, annotator)
+        yield _Found(name, path, _look_of(status), status.st_size, status.st_mtime, annotator)
 
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Say of a folder that can't be used what the carrier knows how to wait for."""
+    """Turn an `OSError` into `Unreachable`, for which the carrier waits and tries again."""
     try:
         yield
     except OSError as error:

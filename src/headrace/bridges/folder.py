@@ -1,4 +1,4 @@
-"""The end of a bridge at a `headrace run`: its file of requests, and its file of answers."""
+"""The end of a bridge at a `headrace run`: the run's file of requests and its file of answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..messages import Answer, ForAnnotators, Withdrawal
 from ..settings import AnswersSettings, Settings
 
 PLACES = "places.json"
-"""Where a run reads and writes: in its folder, written at each of its starts."""
+"""The file in a run's folder that says where it reads and writes; written at each start."""
 
 LINE_BYTES_MAX = 16 << 20
 
@@ -29,7 +29,7 @@ _PLACES = msgspec.json.Decoder(dict[str, str | None])
 
 @dataclass(frozen=True, slots=True)
 class RunPlaces:
-    """The files of a run that a bridge needs, and the settings that it runs with."""
+    """The files of a run that a bridge needs, and the settings of the run."""
 
     requests: Path
     answers: Path
@@ -37,7 +37,7 @@ class RunPlaces:
 
 
 def remember_places(state: Path, requests: Path, answers: Path | None) -> None:
-    """Write where the run with this folder is, for bridges to find it."""
+    """Write the paths of a run's files into its folder, where bridges read them."""
     content = {
         "requests": str(requests.resolve()),
         "answers": None if answers is None else str(answers.resolve()),
@@ -48,13 +48,13 @@ def remember_places(state: Path, requests: Path, answers: Path | None) -> None:
 
 
 def places_of(state: Path) -> RunPlaces:
-    """The files of the run with this folder.
+    """Return the files of the run with this folder.
 
-    Raises `BadInput` where there is no run, or none that a bridge can answer, and `BadSettings`
-    where it expects answers in a shape that only a tool of its own writes.
+    Raises `BadInput` where there is no run, or one that reads no answers, and `BadSettings` where
+    the run expects answers in another shape than bridges write.
     """
     try:
-        found = _PLACES.decode((state / PLACES).read_bytes())
+        paths = _PLACES.decode((state / PLACES).read_bytes())
         settings = msgspec.json.decode((state / "settings.json").read_bytes(), type=Settings)
     except FileNotFoundError as error:
         raise BadInput(
@@ -63,7 +63,7 @@ def places_of(state: Path) -> RunPlaces:
         ) from error
     except msgspec.MsgspecError as error:
         raise BadInput(f"{state} can't be read: {error}") from error
-    requests, answers = found.get("requests"), found.get("answers")
+    requests, answers = paths.get("requests"), paths.get("answers")
     if requests is None or answers is None:
         raise BadInput(
             f"the run in {state} reads no answers, so nobody could give any; start it again with "
@@ -74,7 +74,7 @@ def places_of(state: Path) -> RunPlaces:
 
 
 def check_answers(settings: AnswersSettings) -> None:
-    """Whether answers as a bridge writes them can be read. Raises `BadSettings` if not."""
+    """Raise `BadSettings` if the run can't read answers in the shape that bridges write."""
     free = ("zone", "class_names")
     changed = [
         f"answers.{name}"
@@ -91,9 +91,9 @@ def check_answers(settings: AnswersSettings) -> None:
 class FolderEnd:
     """Reads requests from a file as it grows, and appends answers to another.
 
-    Several bridges may append to one file: each waits for the others, and says with `via` which it
-    is. A record that is none is passed over, and `faults` says so. With a `sealer` both files are
-    sealed.
+    Several bridges may append to one file: each waits for the others, and writes its name, `via`,
+    into its answers. A line that is no request is skipped, with a sentence in `faults`. With a
+    `sealer` both files are sealed.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -117,7 +117,10 @@ class FolderEnd:
         self._tail: Tail | None = None
 
     def read(self, place: str, n: int) -> tuple[list[ForAnnotators], str]:
-        """The next requests and withdrawals behind byte `place`. Raises `BadInput` as `Tail`."""
+        """Return the next records behind byte `place`, and the place behind them.
+
+        Raises `BadInput` as `Tail` does.
+        """
         position = int(place or 0)
         if self._tail is None or self._tail.position != position:
             self.close()
@@ -131,7 +134,7 @@ class FolderEnd:
         lines = self._tail.peek(n, is_final=False)
         for line in lines:
             try:
-                if not line.isspace():  # One that was wiped.
+                if not line.isspace():  # A line of spaces was wiped.
                     records.append(_RECORDS.decode(self._unseal_line(line, position)))
             except (NotSealed, msgspec.MsgspecError, UnicodeError) as error:
                 self.faults.append(f"{self.requests}: a line is no request: {error}")
@@ -151,13 +154,13 @@ class FolderEnd:
             fcntl.flock(file, fcntl.LOCK_EX)
             size, before = os.fstat(file.fileno()).st_size, b""
             if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
-                # Whoever wrote the last line may have been killed within it.
+                # The process that wrote the last line may have been killed within it.
                 before = b"\n"
             if self.sealer is not None:
                 lines = self.sealer.seal_lines(lines, "answers", size + len(before))
-            left = memoryview(before + b"".join(lines))
-            while left:
-                left = left[file.write(left) :]
+            rest = memoryview(before + b"".join(lines))
+            while rest:
+                rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
 
     def close(self) -> None:
@@ -167,15 +170,15 @@ class FolderEnd:
 
 
 def encode_answer(answer: Answer | Withdrawal, via: str = "") -> bytes:
-    """As the logs of answers have it: what `AnswersDecoder` reads with default settings.
+    """Encode an answer for a log of answers, as `AnswersDecoder` reads it by default.
 
-    `via` names the bridge that it comes through, for the audit log.
+    `via` names the bridge that it came through, for the audit log.
 
     >>> encode_answer(Withdrawal(request_id="r1", at=2.0, reason="a twin of r0"))
     b'{"request_id":"r1","withdraw":"a twin of r0","at":2.0}'
     """
     fields: dict[str, Any] = {"via": via} if via else {}
     if isinstance(answer, Withdrawal):
-        given = {"request_id": answer.request_id, "withdraw": answer.reason, "at": answer.at}
-        return msgspec.json.encode(given | fields)
+        withdrawal = {"request_id": answer.request_id, "withdraw": answer.reason, "at": answer.at}
+        return msgspec.json.encode(withdrawal | fields)
     return msgspec.json.encode(msgspec.to_builtins(answer) | fields)

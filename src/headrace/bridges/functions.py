@@ -1,8 +1,8 @@
 """Labelling functions as a bridge: rules of yours answer requests, each as an annotator `lf:NAME`.
 
 After Ratner et al., "Snorkel: Rapid Training Data Creation with Weak Supervision" (VLDB 2018): a
-rule sees the features of an event and names a class, or abstains. How often each is right is not
-declared but learned, by the consensus (docs/FORMATS.md).
+rule sees the features of an event and names a class, or abstains. How often each rule is right is
+not declared; the consensus of answers learns it (docs/FORMATS.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .reply_log import ReplyLog, open_replies
 
 REPLIES_MAX = 1_000
 KEPT_N = 100_000
-"""So many requests are remembered, so that none is answered twice."""
+"""How many requests are remembered, so that none is answered twice."""
 
 ABSTAINED = -1
 
@@ -67,7 +67,7 @@ class FunctionsSettings(Section, frozen=True, kw_only=True):
 
 
 class Row(dict[str, Any]):
-    """The features of an event, as a mapping and, for functions written for Snorkel, as attributes.
+    """The features of an event as a mapping and, as functions for Snorkel expect, as attributes.
 
     >>> row = Row(subject="hello", n=3)
     >>> row["subject"], row.n
@@ -84,7 +84,8 @@ class Row(dict[str, Any]):
 class Functions:
     """A bridge to labelling functions.
 
-    Raises `BadSettings` for a function that can't be imported, and two of one name.
+    `folder` is for the bridge's own file; with `outlives_power` it survives a loss of power. Raises
+    `BadSettings` for a function that can't be imported, and for two of the same name.
 
     >>> import tempfile
     >>> settings = FunctionsSettings(functions=["builtins:len"], classes=["short", "long"])
@@ -116,7 +117,7 @@ class Functions:
 
     @staticmethod
     def faults_of(settings: FunctionsSettings) -> list[str]:
-        """What is wrong with the functions, each beginning with the name of a setting."""
+        """Return what is wrong with the functions; each sentence begins with a setting's name."""
         return _functions_of(settings)[1]
 
     @property
@@ -128,15 +129,15 @@ class Functions:
         self._db.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Let each function say what it thinks of each request; what they said is kept."""
+        """Let each function answer each request, and store the answers as replies."""
         now = self._clock()
-        said = [
-            (one.request_id, self._ask_functions(one.request, now))
-            for one in deliveries
-            if one.request
+        replies_by_request = [
+            (delivery.request_id, self._ask_functions(delivery.request, now))
+            for delivery in deliveries
+            if delivery.request
         ]
         with open_transaction(self._db):
-            for request_id, replies in said:
+            for request_id, replies in replies_by_request:
                 is_new = self._db.execute(
                     "INSERT OR IGNORE INTO answered (request_id) VALUES (?)", (request_id,)
                 ).rowcount
@@ -147,7 +148,7 @@ class Functions:
             )
 
     def receive(self, mark: str) -> Receipt:
-        """What the functions said, and what went wrong with them, each kind once."""
+        """Return the functions' answers, and their faults, each kind once."""
         replies, reached = self._replies.after(mark, REPLIES_MAX)
         faults, self._faults = tuple(self._faults), []
         return Receipt(replies=replies, mark=reached, faults=faults)
@@ -155,7 +156,7 @@ class Functions:
     def _ask_functions(self, request: LabelRequested, now: float) -> list[Reply]:
         replies: list[Reply] = []
         if is_further(request.request_id):
-            return replies  # one more answer is for people: the functions have given theirs
+            return replies  # one more answer is for people: the functions have answered already
         functions_max = len(self._functions) if self._settings.alone else request.answers_wanted - 1
         if functions_max < 1:
             self._note_fault(
@@ -182,30 +183,30 @@ class Functions:
         self, name: str, function: Callable[[Row], Any], request: LabelRequested
     ) -> str | None:
         try:
-            said = function(Row(request.features))
+            result = function(Row(request.features))
         except Exception as error:
-            # A function of somebody else's may fail in any way, and the others go on.
+            # A function from outside may raise anything, and the others must go on.
             text = f"{type(error).__name__}: {error}"[:SAID_MAX]
             self._note_fault(
                 f"lf:{name} failed: {text} (request {request.request_id}); it has no opinion there",
                 kind=f"{name} {type(error).__name__}",
             )
             return None
-        label = self._find_class(said)
+        label = self._find_class(result)
         if label == "":
             known = ", ".join(self._settings.classes)[:SAID_MAX]
             known = known or "a text; set `classes` where it returns numbers"
             self._note_fault(
-                f"lf:{name} returned {repr(said)[:SAID_MAX]}; must be None, -1 or one of {known}",
+                f"lf:{name} returned {repr(result)[:SAID_MAX]}; must be None, -1 or one of {known}",
                 kind=f"{name} returned",
             )
         return label or None
 
     def _find_class(self, said: object) -> str | None:
-        """The class that a function means; None where it has no opinion, empty if it is none."""
+        """Return the class that a function returned; None if it abstains, "" for no class."""
         classes = self._settings.classes
         if isinstance(said, str | bool | np.bool_):
-            # Of an enumeration of texts, the text itself.
+            # For a member of an enumeration of texts, this is the text itself.
             label = str.__str__(said) if isinstance(said, str) else class_name(said)
             return label if not classes or label in classes else ""
         try:
@@ -217,7 +218,7 @@ class Functions:
         return classes[number] if 0 <= number < len(classes) else ""
 
     def _note_fault(self, sentence: str, kind: str = "") -> None:
-        """Tell what is wrong, each kind once in the life of the process."""
+        """Report a fault with the next receipt; each kind once in the life of the process."""
         if (kind or sentence) not in self._told:
             self._told.add(kind or sentence)
             self._faults.append(sentence)
@@ -226,7 +227,7 @@ class Functions:
 def _functions_of(
     settings: FunctionsSettings,
 ) -> tuple[dict[str, Callable[[Row], Any]], list[str]]:
-    """The functions by name, in order, and what is wrong with them."""
+    """Return the functions by name, in order, and sentences about what is wrong with them."""
     functions: dict[str, Callable[[Row], Any]] = {}
     faults = []
     if not settings.functions:

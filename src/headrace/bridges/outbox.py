@@ -1,9 +1,9 @@
-"""What a bridge has done and has still to do, in an SQLite file: it survives the bridge.
+"""What a bridge has done and has still to do, in an SQLite file that survives the bridge.
 
-A request is `new`, then `sending`, then `sent`; one that is to go from the tool is `leaving`, then
-`gone`. Those with the highest priority are sent first, in their order. Each change is written
-before or after the act it stands for, so that whatever was cut can be told from what was done.
-Replies wait here until the log of answers has them.
+A request is `new`, then `sending`, then `sent`; one that is to be removed from the tool is
+`leaving`, then `gone`. Requests with the highest priority are sent first, the oldest of equal ones.
+Each change of state is written before or after its act, so that an act that was cut short can be
+told from one that was done. Replies wait here until the log of answers has them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .database import Cells, open_database, open_transaction
 from .erasing import FORGOTTEN
 
 KEPT_N = 100_000
-"""So many requests are remembered after their end; an answer to an older one still passes."""
+"""How many requests are remembered after their end; answers to older ones still pass."""
 
 VERSION = 2
 
@@ -55,7 +55,7 @@ _REPLY = msgspec.json.Decoder(Reply)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests in the outbox by where they are, and replies that wait for the log of answers."""
+    """How many requests are waiting, in the tool and gone; replies, and those still to hand on."""
 
     waiting_n: int
     sent_n: int
@@ -65,10 +65,10 @@ class Counts:
 
 
 class Outbox:
-    """The memory of one bridge. Raises `BadInput` for a file that is not one.
+    """The memory of one bridge. Raises `BadInput` for a file of another kind or version.
 
-    What is remembered outlives the process, and a loss of power unless told otherwise. Requests and
-    replies are sealed where there is a `sealer` (`Cells`).
+    Its content survives the process, and with `outlives_power` a loss of power. With a `sealer`
+    requests and replies are sealed (`Cells`).
 
     >>> import tempfile
     >>> outbox = Outbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
@@ -94,16 +94,16 @@ class Outbox:
         except BaseException:
             self._db.close()
             raise
-        # What was under way when the bridge ended may have reached the tool.
+        # Requests that were under way when the bridge ended may have reached the tool.
         self._db.execute("UPDATE requests SET was_cut = 1 WHERE state IN ('sending', 'leaving')")
 
     def close(self) -> None:
         self._db.close()
 
     def mark(self, name: str) -> str:
-        """A place that was reached: "log" in the log of requests, "tool" in the tool."""
-        found = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
-        return str(found[0]) if found else ""
+        """Return the place that was reached in the log of requests, "log", or in the "tool"."""
+        row = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
 
     # ------------------------------------------------------------------------------- requests
 
@@ -112,10 +112,10 @@ class Outbox:
     ) -> None:
         """Remember records of the log of requests, and the place up to which it was read.
 
-        A request expires at its deadline, but is open at least as long as it was meant to be from
-        when it is taken in, `now`: a bridge that was away asks late rather than never. A priority
-        that changes is that of what is still to be sent; where the tool `reorders`, what it has
-        is sent once more.
+        A request expires at its deadline, but not before it was open from `now` on for as long as
+        it was meant to be: a bridge that was away asks late rather than never. A new priority
+        changes the order of requests still to be sent; where the tool `reorders`, a request that it
+        has is sent again.
         """
         with open_transaction(self._db):
             for record in records:
@@ -136,24 +136,24 @@ class Outbox:
                 elif isinstance(record, RequestRescored):
                     self._move_request(record, reorders=reorders)
                 else:
-                    # With it go the questions for one more answer to it.
-                    of_it = (record.request_id, f"{record.request_id}:w", f"{record.request_id}:x")
+                    # The questions for one more answer to this request end with it.
+                    ids = (record.request_id, f"{record.request_id}:w", f"{record.request_id}:x")
                     which = "(request_id = ? OR (request_id >= ? AND request_id < ?))"
-                    self._end_requests(which, of_it, record.reason)
+                    self._end_requests(which, ids, record.reason)
                     if record.reason in FORGOTTEN:
-                        self._db.execute(f"UPDATE requests SET body = X'' WHERE {which}", of_it)
+                        self._db.execute(f"UPDATE requests SET body = X'' WHERE {which}", ids)
             self._save_value("log", place)
 
     def _move_request(self, said: RequestRescored, *, reorders: bool) -> None:
-        """A request of which nobody is asked any longer leaves by a record of its own."""
-        found = self._db.execute(
+        """Store a request's new priority; if it is withdrawn, a record of its own ends it."""
+        row = self._db.execute(
             "SELECT body FROM requests WHERE request_id = ? AND state IN ('new', 'sending', ?)",
             (said.request_id, "sent" if reorders else "new"),
         ).fetchone()
-        if found is None or said.withdrawn:
+        if row is None or said.withdrawn:
             return
         place = "requests.body", said.request_id
-        request = _REQUEST.decode(self._cells.get(found[0], *place))
+        request = _REQUEST.decode(self._cells.get(row[0], *place))
         request = msgspec.structs.replace(request, priority=said.priority)
         self._db.execute(
             "UPDATE requests SET body = ?, priority = ?, is_moved = (state = 'sent') "
@@ -162,12 +162,12 @@ class Outbox:
         )
 
     def expire(self, now: float) -> None:
-        """Let all requests leave the tool whose time is over."""
+        """End all requests whose time is over; those in the tool are to be removed there."""
         with open_transaction(self._db):
             self._end_requests("expires <= ?", (now,), "expired")
 
     def _end_requests(self, which: str, values: tuple[str | float, ...], reason: str) -> None:
-        # One that no tool has seen is gone at once.
+        # A request that the tool has never seen is gone at once.
         self._db.execute(
             f"UPDATE requests SET state = 'gone', reason = ? WHERE state = 'new' AND {which}",
             (reason, *values),
@@ -179,9 +179,9 @@ class Outbox:
         )
 
     def to_send(self, n: int) -> list[Delivery]:
-        """The next deliveries, at most n, the best first, then the oldest.
+        """Return the next deliveries, at most n, by highest priority, then the oldest first.
 
-        They count as under way from here.
+        From now on they count as under way.
         """
         rows = self._db.execute(
             "SELECT request_id, state, body, reason, was_cut FROM requests "
@@ -206,14 +206,14 @@ class Outbox:
         ]
 
     def not_sent(self, deliveries: Iterable[Delivery]) -> None:
-        """Remember that these were under way when something went wrong."""
+        """Remember that sending these failed, so that the tool may have them or not."""
         self._db.executemany(
             "UPDATE requests SET was_cut = 1 WHERE request_id = ?",
             [(one.request_id,) for one in deliveries],
         )
 
     def sent(self, deliveries: Iterable[Delivery]) -> None:
-        """Remember that the tool has taken these."""
+        """Remember that the tool has taken these deliveries."""
         with open_transaction(self._db):
             self._db.executemany(
                 "UPDATE requests SET state = CASE state WHEN 'leaving' THEN 'gone' ELSE 'sent' END,"
@@ -229,7 +229,7 @@ class Outbox:
     # -------------------------------------------------------------------------------- replies
 
     def take_replies(self, receipt: Receipt) -> int:
-        """Remember what the tool gave, and its mark, at once; how many replies are new."""
+        """Store the replies of a receipt and its mark, in one step; return how many are new."""
         new_n = 0
         with open_transaction(self._db):
             for reply in receipt.replies:
@@ -243,7 +243,7 @@ class Outbox:
         return new_n
 
     def to_hand_on(self, n: int) -> list[tuple[str, Reply]]:
-        """The next replies for the log of answers, each with its id, at most n, in order."""
+        """Return the next replies for the log of answers, at most n, in order, with their ids."""
         rows = self._db.execute(
             "SELECT reply_id, body FROM replies WHERE is_handed = 0 ORDER BY n LIMIT ?", (n,)
         ).fetchall()
@@ -253,7 +253,7 @@ class Outbox:
         ]
 
     def handed_on(self, reply_ids: Sequence[str]) -> None:
-        """Remember that the log of answers has these; only their ids are kept, for a while."""
+        """Remember that the log of answers has these; only the ids of the latest are kept."""
         with open_transaction(self._db):
             self._db.executemany(
                 "UPDATE replies SET is_handed = 1, body = NULL WHERE reply_id = ?",

@@ -1,8 +1,8 @@
 """RabbitMQ between Headrace and annotators: a quorum queue of tasks, another of answers.
 
-Every task is confirmed by the broker before it counts as sent; an answer is acknowledged when it is
-safe. A queue can't be searched: after a crash a task may be there twice, with the same message id,
-and one that was withdrawn stays; what is withdrawn is published to whoever listens.
+The broker confirms every task before it counts as sent; an answer is acknowledged when it is safe.
+A queue can't be searched: after a crash a task may be in it twice, with the same message id, and a
+withdrawn task stays in it; withdrawals are published in an exchange for programs that listen.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
 
 READ_N = 200
-"""Answers read at a time."""
+"""How many answers are read at a time."""
 
 RETURNED_MAX = 1_000_000
 
 LOOK_S = 10.0
-"""Seconds between two looks at the dead letters."""
+"""Seconds between two checks of the dead letters."""
 
 NORMAL, HIGH = 4, 5
-"""Quorum queues know these two priorities, from RabbitMQ 4.0 on; those before pass them over."""
+"""The two priorities of quorum queues, from RabbitMQ 4.0 on; earlier versions ignore them."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -81,7 +81,7 @@ class RabbitSettings(ConnectionSettings, frozen=True, kw_only=True):
 
 
 class RabbitMQ:
-    """The bridge; see the module."""
+    """A bridge to RabbitMQ; `folder` is not used. Raises `BadSettings` for a bad address."""
 
     Settings = RabbitSettings
 
@@ -107,7 +107,7 @@ class RabbitMQ:
         self._address = address
         self._clock = clock
         self._link = Link(address, settings, "bridges.rabbitmq", self._declare_queues)
-        # What was given and not called safe yet, and the tag up to which it is acknowledged then.
+        # The last receipt, until it is known to be safe, and the tag up to which to acknowledge it.
         self._given: Receipt | None = None
         self._given_to = 0
         self._look_at = 0.0
@@ -119,25 +119,27 @@ class RabbitMQ:
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         with self._use_channel() as channel:
-            for one in deliveries:
-                if one.request is None:
-                    self._announce_end(channel, one)
+            for delivery in deliveries:
+                if delivery.request is None:
+                    self._announce_end(channel, delivery)
                 else:
-                    self._publish_task(channel, one.request)
+                    self._publish_task(channel, delivery.request)
 
     def _publish_task(self, channel: BlockingChannel, request: LabelRequested) -> None:
         import pika  # noqa: PLC0415 - an extra
 
-        least = self._settings.high_utility
+        high_utility = self._settings.high_utility
         properties = pika.BasicProperties(
             content_type="application/json",
             delivery_mode=2,
             message_id=request.request_id,
             type="LabelRequested",
-            priority=HIGH if least is not None and request.utility >= least else NORMAL,
+            priority=HIGH
+            if high_utility is not None and request.utility >= high_utility
+            else NORMAL,
         )
         body = msgspec.json.encode(request)
-        # Raises unless the broker has it: this waits for its word.
+        # This waits until the broker confirms the task, and raises if it does not.
         channel.basic_publish("", self._settings.tasks, body, properties, mandatory=True)
 
     def _announce_end(self, channel: BlockingChannel, gone: Delivery) -> None:
@@ -152,10 +154,10 @@ class RabbitMQ:
 
     def receive(self, mark: str) -> Receipt:
         with self._use_channel() as channel:
-            faults = self._look_at_dead(channel)
+            faults = self._check_dead_letters(channel)
             if self._given is not None:
                 if mark != self._given.mark:
-                    # What was given is not safe yet, and is all that may be given.
+                    # The last receipt is not safe yet, so it is returned again, and nothing else.
                     return self._given
                 channel.basic_ack(self._given_to, multiple=True)
                 self._given = None
@@ -175,7 +177,7 @@ class RabbitMQ:
                     )
         if not replies:
             return Receipt((), mark, tuple(faults))
-        # A mark that no process before had: what it gave comes again, with other tags.
+        # The mark is new: answers to an earlier process are delivered again, with other tags.
         self._given = Receipt(tuple(replies), secrets.token_hex(8), tuple(faults))
         return self._given
 
@@ -183,10 +185,10 @@ class RabbitMQ:
 
     @contextmanager
     def _use_channel(self) -> Iterator[BlockingChannel]:
-        """The open channel; with one that failed goes what was given and not safe."""
+        """Yield the open channel; if it fails, the receipt that is not safe yet is dropped."""
         try:
             with self._link.use_channel() as channel:
-                # Heartbeats, and the news that the connection is gone.
+                # This sends heartbeats, and notices that the connection is lost.
                 channel.connection.process_data_events(0)
                 yield channel
         except BaseException as error:
@@ -199,7 +201,7 @@ class RabbitMQ:
         is_there = not self._settings.declare
         returned_max = {
             self._settings.tasks: self._settings.deliveries_max - 1,
-            # A bridge that is killed gives back answers that are good.
+            # A killed bridge returns good answers to the queue: they must not become dead letters.
             self._settings.answers: RETURNED_MAX,
         }
         for name, limit in returned_max.items():
@@ -210,7 +212,7 @@ class RabbitMQ:
                 "x-delivery-limit": limit,
                 "x-dead-letter-exchange": "",
                 "x-dead-letter-routing-key": dead,
-                # A dead letter leaves its queue when the other one has confirmed it.
+                # A dead letter leaves its queue only when the other queue has confirmed it.
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
             }
@@ -219,8 +221,8 @@ class RabbitMQ:
         channel.exchange_declare(exchange, "fanout", durable=True, passive=is_there)
         channel.confirm_delivery()
 
-    def _look_at_dead(self, channel: BlockingChannel) -> list[str]:
-        """From time to time: a sentence if more tasks went to the dead letters."""
+    def _check_dead_letters(self, channel: BlockingChannel) -> list[str]:
+        """Every `LOOK_S` return a sentence if more tasks went to the dead letters, in a list."""
         if self._clock() < self._look_at:
             return []
         self._look_at = self._clock() + LOOK_S
@@ -236,7 +238,7 @@ class RabbitMQ:
 
 
 def _parse_reply(body: bytes, properties: Any) -> Reply:
-    """The reply in a message. Raises `ValueError`."""
+    """Return the reply in a message. Raises `ValueError` for one that can't be used."""
     answer = decode_answer(body)
     at, message_id = properties.timestamp, properties.message_id
     if answer.at is None and at is None:

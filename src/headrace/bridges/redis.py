@@ -1,8 +1,8 @@
 """Redis Streams between Headrace and annotators: tasks in one stream, answers in another.
 
 Annotators' programs read the tasks in a consumer group and acknowledge each when it is answered. A
-task whose reader died is given to another; one that was given out too often is moved aside. Sending
-is a script of Redis's that looks before it adds, so a task is there once, whatever was cut.
+task whose reader died is given to another one; a task that was given out too often is moved aside.
+A script in Redis adds a task only if it is not there, so that a call may safely be repeated.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from .bridge import Delivery, Receipt, Reply, Unreachable
 from .replies import decode_answer, make_reply
 
 READ_N = 500
-"""Answers read, and stuck tasks looked at, at a time."""
+"""How many answers are read, and how many stuck tasks are claimed, at a time."""
 
 ASIDE_N = 10_000
-"""About so many entries are kept of what was moved aside, and of what was withdrawn."""
+"""About how many entries are kept in each stream of dead and of withdrawn entries."""
 
 SWEEP_S_MAX = 10.0
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
-# Looks before it adds. KEYS: tasks, sent. ARGV: request id, task.
+# Adds a task unless it was sent. KEYS: tasks, sent. ARGV: request id, task.
 _SEND = """
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return 0 end
 local id = redis.call('XADD', KEYS[1], '*', 'request_id', ARGV[1], 'task', ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], id)
 return 1
 """
-# KEYS: tasks, sent, withdrawn. ARGV: request id, reason, group, how many to keep.
+# Removes a task. KEYS: tasks, sent, withdrawn. ARGV: request id, reason, group, how many to keep.
 _WITHDRAW = """
 local id = redis.call('HGET', KEYS[2], ARGV[1])
 if not id then return 0 end
@@ -52,7 +52,7 @@ redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'request_id', ARGV[1], 
 return 1
 """
 # Puts a task that we have claimed behind the others, or aside. KEYS: tasks, sent, dead.
-# ARGV: group, our name, id, deliveries at most, how many to keep. Gives the request id if aside.
+# ARGV: group, our name, id, deliveries at most, how many to keep. Returns the request id if aside.
 _MOVE = """
 local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])
@@ -75,7 +75,7 @@ return false
 """
 
 SWEEPER = "headrace"
-"""Our name among the consumers of the group."""
+"""The bridge's own name among the consumers of the group."""
 
 
 class RedisSettings(ConnectionSettings, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ class RedisSettings(ConnectionSettings, frozen=True, kw_only=True):
 
 
 class Redis:
-    """The bridge; see the module."""
+    """A bridge to Redis; `folder` is not used. Raises `BadSettings` for a bad address or name."""
 
     Settings = RedisSettings
 
@@ -152,13 +152,13 @@ class Redis:
         sent, gone = f"{tasks}.sent", f"{tasks}.withdrawn"
         add, withdraw, _ = self._scripts
         with self._translate_errors(), self._client.pipeline(transaction=False) as many:
-            for one in deliveries:
-                if one.request is None:
-                    values = (one.request_id, one.reason, name, ASIDE_N)
+            for delivery in deliveries:
+                if delivery.request is None:
+                    values = (delivery.request_id, delivery.reason, name, ASIDE_N)
                     withdraw([tasks, sent, gone], values, client=many)
                 else:
-                    task = msgspec.json.encode(one.request)
-                    add([tasks, sent], [one.request_id, task], client=many)
+                    task = msgspec.json.encode(delivery.request)
+                    add([tasks, sent], [delivery.request_id, task], client=many)
             many.execute()
 
     def receive(self, mark: str) -> Receipt:
@@ -166,8 +166,8 @@ class Redis:
             faults = self._sweep_tasks(mark)
             if mark and self._settings.trim:
                 self._trim_stream(self._settings.answers, id_of(mark))
-            found: Any = self._client.xread({self._settings.answers: mark or "0-0"}, READ_N)
-            entries = found[0][1] if found else []
+            streams: Any = self._client.xread({self._settings.answers: mark or "0-0"}, READ_N)
+            entries = streams[0][1] if streams else []
             replies = []
             for entry_id, fields in entries:
                 try:
@@ -178,15 +178,15 @@ class Redis:
         return Receipt(tuple(replies), reached, tuple(faults))
 
     def _move_aside(self, entry_id: str, fields: dict[bytes, bytes], error: ValueError) -> str:
-        """Put an answer that can't be used where people can look at it."""
+        """Move an answer that can't be used to `ANSWERS.dead`, for people; return a sentence."""
         import redis  # noqa: PLC0415 - an extra
 
         dead = f"{self._settings.answers}.dead"
-        told: dict[Any, Any] = {**fields, b"fault": str(error)}
+        entry: dict[Any, Any] = {**fields, b"fault": str(error)}
         try:
-            self._client.xadd(dead, told, entry_id, maxlen=ASIDE_N, approximate=True)
+            self._client.xadd(dead, entry, entry_id, maxlen=ASIDE_N, approximate=True)
         except redis.ResponseError as refused:
-            # It has the same id there: moved already, by a process that was killed.
+            # The id is there already: a process that was killed had moved this answer.
             if "equal or smaller" not in str(refused):
                 raise
         return f"answer {entry_id} of {self._settings.answers}: {error}; moved to {dead}"
@@ -194,11 +194,11 @@ class Redis:
     # ----------------------------------------------------------------------- stuck tasks, room
 
     def _sweep_tasks(self, mark: str) -> list[str]:
-        """From time to time: give stuck tasks to others, and make room. Sentences about both."""
+        """From time to time give stuck tasks to others, and trim streams; return sentences."""
         if self._clock() < self._sweep_at:
             return []
         settings = self._settings
-        faults = [] if self._is_looked_at else self._look_at_server()
+        faults = [] if self._is_looked_at else self._check_server()
         self._make_group()
         self._check_answers(mark)
         keys = [settings.tasks, f"{settings.tasks}.sent", f"{settings.tasks}.dead"]
@@ -232,7 +232,7 @@ class Redis:
                 raise
 
     def _check_answers(self, mark: str) -> None:
-        """Raises `BadInput` where new answers would be behind `mark`, and never be read."""
+        """Raise `BadInput` where new answers would get ids before `mark`, and never be read."""
         answers = self._settings.answers
         if not mark or not self._client.exists(answers):
             return
@@ -245,39 +245,39 @@ class Redis:
             )
 
     def _trim_stream(self, stream: str, safe: tuple[int, int] | None = None) -> None:
-        """Remove what every group has read and acknowledged, and, where told, what is safe."""
-        needed = [] if safe is None else [(safe[0], safe[1] + 1)]
+        """Remove entries that every group has acknowledged and, with `safe`, none after that id."""
+        firsts_needed = [] if safe is None else [(safe[0], safe[1] + 1)]
         if not self._client.exists(stream):
             return
         for group in self._client.xinfo_groups(stream):
             at, number = id_of(group["last-delivered-id"])
-            needed.append((at, number + 1))
+            firsts_needed.append((at, number + 1))
             if group["pending"]:
                 oldest = self._client.xpending(stream, group["name"])["min"]
-                # None where the last of them was acknowledged meanwhile.
+                # It is None if the last pending entry was acknowledged meanwhile.
                 if oldest is not None:
-                    needed.append(id_of(oldest))
-        if needed:
-            at, number = min(needed)
+                    firsts_needed.append(id_of(oldest))
+        if firsts_needed:
+            at, number = min(firsts_needed)
             self._client.xtrim(stream, minid=f"{at}-{number}", approximate=False)
 
-    def _look_at_server(self) -> list[str]:
-        """Say once what would lose tasks, as far as the server tells us."""
+    def _check_server(self) -> list[str]:
+        """Return, once, sentences about settings of the server that may lose tasks."""
         import redis  # noqa: PLC0415 - an extra
 
         self._is_looked_at = True
         try:
-            found = self._client.config_get("appendonly", "maxmemory", "maxmemory-policy")
+            config = self._client.config_get("appendonly", "maxmemory", "maxmemory-policy")
         except redis.ResponseError:
-            # Not for us to see.
+            # The server does not let us see its settings.
             return []
         faults = []
-        if found.get("appendonly") != "yes":
+        if config.get("appendonly") != "yes":
             faults.append(
                 f"{self._address} has appendonly off: tasks and answers are lost with it; set "
                 "appendonly yes"
             )
-        if str(found.get("maxmemory-policy")).startswith("allkeys") and found["maxmemory"] != "0":
+        if str(config.get("maxmemory-policy")).startswith("allkeys") and config["maxmemory"] != "0":
             faults.append(
                 f"{self._address} evicts any key when its memory is full, our streams too; set "
                 "maxmemory-policy to noeviction or volatile-lru"
@@ -294,7 +294,7 @@ class Redis:
 
 
 def _parse_reply(entry_id: str, fields: dict[bytes, bytes]) -> Reply:
-    """The reply in an entry. Raises `ValueError`."""
+    """Return the reply in an entry. Raises `ValueError` for one that can't be used."""
     body = fields.get(b"answer")
     if body is None:
         raise ValueError("there is no field `answer`")

@@ -1,4 +1,4 @@
-"""An answer that somebody put into a stream or a queue, as a reply: one JSON object each."""
+"""Decode the answers in a stream or a queue, one JSON object each, and turn them into replies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .bridge import Reply
 
 
 class QueueAnswer(msgspec.Struct, kw_only=True):
-    """What an answer must say: the request and the label, null for somebody who cannot tell."""
+    """The fields of an answer; a `label` of null means that the annotator cannot tell."""
 
     request_id: str
     label: str | bool | int | float | None
@@ -21,7 +21,7 @@ _ANSWERS = msgspec.json.Decoder(QueueAnswer)
 
 
 def decode_answer(body: bytes) -> QueueAnswer:
-    """The answer in a message. Raises `ValueError` that says what is wrong with it.
+    """Decode the answer in a message. Raises `ValueError`, which says what is wrong with it.
 
     >>> decode_answer(b'{"request_id": "r1", "label": "spam", "annotator": "eva"}').label
     'spam'
@@ -39,7 +39,7 @@ def decode_answer(body: bytes) -> QueueAnswer:
 
 
 def make_reply(answer: QueueAnswer, reply_id: str, at: float) -> Reply:
-    """The reply to hand on; `at` is when the message was put there, for one that does not say."""
+    """Return the reply to hand on; `at` is the time of the message, if the answer has none."""
     return Reply(
         request_id=answer.request_id,
         label=None if answer.label is None else class_name(answer.label),

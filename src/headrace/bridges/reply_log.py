@@ -1,8 +1,8 @@
 """Replies that a bridge has made and the carrier may not have yet, in an SQLite file of the bridge.
 
-For bridges whose tool is not asked again: what was read once, or computed once, is kept here until
-the carrier says that it is safe. A mark is the file's own id and a number, so that a file that was
-lost and begun anew is told from the one before.
+It is for bridges that can't ask their tool again: replies that were read or computed once are kept
+here until the carrier confirms that they are safe. A mark is the file's own id and a number, so
+that a mark of an earlier file, which was lost, is recognized.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _REPLY = msgspec.json.Decoder(Reply)
 def open_replies(
     path: Path, schema: str = "", *, outlives_power: bool = True
 ) -> sqlite3.Connection:
-    """An SQLite file with the tables of a `ReplyLog` and those of `schema`, made where it is new.
+    """Open an SQLite file with the tables of a `ReplyLog` and those of `schema`; create a new one.
 
-    `outlives_power` is for tests that need not wait for the disk. Raises `BadInput` for a file that
-    is not one.
+    `outlives_power` is false in tests, which need not wait for the disk. Raises `BadInput` for a
+    file of another kind or version.
     """
     return open_database(
         path,
@@ -45,7 +45,7 @@ def open_replies(
 
 
 class ReplyLog:
-    """Replies in order, each with a number; those that are safe are forgotten.
+    """Replies in order, each with a number; replies that the carrier has are deleted.
 
     >>> import tempfile
     >>> db = open_replies(Path(tempfile.mkdtemp()) / "replies.sqlite")
@@ -62,23 +62,23 @@ class ReplyLog:
         self.id = self.noted("id", uuid.uuid4().hex)
 
     def noted(self, name: str, default: str) -> str:
-        """A note that was made once and stays: the one there, or this one from now on."""
+        """Return the note of this name; the first call stores `default`, and later ones keep it."""
         self._db.execute("INSERT OR IGNORE INTO notes VALUES (?, ?)", (name, default))
-        found = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-        return str(found[0])
+        row = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return str(row[0])
 
     def add(self, reply: Reply) -> None:
         """Append a reply, in the transaction that is open."""
         self._db.execute("INSERT INTO replies (body) VALUES (?)", (msgspec.json.encode(reply),))
 
     def after(self, mark: str, n: int) -> tuple[tuple[Reply, ...], str]:
-        """The next replies behind a mark, at most n, and the mark behind them.
+        """Return the next replies behind a mark, at most n, and the mark behind them.
 
-        What stands before the mark is forgotten: the carrier has it. A mark of another file counts
-        as none.
+        Replies up to the mark are deleted, for the carrier has them. A mark of another file counts
+        as "".
         """
-        whose, _, number = mark.partition(":")
-        start = int(number) if whose == self.id else 0
+        file_id, _, number = mark.partition(":")
+        start = int(number) if file_id == self.id else 0
         self._db.execute("DELETE FROM replies WHERE n <= ?", (start,))
         rows = self._db.execute("SELECT n, body FROM replies ORDER BY n LIMIT ?", (n,)).fetchall()
         replies = [replace(_REPLY.decode(body), reply_id=f"{self.id}:{n}") for n, body in rows]

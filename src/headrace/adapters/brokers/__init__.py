@@ -1,1 +1,1 @@
-"""Redis and RabbitMQ: where they are, how they are reached, and messages copied from them."""
+"""Redis and RabbitMQ: their addresses, connections to them, and messages copied from them."""

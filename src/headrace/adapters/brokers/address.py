@@ -1,4 +1,4 @@
-"""The address of a broker as a URL, and the secrets that go with it. Opens nothing but files."""
+"""The address of a broker as a URL, and its secrets. This module opens files, no connections."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SCHEMES: dict[str, tuple[Literal["redis", "rabbitmq"], bool, int]] = {
     "amqp": ("rabbitmq", False, 5672),
     "amqps": ("rabbitmq", True, 5671),
 }
-"""Of each scheme: the kind of broker, whether it is TLS, the usual port."""
+"""By scheme of the URL: the kind of broker, whether it uses TLS, the usual port."""
 
 PASSWORDS = {"redis": "HEADRACE_REDIS_PASSWORD", "rabbitmq": "HEADRACE_RABBITMQ_PASSWORD"}
-"""Environment variables of the passwords, where `password_file` names no file."""
+"""The environment variables with the passwords, for where `password_file` names no file."""
 
 
 class BrokerAway(Exception):  # noqa: N818 - as BadInput and the others
@@ -30,7 +30,7 @@ class BrokerAway(Exception):  # noqa: N818 - as BadInput and the others
 
 
 def away_or_untrusted(address: object, reason: str) -> BrokerAway | BadSettings:
-    """What a connection that failed is told as: that a certificate is not trusted does not pass."""
+    """Return the error for a failed connection: a bad certificate is not worth another attempt."""
     if "CERTIFICATE_VERIFY_FAILED" not in reason:
         return BrokerAway(reason)
     return BadSettings(
@@ -41,10 +41,10 @@ def away_or_untrusted(address: object, reason: str) -> BrokerAway | BadSettings:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a broker is, whom we are there, and the stream or queue that is meant; no secret.
+    """A broker's host and port, our user there, and the stream or queue; it holds no secret.
 
-    `name` is empty where the URL names none; `space` is the number of the database in Redis, and
-    the virtual host in RabbitMQ.
+    `name` is the stream or queue, empty where the URL names none. `space` is the number of the
+    database in Redis, and the virtual host in RabbitMQ.
     """
 
     kind: Literal["redis", "rabbitmq"]
@@ -71,9 +71,9 @@ def is_address(text: str) -> bool:
 
 
 def parse_address(text: str, setting: str) -> Address:
-    """An address from its URL; `setting` names where that stands, for faults.
+    """Parse the URL of a broker; `setting` names the option that has it, for errors.
 
-    Raises `BadSettings`, whose text never repeats the URL: there may be a password in it.
+    Raises `BadSettings`, whose text shows no URL that may have a password in it.
 
     >>> parse_address("amqp://eva@rabbit/inference?vhost=team", "--events")
     Address(kind='rabbitmq', is_tls=False, host='rabbit', port=5672, user='eva', name='inference',
@@ -130,7 +130,7 @@ def _make_example(setting: str) -> str:
 
 
 def faults_of_connection(address: Address, settings: ConnectionSettings, section: str) -> list[str]:
-    """What does not fit together of an address and the settings beside it; empty when nothing."""
+    """Return what does not fit between an address and its settings, as sentences; [] if nothing."""
     faults = []
     if not address.is_tls:
         faults += [
@@ -153,24 +153,24 @@ def faults_of_connection(address: Address, settings: ConnectionSettings, section
 
 
 def read_password(address: Address, settings: ConnectionSettings, section: str) -> str:
-    """The password, from its file or the environment; empty where there is none.
+    """Return the password, from its file or the environment; "" where there is none.
 
     Raises `BadSettings` for a file that can't be read, and for a user without a password.
     """
     variable = PASSWORDS[address.kind]
     if not settings.password_file:
-        found = os.environ.get(variable, "").strip()
-        if address.user and not found:
+        password = os.environ.get(variable, "").strip()
+        if address.user and not password:
             raise BadSettings(
                 f"{address} is to know us as {address.user}, and there is no password; set "
                 f"{section}.password_file, or the environment variable {variable}"
             )
-        return found
+        return password
     return read_secret(settings.password_file, f"{section}.password_file")
 
 
 def make_tls(settings: ConnectionSettings, section: str) -> ssl.SSLContext:
-    """TLS 1.2 or later that checks the server's name. Raises `BadSettings` for files of no use."""
+    """Return TLS 1.2 or later that checks the server's name. Raises `BadSettings` for bad files."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -192,7 +192,7 @@ def make_tls(settings: ConnectionSettings, section: str) -> ssl.SSLContext:
 
 
 def import_client(name: Literal["redis", "pika"], extra: str) -> None:
-    """Raises `BadSettings` where the client of a broker is not installed."""
+    """Raise `BadSettings` where the client of a broker is not installed."""
     try:
         __import__(name)
     except ModuleNotFoundError as error:

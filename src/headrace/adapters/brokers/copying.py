@@ -1,9 +1,9 @@
 """Messages of a stream or queue as the events of a run: copied into its folder, each of them once.
 
-A batch is written to the copy, then a mark says how far the copy goes and what it holds, then the
-batch is acknowledged. Nothing is fed before its mark is safe. So a process that is killed leaves
-either a copy that is longer than its mark, whose end is cut off and comes again, or a batch that
-was not acknowledged, which comes again and is known by the mark.
+A batch is appended to the copy, then a mark records how far the copy goes and what it holds, then
+the batch is acknowledged. No message is fed before its mark is safe. So a killed process leaves one
+of two things: a copy that is longer than its mark, whose end is cut off and delivered again, or a
+batch that was not acknowledged, which is delivered again and recognized by the mark.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ..jsonl import name_file_in_errors, sync_folder, write_all
 from .address import Address, BrokerAway
 
 COPY, MARK = "queue.jsonl", "queue.json"
-"""In the folder of a run: the messages, and how far they were copied."""
+"""Files in the folder of a run: the messages, and how far they were copied."""
 
 AWAY_S, AWAY_S_MAX = 0.5, 30.0
 
 RETRIES = 2
-"""So often a run that is to end tries a broker again that is away."""
+"""How often a run that is to end, one without `follow`, tries a broker again that is away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was read: the bodies of messages, and the source's own text for what it gave so far.
+    """What a source read: the bodies of messages, and `mark`, its own text for its progress.
 
-    `notes` are sentences that a person should see. `is_end`: there was nothing more just now.
+    `notes` are sentences for a person. `is_end`: there were no more messages just now.
     """
 
     bodies: tuple[bytes, ...] = ()
@@ -47,19 +47,22 @@ class Source(Protocol):
     """A stream or queue, read from a mark on."""
 
     def read(self, mark: str, timeout_s: float) -> Batch:
-        """What is new since `mark`, the mark of the batch before; empty at first.
+        """Return the messages since `mark`, which is that of the previous batch, "" at first.
 
-        Waits at most `timeout_s` where there is nothing. Raises `BrokerAway`.
+        Waits at most `timeout_s` where there are none. Raises `BrokerAway`.
         """
 
     def acknowledge(self) -> None:
-        """Tell the broker that all that was read is safe. Raises `BrokerAway`."""
+        """Confirm to the broker that everything read is safe. Raises `BrokerAway`."""
 
     def close(self) -> None: ...
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the copy goes, in bytes, and of what it is a copy."""
+    """How far the copy goes: `stop` in bytes, `mark` in the words of its source.
+
+    `kind` and `name` are those of the broker's address.
+    """
 
     kind: str
     name: str
@@ -68,9 +71,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_line(body: bytes) -> bytes:
-    """A message as a line: a line break becomes a space, which says the same in JSON.
+    """Return a message as a line: line breaks become spaces, which mean the same in JSON.
 
-    An empty one becomes `null`, which is rejected as any other message that is no event.
+    An empty message becomes `null`, which is rejected like any other message that is no event.
 
     >>> as_line(b'{"id": 1,\\r\\n "at": 2}\\n')
     b'{"id": 1,   "at": 2}\\n'
@@ -81,8 +84,13 @@ def as_line(body: bytes) -> bytes:
 class QueueCopy:
     """Copies messages to a file in the folder of a run, which a `Tail` reads.
 
-    Raises `BadInput` where the folder holds the copy of something else, or one that was cut, and
-    `BadSettings`.
+    - `source`, `address`: the stream or queue, and where it is.
+    - `follow`: go on when there are no more messages; without it `has_ended` becomes true.
+    - `note`: is called with sentences for a person, as about a broker that is away.
+    - `clock`, `sleep`: the time in seconds, and how to wait.
+
+    Raises `BadSettings` where the folder holds the copy of another stream or queue, `BadInput` for
+    a copy that was cut or has lost its mark, and from `pump`, without `follow`, for a broker away.
     """
 
     def __init__(
@@ -108,7 +116,7 @@ class QueueCopy:
         self._mark = self._open_copy()
         self._file = self.path.open("a+b", buffering=0)
         if os.fstat(self._file.fileno()).st_size > self._mark.stop:
-            # Of a batch that was cut: none of it was fed, and all of it comes again.
+            # The rest is of an unfinished batch: none of it was fed, all of it is delivered again.
             self._file.truncate(self._mark.stop)
 
     def _open_copy(self) -> Mark:
@@ -140,7 +148,7 @@ class QueueCopy:
         return mark
 
     def pump(self, timeout_s: float) -> bool:
-        """Wait for messages, at most so long, and copy them; true if there were any."""
+        """Wait at most `timeout_s` for messages, and copy them; return whether there were any."""
         if self.has_ended:
             return False
         if (wait_s := self._retry_at - self._clock()) > 0:
@@ -183,7 +191,7 @@ class QueueCopy:
     def _wait_for_broker(self, error: BrokerAway) -> None:
         self._failed_n += 1
         if not self._follow and self._failed_n > RETRIES:
-            # Somebody waits for the end.
+            # Without `follow` somebody waits for the run to end, so it does not wait for long.
             raise BadInput(
                 f"{self._address} is away: {error}; start again when it is back, and the run goes "
                 "on from there"

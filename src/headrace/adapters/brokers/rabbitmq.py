@@ -1,8 +1,8 @@
 """RabbitMQ: a connection, and a queue as the source of events.
 
-A queue forgets what was acknowledged and gives again what was not, perhaps in another order. So the
-mark of the source is the keys of the latest messages: RabbitMQ may give again at most as many as it
-sends ahead (`queue.batch_max`), and twice that many are remembered.
+A queue drops messages that were acknowledged and delivers the others again, perhaps in another
+order. So the mark of the source is the keys of the latest messages. RabbitMQ may redeliver at most
+as many as it sends ahead (`queue.batch_max`); the source remembers twice that many.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TIMEOUT_S = 10.0
 HEARTBEAT_S = 60
 
 PASSING = ("timed out", "is down or inaccessible")
-"""Words in what closes a channel that will be otherwise: we were slow, or a node is away."""
+"""Words in errors that closed a channel but will pass: we were slow, or a node is away."""
 
 _KEYS = msgspec.json.Decoder(list[str])
 
@@ -45,17 +45,17 @@ _KEYS = msgspec.json.Decoder(list[str])
 def connect_rabbitmq(
     address: Address, settings: ConnectionSettings, section: str
 ) -> BlockingConnection:
-    """An open connection to this server.
+    """Open a connection to a server; `section` names the section of `settings`, for errors.
 
-    Raises `BadSettings` for what does not fit together or is refused, without any secret, and
-    `BrokerAway`.
+    Raises `BadSettings` where address and settings don't fit together or the server refuses us, and
+    `BrokerAway`. No error shows a secret.
     """
     import_client("pika", "rabbitmq")
     import pika  # noqa: PLC0415 - an extra
 
     if faults := faults_of_connection(address, settings, section):
         raise BadSettings(faults)
-    # It logs a failure several times, as errors with traces, and raises it as well: that is said.
+    # pika logs a failure several times, with tracebacks, and raises it too: that one is reported.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     password = read_password(address, settings, section)
     user = address.user or "guest"
@@ -80,7 +80,7 @@ def connect_rabbitmq(
 
 @contextmanager
 def translate_pika_errors(address: Address) -> Iterator[None]:
-    """Let what pika raises become `BrokerAway`, or `BadSettings` where we are refused."""
+    """Turn pika's errors into `BrokerAway`, `BadSettings` if we are refused, or `BadInput`."""
     from pika import exceptions  # noqa: PLC0415 - an extra
 
     try:
@@ -103,9 +103,9 @@ def translate_pika_errors(address: Address) -> Iterator[None]:
 
 
 class Link:
-    """The connection to a server and its one channel, opened when wanted and after a failure.
+    """The connection to a server and its one channel, opened on first use and after a failure.
 
-    `prepare` is called with a channel that was just opened.
+    `section` names the section of `settings`, for errors. `prepare` is called with a new channel.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Link:
 
     @contextmanager
     def use_channel(self) -> Iterator[BlockingChannel]:
-        """The open channel; what fails closes the connection, as `translate_pika_errors` raises."""
+        """Yield the open channel; errors, as of `translate_pika_errors`, close the connection."""
         try:
             with translate_pika_errors(self._address):
                 yield self._open_channel()
@@ -147,15 +147,15 @@ class Link:
 
 
 def key_of(body: bytes, message_id: str | None) -> str:
-    """What tells a message that comes again from one that is new: its id, if any, and its body."""
-    found = hashlib.blake2b((message_id or "").encode(), digest_size=8)
-    found.update(b"\0")
-    found.update(body)
-    return found.hexdigest()
+    """Return the key by which a redelivered message is known: a hash of its id and its body."""
+    key = hashlib.blake2b((message_id or "").encode(), digest_size=8)
+    key.update(b"\0")
+    key.update(body)
+    return key.hexdigest()
 
 
 class RabbitSource:
-    """A queue of events, taken and acknowledged in batches; the mark is the latest keys."""
+    """A queue of events, read and acknowledged in batches; the mark is the latest keys."""
 
     def __init__(self, address: Address, settings: QueueSettings, *, follow: bool) -> None:
         if not address.name:
@@ -170,7 +170,7 @@ class RabbitSource:
     def read(self, mark: str, timeout_s: float) -> Batch:
         if mark and not self._known:
             self._known = dict.fromkeys(_KEYS.decode(mark))
-            # A run before may have let more be sent ahead.
+            # An earlier run may have had a larger `batch_max`.
             self._known_max = max(self._known_max, len(self._known))
         with self._use_channel() as channel:
             if not self._waiting:
@@ -181,7 +181,7 @@ class RabbitSource:
             tag, key, body = self._waiting.popleft()
             self._taken_to = tag
             if key in self._known:
-                # Given again: as fresh in our memory as in RabbitMQ's.
+                # Redelivered, so it may be again: it moves to the end of the known keys.
                 del self._known[key]
             else:
                 bodies.append(body)
@@ -194,7 +194,7 @@ class RabbitSource:
 
     def _prepare(self, channel: BlockingChannel) -> None:
         channel.basic_qos(prefetch_count=self._settings.batch_max)
-        # The queue is not ours: where there is none, this says so.
+        # The queue is not ours to create: where there is none, this raises an error.
         channel.queue_declare(self._address.name, passive=True)
         channel.add_on_cancel_callback(lambda _: channel.close())
         channel.basic_consume(self._address.name, self._take_message)
@@ -204,13 +204,13 @@ class RabbitSource:
         self._waiting.append((method.delivery_tag, key, body))
 
     def _get_message(self, channel: BlockingChannel) -> bool:
-        """Ask for one message by hand: that there is none is the one way to know of an end."""
+        """Ask for one message, the only way to learn that the queue is empty; whether any waits."""
         method, properties, body = channel.basic_get(self._address.name)
-        # What was on its way to us came before the reply.
+        # Messages that were on their way to us arrived before the reply.
         channel.connection.process_data_events(0)
         if method is not None and properties is not None and body is not None:
             self._take_message(channel, method, properties, body)
-            # Acknowledged is up to a tag: in their order.
+            # Messages are acknowledged up to a tag, so they must be taken in the order of tags.
             self._waiting = deque(sorted(self._waiting))
         return bool(self._waiting)
 
@@ -223,7 +223,7 @@ class RabbitSource:
 
     @contextmanager
     def _use_channel(self) -> Iterator[BlockingChannel]:
-        """The open channel; what was sent ahead on one that failed comes again."""
+        """Yield the open channel; messages sent ahead on a failed one are delivered again."""
         try:
             with self._link.use_channel() as channel:
                 yield channel

@@ -1,7 +1,7 @@
 """Redis: a connection, and a stream as the source of events.
 
-The stream is read by ids, each entry once, and a consumer group shows how far: its last delivered
-id is moved to the last entry whose copy is safe. No entry is ever pending, so none can be left.
+The stream is read by ids, each entry once. A consumer group shows the progress: its last delivered
+id is set to the last entry whose copy is safe. No entry is ever pending, so none is left behind.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ TIMEOUT_S = 10.0
 CONNECT_S = 5.0
 
 PASSING = ("maxmemory", "MISCONF", "READONLY", "NOREPLICAS", "LOADING", "MASTERDOWN")
-"""Words in what a Redis says that will be otherwise: no memory, no disk, a replica, a start."""
+"""Words in errors of Redis that will pass: no memory, no disk, a replica, or just starting."""
 
 
 def connect_redis(address: Address, settings: ConnectionSettings, section: str) -> redis.Redis:
-    """A client of this server; it connects when it is first used, and again when it was cut.
+    """Return a client of a server; it connects on first use, and again after a lost connection.
 
-    Raises `BadSettings` for what does not fit together, without any secret.
+    `section` names the section of `settings`, for errors. Raises `BadSettings` where address and
+    settings don't fit together; no error shows a secret.
     """
     import_client("redis", "redis")
     import redis  # noqa: PLC0415 - an extra
@@ -67,7 +68,7 @@ def connect_redis(address: Address, settings: ConnectionSettings, section: str) 
         password=password or None,
         socket_timeout=TIMEOUT_S,
         socket_connect_timeout=CONNECT_S,
-        # What is tried again must know what it did: never the client by itself.
+        # Never let the client retry by itself: whoever repeats a command must know what it did.
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         client_name="headrace",
@@ -77,7 +78,7 @@ def connect_redis(address: Address, settings: ConnectionSettings, section: str) 
 
 @contextmanager
 def translate_redis_errors(address: Address) -> Iterator[None]:
-    """Let what redis-py raises become `BrokerAway`, or `BadSettings` where we are refused."""
+    """Turn redis-py's errors into `BrokerAway`, `BadSettings` if we are refused, or `BadInput`."""
     import redis  # noqa: PLC0415 - an extra
 
     try:
@@ -93,7 +94,7 @@ def translate_redis_errors(address: Address) -> Iterator[None]:
 
 
 def id_of(text: bytes | str) -> tuple[int, int]:
-    """The id of an entry as a pair that is ordered as the stream is.
+    """Return the id of an entry as a pair of numbers, which sorts as the stream does.
 
     >>> id_of(b"1700000000000-2") < id_of("1700000000000-10")
     True
@@ -104,7 +105,7 @@ def id_of(text: bytes | str) -> tuple[int, int]:
 
 
 class RedisSource:
-    """A stream of events, read from an id on; the mark is the last id, and how many came before."""
+    """A stream of events, read from an id on; the mark is the last id, and how many were read."""
 
     def __init__(self, address: Address, settings: QueueSettings) -> None:
         if not address.name:
@@ -120,10 +121,10 @@ class RedisSource:
         with translate_redis_errors(self._address):
             info, entries = self._read_stream(last)
             if info is None:
-                # Nobody has added anything yet, or it was deleted.
+                # No entry was added to the stream yet, or it was deleted.
                 self._await_entry(last, timeout_s)
                 return Batch(mark=mark, is_end=True)
-            # What was removed before we came was never ours to read, and counts as read.
+            # Entries removed before our first look count as read, not as lost.
             known_n = int(count) if mark else info["entries-added"] - info["length"]
             lost_n = self._count_lost(info, last, known_n) if mark else 0
             reached = entries[-1][0].decode() if entries else last
@@ -142,28 +143,28 @@ class RedisSource:
         )
 
     def _await_entry(self, last: str, timeout_s: float) -> None:
-        """Until there is an entry, at most so long; it is read by the next look."""
+        """Wait at most `timeout_s` for an entry, which the next `read` returns."""
         self._client.xread({self._stream: last}, 1, int(1000 * timeout_s) or 1)
 
     def _read_stream(self, last: str) -> tuple[dict[str, Any] | None, list[tuple[bytes, Any]]]:
-        """The state of the stream and what is behind `last`, at one instant."""
+        """Return the state of the stream and the entries behind `last`, at one instant."""
         import redis  # noqa: PLC0415 - an extra
 
         with self._client.pipeline(transaction=True) as both:
             both.xinfo_stream(self._stream)
             both.xread({self._stream: last}, self._settings.batch_max)
-            info, found = both.execute(raise_on_error=False)
+            info, streams = both.execute(raise_on_error=False)
         if isinstance(info, redis.ResponseError) and "no such key" in str(info):
             return None, []
-        for one in (info, found):
-            if isinstance(one, Exception):
-                raise one
+        for reply in (info, streams):
+            if isinstance(reply, Exception):
+                raise reply
         if "entries-added" not in info:
             raise BadInput(f"{self._address} is older than Redis 7, and does not say what it trims")
-        return info, found[0][1] if found else []
+        return info, streams[0][1] if streams else []
 
     def _count_lost(self, info: dict[str, Any], last: str, known_n: int) -> int:
-        """How many entries were removed unread. Raises `BadInput` for a stream begun anew."""
+        """Count the entries that were removed unread. Raises `BadInput` for a new stream."""
         if id_of(info["last-generated-id"]) < id_of(last):
             raise BadInput(
                 f"the stream {self._stream} of {self._address} ends before {last}, up to which it "
@@ -172,7 +173,7 @@ class RedisSource:
         first = info["first-entry"]
         if first is not None and id_of(first[0]) <= id_of(last):
             return 0
-        # All that is there is new; all that was added since should be.
+        # Every entry in the stream is unread; fewer than were added since means that some are lost.
         return max(0, int(info["entries-added"]) - known_n - int(info["length"]))
 
     def _describe_loss(self, lost_n: int, last: str) -> str:
@@ -184,13 +185,13 @@ class RedisSource:
 
     def _read_body(self, fields: dict[bytes, bytes] | None) -> bytes:
         fields = fields or {}
-        found = fields.get(self._settings.field.encode())
-        if found is not None:
-            return found
+        body = fields.get(self._settings.field.encode())
+        if body is not None:
+            return body
         try:
             return msgspec.json.encode({k.decode(): v.decode() for k, v in fields.items()})
         except UnicodeDecodeError:
-            # No JSON, so it is rejected, with all that it says.
+            # This is no JSON, so it is rejected, and the rejection shows its content.
             return b" ".join(part for pair in fields.items() for part in pair)
 
     def acknowledge(self) -> None:

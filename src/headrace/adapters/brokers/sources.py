@@ -8,9 +8,10 @@ from .copying import Source
 
 
 def open_source(url: str, settings: QueueSettings, *, follow: bool) -> tuple[Address, Source]:
-    """A source of events, which is not connected yet, and its address; with `follow` without end.
+    """Return the address and the source that a URL names; the source is not connected yet.
 
-    Raises `BadSettings` for a URL, settings or secrets that are of no use.
+    With `follow` a queue is read without end. Raises `BadSettings` for a URL, settings or secrets
+    that can't be used.
     """
     address = parse_address(url, "--events")
     if address.kind == "redis":

@@ -1,7 +1,7 @@
-"""What a metric is here, and how it is read off a report: the words the catalogue is written in.
+"""What a metric is here, and how it is read off a report: the functions that define metrics.
 
-The metrics themselves stand in `metrics.stream`, `metrics.labels` and `metrics.model`; on a
-registry they are put by `prometheus`.
+The metrics themselves stand in `metrics.stream`, `metrics.labels`, `metrics.model` and
+`metrics.quality`; `prometheus` puts them on a registry.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...report import Report
 from ...report.numbers import Number, Over, Reducer, find_number
 
 CLASSES_MAX = 10
-"""Classes with series of their own: the first ones of the schema."""
+"""How many classes have series of their own: the first ones of the schema."""
 
 FEATURES_MAX = 50
 OTHER = "other"
@@ -31,9 +31,10 @@ NONE = "none"
 
 
 class Buckets(NamedTuple):
-    """A histogram: `counts[i]` is what is up to `bounds[i]` and above the bound before.
+    """A histogram: `counts[i]` is the number of values in (`bounds[i - 1]`, `bounds[i]`].
 
-    One more count than bounds, for what is above all; or as many, where nothing can be.
+    There is one more count than bounds, for values above all of them; or as many as bounds, where
+    no value can be above. `sum` is that of the values.
     """
 
     bounds: Sequence[float]
@@ -43,18 +44,18 @@ class Buckets(NamedTuple):
 
 Samples: TypeAlias = Iterable[tuple[tuple[str, ...], Any]]
 Read: TypeAlias = Callable[[Any], Samples]
-"""Values of the labels, each with a number, `Buckets`, or None where there is no sample."""
+"""Returns tuples of label values, each with a number, `Buckets`, or None for no sample."""
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """One metric: what it is called, what it means, and how its samples are read.
+    """One metric: its name, its meaning (`about`), and how its samples are read.
 
-    `labels` stand beside `stream`, which every metric but `headrace_build_info` has; `closed` are
-    all values of those that have a fixed list. `unit` is for people and dashboards. `over` says how
-    the numbers of several workers become one: "each" where only side by side makes sense.
+    `labels` are its labels beside `stream`, which every metric but `headrace_build_info` has;
+    `closed` has all values of the labels with a fixed list. `unit` is for people and dashboards.
+    `over` is how the numbers of several workers become one, or "each" where they don't.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Exported:
     over: Over = "sum"
 
     def family(self, source: Any, stream: str) -> Metric:
-        """Its samples now, for prometheus-client."""
+        """Return the samples of a source now, for prometheus-client."""
         name, labels = self.name.removesuffix("_total"), ("stream", *self.labels)
         if self.kind == "info":
             info = InfoMetricFamily(name.removesuffix("_info"), self.about)
@@ -76,11 +77,11 @@ class Exported:
             return info
         if self.kind == "histogram":
             histogram = HistogramMetricFamily(name, self.about, labels=labels)
-            for values, found in self.read(source):
-                histogram.add_metric((stream, *values), _cumulate_counts(found), found.sum)
+            for values, buckets in self.read(source):
+                histogram.add_metric((stream, *values), _cumulate_counts(buckets), buckets.sum)
             return histogram
-        made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
-        family = made(name, self.about, labels=labels)
+        family_class = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        family = family_class(name, self.about, labels=labels)
         for values, value in self.read(source):
             if value is not None:
                 family.add_metric((stream, *values), float(value))
@@ -88,9 +89,10 @@ class Exported:
 
 
 def plain(name: str, path: str, convert: Callable[[Any], float | None] | None = None) -> Exported:
-    """The number at a path of the report, "budget.available_n"; None is no sample.
+    """Define a metric by a path of the report, as "budget.available_n"; None is no sample.
 
-    Unit, meaning and what several workers come to are those noted beside the field.
+    Its unit, its meaning and its `over` are those noted beside the field. `convert` turns the value
+    into a number.
     """
     note, read = find_number(Report, path), attrgetter(path)
 
@@ -109,31 +111,34 @@ def by(
     *,
     closed: Iterable[str] = (),
 ) -> Exported:
-    """The numbers by one label at a path of the report: every one of `closed`, or all there are.
+    """Define a metric with one label by a path of the report, whose field maps names to numbers.
 
-    One of `closed` that is missing is 0; a time, which ends in `_at`, has no sample then.
-    `values` reads the pairs off the field where that is not all.
+    - `label`, `name`: the names of the label and of the metric.
+    - `path`: the field; a time ends in `_at`.
+    - `values`: returns the pairs of a name and a number for a field that is no such mapping.
+    - `closed`: all values of the label; one that the field lacks is 0, for a time no sample.
+      Without it, every name in the field has a sample.
     """
     note, read, names = find_number(Report, path), attrgetter(path), tuple(closed)
     missing = None if path.endswith("_at") else 0
 
     def read_pairs(report: Report) -> Samples:
-        found = read(report)
+        numbers = read(report)
         if values is not None:
-            pairs = values(found)
+            pairs = values(numbers)
         elif names:
-            pairs = [(one, found.get(one, missing)) for one in names]
+            pairs = [(value_name, numbers.get(value_name, missing)) for value_name in names]
         else:
-            pairs = found.items()
+            pairs = numbers.items()
         return [((child,), value) for child, value in pairs]
 
     return _export(name, note, read_pairs, (label,), {label: names} if names else {})
 
 
 def per_class(name: str, path: str, *, has_none: bool = False) -> Exported:
-    """Counts by class at a path of the report, as `by_class` folds them.
+    """Define a metric by class from a path of the report, folded by `by_class`.
 
-    With `has_none` the class "none" is there before its first count.
+    With `has_none` the class "none" has a sample before its first count.
     """
     note, read = find_number(Report, path), attrgetter(path)
 
@@ -148,7 +153,7 @@ def per_class(name: str, path: str, *, has_none: bool = False) -> Exported:
 def gather(
     label: str, name: str, unit: str, about: str, paths: Mapping[str, str], *, over: Over = "sum"
 ) -> Exported:
-    """Several numbers of the report as one metric, each at its path, by one label."""
+    """Define a metric with one label from several numbers: `paths` has the path of each value."""
     reads = {child: attrgetter(path) for child, path in paths.items()}
     return compute_by(
         label,
@@ -169,7 +174,7 @@ def compute(
     *,
     over: Over = "sum",
 ) -> Exported:
-    """One number that is made of several."""
+    """Define a metric of one number, which `value` computes from a report."""
     return _export(name, Number(unit, about, Reducer(over, None)), lambda r: [((), value(r))])
 
 
@@ -183,7 +188,7 @@ def compute_by(
     closed: Iterable[str] = (),
     over: Over = "sum",
 ) -> Exported:
-    """Numbers by one label, each made of several or read by a rule of its own."""
+    """Define a metric with one label, whose pairs `values` computes from a report."""
     names = tuple(closed)
     return _export(
         name,
@@ -201,7 +206,7 @@ def _export(
     labels: tuple[str, ...] = (),
     closed: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Exported:
-    """A counter if its name says so, else a gauge."""
+    """Make the metric: a counter if its name ends in _total, else a gauge."""
     return Exported(
         name=name,
         kind="counter" if name.endswith("_total") else "gauge",
@@ -215,7 +220,7 @@ def _export(
 
 
 def in_full(counts: Mapping[str, float], names: Iterable[str]) -> list[tuple[str, float]]:
-    """Every name with its number, 0 where there is none.
+    """Return every name with its number, 0 where there is none.
 
     >>> in_full({"b": 2}, ["a", "b"])
     [('a', 0), ('b', 2)]
@@ -224,9 +229,9 @@ def in_full(counts: Mapping[str, float], names: Iterable[str]) -> list[tuple[str
 
 
 def by_class(counts: Mapping[str, float], classes: Sequence[str]) -> list[tuple[str, float]]:
-    """The first classes with their numbers; all others are added up as "other", "" as "none".
+    """Return the numbers of the first classes; the others add up as "other", "" becomes "none".
 
-    The order is the schema's, which never changes but at its end: so no class ever moves.
+    Classes are in the order of the schema, which only grows at its end: so no class ever moves.
 
     >>> by_class({"b": 2, "": 1}, ["a", "b"])
     [('a', 0), ('b', 2), ('other', 0), ('none', 1)]

@@ -22,7 +22,7 @@ NUMBERS = (*(str(n) for n in range(1, NUMBERED_MAX + 1)), OTHER)
 
 
 def _read_requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
-    """By reason and strategy; every reason with the strategy of the settings, and with none."""
+    """Count by reason and strategy; each reason has one for the settings' strategy and "random"."""
     counts = {
         f"{reason}/{strategy}": 0
         for reason in ASKED_REASONS
@@ -53,8 +53,8 @@ def _by_number(
     unborn: float | None = 0,
 ) -> Exported:
     def read(report: Report) -> list[tuple[str, float | None]]:
-        found = {str(a.number or OTHER): value(a) for a in report.annotators.by_number}
-        return [(number, found.get(number, unborn)) for number in NUMBERS]
+        by_number = {str(a.number or OTHER): value(a) for a in report.annotators.by_number}
+        return [(number, by_number.get(number, unborn)) for number in NUMBERS]
 
     return compute_by("number", name, unit, about, read, closed=NUMBERS, over="each")
 

@@ -18,8 +18,8 @@ AGAINST = ("blind", "all", "random")
 
 
 def _read_accuracy(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
-    found = report.estimates.accuracy
-    values = (found.accuracy, found.low, found.high, found.naive)
+    estimate = report.estimates.accuracy
+    values = (estimate.accuracy, estimate.low, estimate.high, estimate.naive)
     for name, value in zip(ESTIMATES, values, strict=True):
         yield (report.estimates.judged, name), value
 
@@ -44,15 +44,17 @@ def _limit_features(values: dict[str, float]) -> Sequence[tuple[str, float]]:
 
 
 def _feature_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
-    for feature, found in report.drift.feature_shares.items():
-        for side, shares in zip(SIDES, (found.now, found.past), strict=True):
-            for name, share in zip(found.bins, shares, strict=True):
+    for feature, shares_of_feature in report.drift.feature_shares.items():
+        for side, shares in zip(
+            SIDES, (shares_of_feature.now, shares_of_feature.past), strict=True
+        ):
+            for name, share in zip(shares_of_feature.bins, shares, strict=True):
                 yield (feature, name, side), share
 
 
 def _read_borders(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
-    for feature, found in report.drift.feature_shares.items():
-        for name, border in zip(found.bins, found.borders, strict=False):
+    for feature, shares_of_feature in report.drift.feature_shares.items():
+        for name, border in zip(shares_of_feature.bins, shares_of_feature.borders, strict=False):
             yield (feature, name), border
 
 

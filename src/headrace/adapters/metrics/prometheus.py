@@ -1,9 +1,9 @@
 """The registry behind /metrics: a collector over the frozen `Report`, and the driver's timings.
 
-Nothing is counted here; every number is the report's. Labels come from closed sets or from bounded
-lists (the first classes and features, detectors, partitions): never an event's id, never a person's
-name, never a value of a feature. All children exist from the start, so that a rate has a zero to
-begin with.
+This module counts nothing; every number is the report's. Labels come from closed sets or from
+bounded lists (the first classes and features, detectors, partitions): never an event's id, never a
+person's name, never a value of a feature. All children exist from the start, so that a rate begins
+at zero.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GROUPS: dict[str, tuple[Exported, ...]] = {
     "The worker": WORKER,
     "Times": TIMED,
 }
-"""All metrics, as docs/METRICS.md has them; a dashboard may use these and no others."""
+"""All metrics, in the order of docs/METRICS.md; a dashboard may use these and no others."""
 
 CATALOGUE: tuple[Exported, ...] = tuple(metric for group in GROUPS.values() for metric in group)
 
@@ -65,9 +65,10 @@ class ReportCollector(Collector):
 def registry_of(
     read_report: Callable[[], Report], timings: Timings | None = None
 ) -> CollectorRegistry:
-    """A registry with all that is known of a stream, and of the process by the operating system.
+    """Return a registry with all metrics of a stream, and of the process from the operating system.
 
-    `read_report` is called at each scrape, in another thread: give it one that is made already.
+    `read_report` is called at each scrape, in another thread: it must return a report that is
+    already made. Without `timings` there are no metrics of times.
     """
     registry = CollectorRegistry()
     registry.register(ReportCollector(read_report))

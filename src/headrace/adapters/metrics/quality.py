@@ -23,20 +23,20 @@ def _read_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | Non
 def _class_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
     for measure in CLASS_MEASURES:
         rates = getattr(report.estimates.quality, measure)
-        # A mean over the other classes would be no class's: they are left out.
+        # The other classes are left out: a mean over them would describe none of them.
         for name in report.schema.classes[:CLASSES_MAX]:
             for bound in BOUNDS if name in rates else ():
                 yield (name, measure, bound), getattr(rates[name], bound)
 
 
 def _read_choosing(report: Report) -> Iterator[tuple[str, float | None]]:
-    found = report.estimates.choosing
-    yield from zip(BOUNDS, (found.gain, found.gain_low, found.gain_high), strict=True)
+    choosing = report.estimates.choosing
+    yield from zip(BOUNDS, (choosing.gain, choosing.gain_low, choosing.gain_high), strict=True)
 
 
 def _read_times(report: Report) -> Iterator[tuple[str, float | None]]:
-    found = report.estimates.choosing
-    yield from zip(BOUNDS, (found.ratio, found.ratio_low, found.ratio_high), strict=True)
+    choosing = report.estimates.choosing
+    yield from zip(BOUNDS, (choosing.ratio, choosing.ratio_low, choosing.ratio_high), strict=True)
 
 
 def _label_noise(report: Report) -> Iterator[tuple[str, float | None]]:

@@ -1,11 +1,11 @@
 """The port of a run or a worker: /metrics, /healthz and /readyz, and nothing else.
 
-Loopback unless told otherwise; TLS and client certificates by setting. The standard library's
-asyncio serves, in a thread of its own: a client that is slow costs a socket and no thread. A
-request may be 8 KiB and take 5 seconds, all told. At `CONNECTIONS_MAX` the one that has waited
-longest gives way to the next, so that no number of slow clients keeps a probe from its answer.
-/healthz is answered at once, the others are made two at a time. Nothing is kept open and no body is
-read.
+It listens on loopback by default; TLS and client certificates are settings. The standard library's
+asyncio serves, in a thread of its own: a slow client costs a socket and no thread. A request may
+have 8 KiB and take 5 seconds in all. At `CONNECTIONS_MAX` the connection that has waited longest is
+dropped for a new one, so that no number of slow clients keeps a probe from its answer. /healthz is
+answered at once, other pages are made two at a time. Every connection is closed after its answer,
+and no body is read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _STATUS = {
 
 
 def is_ready() -> str:
-    """Always ready: nothing is to be said against it."""
+    """Return "", which means ready: the default of `serve`."""
     return ""
 
 
@@ -63,14 +63,17 @@ def serve(
     registry: CollectorRegistry | None = None,
     on_note: Callable[[str], None] = lambda sentence: warnings.warn(sentence, stacklevel=3),
 ) -> Served:
-    """Serve until closed; port 0 takes a free one.
+    """Serve the metrics of a stream until the server is closed; return the running server.
 
-    `read_report` and `ready` are called in other threads: give a report that is already made.
-    `ready` says in a sentence why this is not ready, "" if it is. `registry` replaces the one made
-    from the report and the timings, for who has more to show. `on_note` is told once if the address
-    is not on loopback and there is no TLS.
+    - `read_report`: returns the report, already made, for it is called in other threads.
+    - `http`: address, port (0 is any free one) and certificates.
+    - `ready`: returns in a sentence why this process is not ready, "" if it is; called in other
+      threads.
+    - `timings`: the times of the stream, to be shown beside the report.
+    - `registry`: replaces the registry made from report and timings, to show more.
+    - `on_note`: is called once if the address is not on loopback and there is no TLS.
 
-    Raises `BadSettings` when the address can't be had or a certificate not be used.
+    Raises `BadSettings` if it can't listen on the address, or can't use a certificate.
     """
     http = http or HttpSettings()
     tls = _make_tls(http)
@@ -83,7 +86,7 @@ def serve(
 
 
 class Served:
-    """A running server; `close` ends it."""
+    """A running server, as `serve` makes it; `close` ends it."""
 
     def __init__(
         self,
@@ -99,11 +102,11 @@ class Served:
         self._listener = _open_listener(http)
         self.port = int(self._listener.getsockname()[1])
         self._pool = ThreadPoolExecutor(PAGES_AT_A_TIME_MAX, thread_name_prefix="headrace-http")
-        # Whose request is not whole yet, longest waiting first.
+        # The clients whose request is not complete yet, the longest waiting first.
         self._waiting: dict[asyncio.StreamWriter, None] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        # A client that breaks off, or speaks no TLS, is its own affair.
+        # Errors of a client that breaks off, or speaks no TLS, are not worth a log line.
         self._loop.set_exception_handler(lambda _, __: None)
         self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._run_loop, name="headrace-http", daemon=True)
@@ -111,13 +114,13 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where the metrics are."""
+        """The URL of the metrics."""
         scheme = "http" if self._tls is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}/metrics"
 
     def close(self) -> None:
-        """Stop listening; returns when the port is free and what was begun is answered."""
+        """Stop listening; return when the port is free and open requests are answered."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()
@@ -164,7 +167,7 @@ class Served:
                 writer.write(await self._answer_head(head))
                 async with asyncio.timeout(REQUEST_S_MAX):
                     await writer.drain()
-                    await _part_from(reader, writer)
+                    await _close_gently(reader, writer)
         finally:
             self._waiting.pop(writer, None)
             self._answering.discard(task)
@@ -173,7 +176,7 @@ class Served:
     # ---------------------------------------------------------------------------- the answers
 
     async def _answer_head(self, head: bytes | int) -> bytes:
-        """The whole answer to a request's head, or to the fault with it."""
+        """Return the whole response to a request's head, or to the status of its fault."""
         if isinstance(head, int):
             return _make_response(head, _STATUS[head])
         words = head.split(b"\r\n", 1)[0].split(b" ")
@@ -186,8 +189,8 @@ class Served:
             if path == b"/healthz":
                 status, body, kind = 200, b"alive\n", _TEXT
             else:
-                made = self._loop.run_in_executor(self._pool, self._make_page, path)
-                status, body, kind = await made
+                page = self._loop.run_in_executor(self._pool, self._make_page, path)
+                status, body, kind = await page
         except Exception as error:
             status, body, kind = 500, f"{type(error).__name__}\n".encode(), _TEXT
         return _make_response(status, body, kind=kind, is_bodiless=words[0] == b"HEAD")
@@ -197,13 +200,13 @@ class Served:
             return 200, generate_latest(self._registry), _METRICS
         if path == b"/readyz":
             why_not = self._ready()
-            told = f"not ready: {why_not}\n" if why_not else "ready\n"
-            return (503 if why_not else 200), told.encode(), _TEXT
+            text = f"not ready: {why_not}\n" if why_not else "ready\n"
+            return (503 if why_not else 200), text.encode(), _TEXT
         return 404, b"there are /metrics, /healthz and /readyz\n", _TEXT
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes | int:
-    """A request up to its empty line; the status to answer with if it is too long or too slow."""
+    """Read a request up to its empty line; return a status if it is too long or too slow."""
     try:
         async with asyncio.timeout(REQUEST_S_MAX):
             return await reader.readuntil(b"\r\n\r\n")
@@ -215,8 +218,8 @@ async def _read_head(reader: asyncio.StreamReader) -> bytes | int:
         return 400
 
 
-async def _part_from(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Let the client have the answer: closed over unread bytes, a connection takes it back."""
+async def _close_gently(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close after the client has read the response: a close over unread bytes would discard it."""
     if writer.can_write_eof():
         writer.write_eof()
     else:
@@ -254,10 +257,10 @@ def _make_response(
 def _open_listener(http: HttpSettings) -> socket.socket:
     where = f"{http.host}:{http.port}"
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             http.host, http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, _, _, _, address = found[0]
+        family, _, _, _, address = addresses[0]
         return socket.create_server(address[:2], family=family, backlog=WAITING_MAX)
     except OSError as error:
         raise BadSettings(
@@ -266,7 +269,10 @@ def _open_listener(http: HttpSettings) -> socket.socket:
 
 
 def _make_tls(http: HttpSettings) -> ssl.SSLContext | None:
-    """TLS 1.2 or later with our certificate, asking clients for theirs if told to."""
+    """Return TLS 1.2 or later with our certificate; None without one.
+
+    With `client_ca_file` clients need a certificate too. Raises `BadSettings` for bad files.
+    """
     if not http.cert_file:
         return None
     for name in ("cert_file", "key_file", "client_ca_file"):

@@ -1,7 +1,7 @@
-"""How long things take, counted by the driver that does them: histograms that cost little a batch.
+"""How long things take, in histograms that the driver fills and that cost little a batch.
 
-The core has no clock, so these are not in the report. One object a stream; its methods are called
-by one thread, and read by another that scrapes.
+The core has no clock, so these times are not in the report. A stream has one `Timings`: one thread
+calls its methods, another one collects from it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RETRAIN_BOUNDS_S = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0)
 
 
 class _Histogram:
-    """Counts by bound; the last one is of what lies above all of them."""
+    """Counts by bound; the last count is of the values above all bounds."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -44,7 +44,7 @@ class _Histogram:
 
 
 class Timings(Collector):
-    """The times of one stream; to be put on the registry beside the report.
+    """The times of one stream, to be registered beside the report.
 
     >>> timings = Timings("payments")
     >>> timings.fed(1_000, 0.02, ages_s=2.5)
@@ -60,10 +60,10 @@ class Timings(Collector):
         self._retraining = _Histogram(RETRAIN_BOUNDS_S)
 
     def fed(self, events_n: int, seconds: float, ages_s: NDArray[np.float64] | float) -> None:
-        """So many events were fed in so many seconds.
+        """Count `events_n` events that were fed in `seconds`.
 
-        The time is shared out evenly: one event of a batch takes what they take on average.
-        `ages_s`, shape (events_n,), is how old each was then, or one number for all of them.
+        Each event of the batch counts with the mean time. `ages_s`, shape (events_n,), is the age
+        of each event then, or one number for all of them.
         """
         if events_n < 1:
             return
@@ -75,7 +75,7 @@ class Timings(Collector):
                 self._age.add_all(np.maximum(ages_s, 0.0))
 
     def retrained(self, seconds: float) -> None:
-        """A retraining was done."""
+        """Count a retraining that took `seconds`."""
         with self._lock:
             self._retraining.add(seconds, 1)
 
@@ -86,7 +86,7 @@ class Timings(Collector):
             yield family
 
 
-def _read(name: str) -> Any:
+def _reader_of(name: str) -> Any:
     return lambda timings: [((), getattr(timings, name).buckets())]
 
 
@@ -96,20 +96,20 @@ TIMED = (
         kind="histogram",
         unit="seconds",
         about="Time to score one event and decide on it, the mean of its batch.",
-        read=_read("_processing"),
+        read=_reader_of("_processing"),
     ),
     Exported(
         name="headrace_event_age_seconds",
         kind="histogram",
         unit="seconds",
         about="How old an event was, by the clock of the day, when it was decided on.",
-        read=_read("_age"),
+        read=_reader_of("_age"),
     ),
     Exported(
         name="headrace_retrain_seconds",
         kind="histogram",
         unit="seconds",
         about="Time that a retraining took.",
-        read=_read("_retraining"),
+        read=_reader_of("_retraining"),
     ),
 )

@@ -1,7 +1,7 @@
-"""Where the snapshots of one series are: what is asked of a folder, and folders of this machine.
+"""Where the snapshots of one series are: the interface of a folder, and folders of this machine.
 
-This module knows names and bytes. Numbers, signatures and what to keep are `snapshots`; folders
-elsewhere are `snapshots.remote`.
+This module knows names and bytes. `snapshots.store` knows numbers, signatures and which snapshots
+to keep; `snapshots.remote` has the folders elsewhere.
 """
 
 from __future__ import annotations
@@ -20,50 +20,51 @@ from ...errors import BadInput, BadSettings
 from ..jsonl import name_file_in_errors, sync_folder
 
 MAGIC = b"HRSNAP1\n"
-"""What a snapshot begins with."""
+"""The first bytes of every snapshot."""
 
 SNAPSHOT_BYTES_MAX = 1 << 30
 
 LEFT_OVER = re.compile(r"\.snapshot-.*\.tmp")
-"""Names of files that are being written, or that a killed write left."""
+"""Names of files that are being written, or that a killed process left behind."""
 
 _URL = re.compile(r"(?P<protocol>[A-Za-z][\w+.-]+):/(?P<rest>/.+)?")
 _LOCAL = ("file", "local")
 
 
 class Unreachable(OSError):  # noqa: N818 - what has happened to the folder, not to the program
-    """A folder elsewhere did not do what was asked, for now or for good; the text says what."""
+    """A remote folder failed, for now or for good; the text says at what."""
 
 
 class Folder(Protocol):
-    """What a store needs of a folder. `shown` is where it is, for people.
+    """What a store needs of a folder. `shown` is its path or URL, for people.
 
-    Each raises `OSError` if it can't, and a remote folder `Unreachable`.
+    A method that fails raises `OSError`, in a remote folder `Unreachable`.
     """
 
     shown: str
 
     def read(self, name: str) -> bytes:
-        """A file's content. `FileNotFoundError` if there is none of that name, `BadInput` if it can
-        be none of ours, such as one of more than `SNAPSHOT_BYTES_MAX` bytes."""
+        """Return the content of a file. Raises `FileNotFoundError` if there is none, `BadInput` if
+        it can't be a snapshot, such as one of more than `SNAPSHOT_BYTES_MAX` bytes."""
 
     def write_whole(self, name: str, content: bytes) -> bool:
-        """Put a file in place, at once and to last; in the place of one of that name, if any.
+        """Write a file atomically and durably; replace the one of that name, if any.
 
-        False if something else is there when it is looked at again. `FileNotFoundError` if another
-        took it away meanwhile: worth a second attempt.
+        Returns False if the file is another one when it is read back. Raises `FileNotFoundError` if
+        another process removed it meanwhile; a second attempt may help.
         """
 
     def names(self) -> list[str]:
-        """Names of all files, of folders perhaps too, in any order."""
+        """Return the names of all files, and perhaps of folders too, in any order."""
 
     def remove(self, name: str) -> None:
-        """Remove a file, or find that it is gone."""
+        """Remove a file, if it is there."""
 
 
 class LocalFolder:
-    """A folder of this machine, made if need be: mode 0700, files 0600, made to survive a loss of
-    power.
+    """A folder of this machine, created if need be: mode 0700, its files 0600.
+
+    `series` is the name of a folder in `root`. What is written survives a loss of power.
     """
 
     def __init__(self, root: Path, series: str) -> None:
@@ -93,9 +94,9 @@ class LocalFolder:
 
 
 def local_path(place: str | Path) -> Path | None:
-    """The folder, if the place is one of this machine; `None` for the URL of another.
+    """Return the path of a place on this machine; `None` for the URL of a remote place.
 
-    Raises `BadSettings` for a URL that is cut, chained, or may hold a secret.
+    Raises `BadSettings` for a URL that is incomplete, chained, or may hold a secret.
 
     >>> local_path("state/snapshots").name, local_path("file:///var/lib/a%20b").name
     ('snapshots', 'a b')
@@ -134,10 +135,11 @@ def local_path(place: str | Path) -> Path | None:
 
 
 def read_regular(path: Path, *, starts_with: bytes) -> bytes:
-    """The content of a regular file of at most `SNAPSHOT_BYTES_MAX` bytes with this beginning.
+    """Return the content of a regular file of at most `SNAPSHOT_BYTES_MAX` bytes.
 
-    Whoever may write into the folder, without a key, can neither make us wait nor take our memory.
-    Raises `BadInput` for what is something else, before anything but the beginning is read.
+    Raises `BadInput` for any other file, and for one that does not begin with `starts_with`, before
+    more than its beginning is read. So somebody who can write into the folder, but has no key, can
+    neither make this process wait nor fill its memory.
     """
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -145,27 +147,27 @@ def read_regular(path: Path, *, starts_with: bytes) -> bytes:
         if error.errno == errno.ELOOP:
             raise BadInput("a link; must be a regular file") from error
         raise
-    found = os.fstat(number)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode):
         os.close(number)
         raise BadInput("not a regular file")
     with os.fdopen(number, "rb") as file:
-        if found.st_size > SNAPSHOT_BYTES_MAX:
-            raise BadInput(f"{found.st_size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")
+        if status.st_size > SNAPSHOT_BYTES_MAX:
+            raise BadInput(f"{status.st_size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")
         beginning = file.read(len(starts_with))
         if beginning != starts_with:
             raise BadInput("not a snapshot, or cut short")
-        return beginning + file.read(found.st_size)
+        return beginning + file.read(status.st_size)
 
 
 def check_size(name: str, content: bytes) -> None:
-    """Raise `OSError` for what would not be read again because it is too large."""
+    """Raise `OSError` for content that is too large to be read again."""
     if len(content) > SNAPSHOT_BYTES_MAX:
         raise OSError(errno.EFBIG, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes", name)
 
 
 def make_folder(folder: Path) -> Path:
-    """The folder, made for its owner alone if it is not there."""
+    """Return the folder; if it does not exist, create it for its owner alone."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(folder.parent)
@@ -173,14 +175,14 @@ def make_folder(folder: Path) -> Path:
 
 
 def write_first(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in place unless there is one: of many who try, one does."""
+    """Write a file of mode 0600 unless it exists; of several processes that try, one succeeds."""
     temporary = _write_synced(path.parent, f".{path.name}-", content)
     try:
         os.link(temporary, path)
     except FileExistsError:
         return
     except OSError:
-        # A file system without hard links; there, of two at once the last one does.
+        # A file system without hard links: of two processes at once, the last one's file stays.
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -188,7 +190,7 @@ def write_first(path: Path, content: bytes) -> None:
 
 
 def _write_synced(folder: Path, prefix: str, content: bytes) -> Path:
-    """A temporary file of mode 0600 that survives a loss of power, yet without its name."""
+    """Write a temporary file of mode 0600 and sync it; it does not have its final name yet."""
     number, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
     try:
         with name_file_in_errors(folder), os.fdopen(number, "wb") as file:

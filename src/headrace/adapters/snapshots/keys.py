@@ -1,6 +1,6 @@
-"""The keys of snapshots: where they are found, and which of them signs.
+"""The keys of snapshots: where they are read from, and which of them signs.
 
-This module signs nothing. Keys are in no `repr`, no log and no error.
+This module signs nothing. No `repr`, log or error shows a key.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEY_FILE_BYTES_MAX = 1 << 16
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The key that signs, and old ones that only verify, while keys are changed.
+    """The key that signs, and old keys that only verify, for the time when a key is replaced.
 
     Raises `BadSettings` for a key under 32 bytes.
 
@@ -54,33 +54,34 @@ class Keys:
         return key_id(self.signing)
 
     def find(self, wanted_id: str) -> bytes | None:
-        """The key with this id; `None` if it is not among ours."""
+        """Return the key with this id; `None` if it is not among these."""
         return next((key for key in self if key_id(key) == wanted_id), None)
 
 
 def load_keys(place: str | Path, *, makes_key: bool = True) -> Keys:
-    """The keys for a place of snapshots: one look, for all series in it.
+    """Return the keys for a place of snapshots; read them once for all series in it.
 
     The key that signs is from `HEADRACE_SNAPSHOT_KEY`, or the file that
-    `HEADRACE_SNAPSHOT_KEY_FILE` names; otherwise, in a local folder, from its `snapshot.key`, which
-    is made with a fresh key at first, if `makes_key`. A key made there verifies no file from
-    elsewhere, and whoever can read the folder can sign: to guard against them, keep the key
-    outside. The old ones are the lines of the file that `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
+    `HEADRACE_SNAPSHOT_KEY_FILE` names. Without either, a local folder has its own in its file
+    `snapshot.key`, which is created with a new key where it is missing and `makes_key` is true.
+    Such a key verifies no file from elsewhere, and everybody who can read the folder can sign: to
+    guard against them, keep the key outside. The old keys are the lines of the file that
+    `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
 
     Raises `BadSettings` if both variables are set, if neither is and the place is remote, if there
-    is no key and none is to be made, if a file can't be read, a key is shorter than 32 bytes, or
+    is no key and `makes_key` is false, if a file can't be read, a key is shorter than 32 bytes, or
     the file in the folder is a link, another user's, or readable by others.
     """
-    given = _given_key()
-    return Keys(_own_key(place, makes_key) if given is None else given, _old_keys())
+    signing = _key_of_environment()
+    return Keys(_key_of_folder(place, makes_key) if signing is None else signing, _old_keys())
 
 
 def given_keys() -> Keys:
-    """The keys that the environment gives, and no others: for files from elsewhere.
+    """Return the keys that the environment names, and no others: for files from elsewhere.
 
-    Raises `BadSettings` if it gives none, or one that can't be used.
+    Raises `BadSettings` if it names none, or one that can't be used.
     """
-    key = _given_key()
+    key = _key_of_environment()
     if key is None:
         raise BadSettings(
             f"neither {KEY_ENV} nor {KEY_FILE_ENV} is set, so no signature can be verified; give "
@@ -89,7 +90,7 @@ def given_keys() -> Keys:
     return Keys(key, _old_keys())
 
 
-def _given_key() -> bytes | None:
+def _key_of_environment() -> bytes | None:
     text, file = os.environ.get(KEY_ENV), os.environ.get(KEY_FILE_ENV)
     if text is not None and file is not None:
         raise BadSettings(f"{KEY_ENV} and {KEY_FILE_ENV} are both set; unset one of them")
@@ -104,7 +105,7 @@ def _old_keys() -> tuple[bytes, ...]:
 
 
 def key_id(key: bytes) -> str:
-    """Which key it is, in 16 hexadecimal digits that say nothing about it.
+    """Return the id of a key: 16 hexadecimal digits, which reveal nothing about the key.
 
     Raises `BadSettings` for a key under 32 bytes.
     """
@@ -129,7 +130,7 @@ def _read_key_file(path: Path, named_by: str) -> bytes:
     return content
 
 
-def _own_key(place: str | Path, makes_key: bool) -> bytes:
+def _key_of_folder(place: str | Path, makes_key: bool) -> bytes:
     folder = local_path(place)
     if folder is None:
         raise BadSettings(
@@ -143,14 +144,14 @@ def _own_key(place: str | Path, makes_key: bool) -> bytes:
         )
     path = make_folder(folder) / OWN_KEY_FILE
     if not os.path.lexists(path):
-        # Of two that start at once, one makes the key and both read it.
+        # Of two processes that start at once, one creates the key and both read it.
         write_first(path, secrets.token_bytes(KEY_BYTES_MIN).hex().encode())
-    # Whoever may write here could have put it: a key of his own, or what never ends.
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
+    # Somebody else may have put the file there: with a key of theirs, or as a pipe without end.
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
         raise BadSettings(f"the key {path} is no regular file; remove it, and one is made")
-    if os.name == "posix" and found.st_uid not in (0, os.geteuid()):
+    if os.name == "posix" and status.st_uid not in (0, os.geteuid()):
         raise BadSettings(f"the key {path} is another user's; remove it, or chown it")
-    if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
+    if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
         raise BadSettings(f"others may read the key {path}; make a new one, or chmod 600 it")
     return _read_key_file(path, "the folder of snapshots").strip()

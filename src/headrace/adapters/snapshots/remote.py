@@ -1,7 +1,7 @@
 """Folders that fsspec reaches: S3, GCS, Azure, SFTP, HDFS, a process's own memory...
 
-The only place that meets fsspec, which is imported when the first such folder is opened. Where it
-runs, with which credentials, is fsspec's configuration and its packages', not ours.
+Only this module uses fsspec, which is imported when the first such folder is opened. Servers and
+credentials are configured in fsspec and its packages, not here.
 
 An object store shows an upload whole or not at all. Elsewhere a file is written under a temporary
 name and renamed. In both cases its size and its end, which is the signature over all of it, are
@@ -19,10 +19,10 @@ from ...errors import BadInput, BadSettings
 from .folder import SNAPSHOT_BYTES_MAX, Unreachable, check_size
 
 TIMEOUT_S = 30.0
-"""Limit for one request, where fsspec can set one: S3, GCS, Azure. Others have limits of theirs."""
+"""Limit for one request, where fsspec can set one: S3, GCS, Azure. Others have their own."""
 
 SHOWS_WHOLE = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
-"""Protocols whose uploads appear at once; for others it costs a copy not to rely on it."""
+"""Protocols whose uploads appear whole; others cost a copy, under a temporary name."""
 
 INSTALL = "pip install 'headrace[kafka]'"
 
@@ -32,15 +32,15 @@ _TOLD_MAX = 500
 
 
 class RemoteFolder:
-    """The folder of one series below a URL. Opening makes no request but for credentials.
+    """The folder of one series below a URL. Opening it makes no request but for credentials.
 
-    Its methods may be called from any thread but fsspec's own; they wait for the network. All
-    raise `Unreachable` for whatever goes wrong there. Raises `BadSettings` if fsspec or the package
-    that the protocol needs is not installed, or the protocol is unknown.
+    The methods may be called from any thread but fsspec's own; they wait for the network, and
+    raise `Unreachable` for whatever fails there. Raises `BadSettings` if fsspec or the package that
+    the protocol needs is not installed, or the protocol is unknown.
     """
 
     def __init__(self, url: str, series: str) -> None:
-        self._fs, root = _file_system(url)
+        self._fs, root = _open_file_system(url)
         self._path = "/".join(filter(None, (root.rstrip("/"), series)))
         self.shown = "/".join(filter(None, (url.rstrip("/"), series)))
         self._shows_whole = url.partition(":")[0] in SHOWS_WHOLE
@@ -68,7 +68,7 @@ class RemoteFolder:
     def names(self) -> list[str]:
         with self._translate_errors("can't be listed"):
             for _ in range(_LISTINGS_MAX - 1):
-                # fsspec's memory stumbles over a file that another thread removes.
+                # fsspec's memory:// raises KeyError if another thread removes a file meanwhile.
                 with suppress(KeyError):
                     return self._list_files()
             return self._list_files()
@@ -92,7 +92,7 @@ class RemoteFolder:
             with self._translate_errors("can't be written to"):
                 self._call_method("pipe_file", path, content)
         except FileNotFoundError as error:
-            # Not a file that is gone: there is no such bucket.
+            # What is missing is not a file but the bucket.
             raise Unreachable(f"{self.shown} can't be written to: {error}") from error
 
     def _put_and_rename(self, path: str, content: bytes) -> None:
@@ -102,7 +102,7 @@ class RemoteFolder:
         try:
             self._put_file(temporary, content)
             with self._translate_errors("can't be written to"):
-                # What is cut short must not get the name of a snapshot.
+                # A file that was cut short must not get the name of a snapshot.
                 if not self._holds_content(temporary, content):
                     raise OSError(f"of {len(content)} bytes not all were kept")
                 self._rename_file(temporary, path)
@@ -117,21 +117,21 @@ class RemoteFolder:
         except FileNotFoundError:
             raise
         except Exception:
-            # Some can't rename onto a file; a kill just here leaves the earlier snapshots.
+            # Some can't rename onto an existing file. A kill here leaves the earlier snapshots.
             if not self._call_method("exists", path):
                 raise
             self._call_method("rm_file", path)
             self._call_method("mv", temporary, path)
 
     def _holds_content(self, path: str, content: bytes) -> bool:
-        """Whether a file has the size of this content, and the same end."""
+        """Whether a file has the size and the last bytes of this content."""
         self._fs.invalidate_cache(self._path)
         size: int = self._call_method("info", path)["size"]
         start = max(0, size - _END_BYTES)
         return bytes(self._call_method("cat_file", path, start=start, end=size)) == content[start:]
 
     def _call_method(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """Call a method of the file system, with the limit where there can be one."""
+        """Call a method of the file system, with `TIMEOUT_S` where fsspec allows a limit."""
         coroutine = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
         if coroutine is None:
             return getattr(self._fs, method)(*arguments, **named)
@@ -141,7 +141,7 @@ class RemoteFolder:
 
     @contextmanager
     def _translate_errors(self, failed: str) -> Iterator[None]:
-        """One kind of error for all that the packages behind fsspec may raise."""
+        """Turn whatever the packages behind fsspec raise into `Unreachable`."""
         try:
             yield
         except FileNotFoundError:
@@ -150,8 +150,8 @@ class RemoteFolder:
             raise Unreachable(f"{self.shown}: {failed}: {_describe_error(error)}") from error
 
 
-def _file_system(url: str) -> tuple[Any, str]:
-    """fsspec's file system for a URL, and the path in it."""
+def _open_file_system(url: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and the path in it."""
     try:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
     except ImportError:
@@ -159,7 +159,7 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         file_system, path = url_to_fs(url)
     except ImportError as error:
-        # fsspec's own sentence names the package.
+        # fsspec's own error names the package that is missing.
         raise BadSettings(f"{url} can't be opened: {error}") from error
     except (ValueError, TypeError) as error:
         raise BadSettings(f"{url} can't be opened: {error}; check it, and fsspec's settings") from (

@@ -1,11 +1,11 @@
 """Snapshots as files: signed, numbered, written whole or not at all; here or in an object store.
 
-This module does not know what a snapshot holds: `frozen` makes the bytes and reads them. It sees to
-it that nothing of a file is looked at before its signature is verified, because to read a state is
-to trust whoever wrote it. How bytes get to a folder is `snapshots.folder` and `snapshots.remote`.
+This module does not know what a snapshot holds: `frozen` makes the bytes and reads them. It decodes
+no part of a file before its signature is verified, because to read a state is to trust whoever
+wrote it. `snapshots.folder` and `snapshots.remote` bring the bytes to a folder.
 
 A file is: magic, id of the key (8 bytes), length of the header (4 bytes), header (JSON), body, and
-an HMAC-SHA256 (RFC 2104) of all before it.
+an HMAC-SHA256 (RFC 2104) of everything before it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _SERIES = re.compile(r"(?!snapshot)[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A verified snapshot: the bytes of `frozen.freeze`, and where to go on in each input.
+    """A verified snapshot. `seq` is its number, `blob` the bytes that `frozen.freeze` made.
 
-    `path` is where it was read, a path or a URL.
+    `positions` has the place at which to go on in each input, by its name. `at` is the time of the
+    stream then, in seconds since the epoch, and `path` where it was read from, a path or a URL.
     """
 
     seq: int
@@ -52,30 +53,31 @@ class Snapshot:
 class SnapshotStore:
     """The snapshots of one series of one stream: a folder here, or one that fsspec reaches.
 
-    `place` is a folder or a URL: `s3://bucket/prefix`, `gs://...`, `memory://...`; a `file://` is
-    the folder it names. `series` is one of many in a place, such as `shard-3`, and has a folder of
-    its own below it. `keys` sign and verify; without them `load_keys` finds them, which many series
-    do once. `kept_n` is how many files are kept.
+    - `place`: a folder or a URL: `s3://bucket/prefix`, `gs://...`, `memory://...`; a `file://` is
+      the folder it names.
+    - `stream`: the name of the stream, which stands in every file.
+    - `series`: one of many in a place, such as `shard-3`; it has its own folder below the place.
+    - `keys`: sign and verify; by default from `load_keys`. Load them once for many series.
+    - `kept_n`: how many files are kept, at least 1.
 
     Two processes may write the same series, such as a worker that doesn't know yet that another has
-    taken over: each file is whole, the highest number is the newest, and none removes a number
-    above its own. All methods may be called from any thread. They wait for the disk or the network.
+    taken over: each file is whole, the highest number is the newest, and no process removes a
+    number above its own. Methods may be called from any thread; they wait for disk or network.
 
-    `newest` is the path of the snapshot that was read or written last. `refused` says why `latest`
-    passed over the files it passed over, `not_removed` what the last `write` could not remove and
-    why; one sentence each.
+    `newest` is the path of the snapshot that was read or written last. `refused` has one sentence
+    for each file that `latest` refused, `not_removed` one for each file that the last `write` could
+    not remove.
 
-    Raises `BadSettings` for a place that is none, or needs a package that is not installed, a
-    series that can't be a folder, keys that can't be had, or `kept_n` under 1; `OSError` for a
-    folder that can't be made.
+    Raises `BadSettings` for a bad place, series or `kept_n`, for a package that is not installed
+    and for keys that can't be read; `OSError` for a folder that can't be created.
 
     >>> import tempfile
     >>> keys = Keys(b"k" * 32)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = SnapshotStore(folder, stream="clicks", series="shard-3", keys=keys, kept_n=2)
     ...     path = store.write(7, b"state", {"events.jsonl": 1234})
-    ...     found = store.latest()
-    >>> path[-32:], found.blob, found.positions
+    ...     snapshot = store.latest()
+    >>> path[-32:], snapshot.blob, snapshot.positions
     ('shard-3/snapshot-000000000007.hr', b'state', {'events.jsonl': 1234})
     """
 
@@ -102,7 +104,7 @@ class SnapshotStore:
         self.refused: list[str] = []
         self.not_removed: list[str] = []
         self._keys = load_keys(place) if keys is None else keys
-        self._folder = _opened_folder(place, series)
+        self._folder = _open_folder(place, series)
         self._left_over: list[str] = []
 
     def __repr__(self) -> str:
@@ -118,12 +120,12 @@ class SnapshotStore:
         *,
         at: float | None = None,
     ) -> str:
-        """Write snapshot number `seq`, then remove those that are more than `kept_n` back.
+        """Write snapshot number `seq`, then remove all up to it but the latest `kept_n`.
 
-        `positions` says where to go on in each input, `at` is when (seconds since the epoch). When
-        this returns, a path or a URL, the file survives a loss of power here and was read back
-        there. Raises `OSError` if it can't be written, which is `Unreachable` for a remote place;
-        the earlier snapshots are then still there.
+        `blob` is the frozen state, `positions` has the place at which to go on in each input, `at`
+        is the stream's time, in seconds since the epoch. Returns the path or URL; by then a local
+        file survives a loss of power, and a remote one was read back. Raises `OSError` if it can't
+        be written, in a remote place `Unreachable`; the earlier snapshots are then still there.
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
@@ -136,7 +138,7 @@ class SnapshotStore:
             at=at,
         )
         self.not_removed = []
-        # Half written when `latest` looked, and still: whoever wrote it is dead.
+        # Half written when `latest` looked, and still here: the process that wrote it is dead.
         self._remove_files(self._left_over)
         self._left_over = []
         self._put_snapshot(seq, _seal_blob(header, blob, self._keys))
@@ -147,14 +149,14 @@ class SnapshotStore:
     def latest(
         self, read: Callable[[Snapshot], object] | None = None, *, seq_min: int = 0
     ) -> Snapshot | None:
-        """The newest snapshot that is ours, whole and unaltered; `None` if there is none.
+        """Return the newest snapshot that is ours, whole and unaltered; `None` if there is none.
 
-        `read` makes of it what the caller wants; where it raises `BadInput`, the snapshot is passed
-        over for the one before. `seq_min` is the least number that the caller knows was written: an
-        older file that somebody put back is refused. Files that are refused stay where they are.
+        `read` is called with the snapshot; where it raises `BadInput`, the previous one is tried.
+        `seq_min` is a number that the caller knows was written: an older file, which somebody may
+        have put back, is refused. Refused files stay where they are.
 
-        Raises `OSError` if the folder can't be listed, and `Unreachable` if none passes but there
-        is one that a remote place would not give out just now.
+        Raises `OSError` if the folder can't be listed, and `Unreachable` if no snapshot passes but
+        one could not be read from the remote place just now.
         """
         self.refused = []
         tried: set[int] = set()
@@ -179,8 +181,8 @@ class SnapshotStore:
                 self.refused.append(f"{_make_name(seq)}: {error}")
                 if isinstance(error, Unreachable):
                     unreachable = unreachable or error
-            # Meanwhile others may have written newer ones, and removed these. Not looked for after
-            # each one refused, of which somebody may have put many there.
+            # Other processes may have written newer ones meanwhile, and removed these. We don't
+            # list the folder after each refusal, for somebody may have put many bad files there.
             if is_gone or not waiting:
                 waiting = sorted(_parse_numbers(self._folder.names()) - tried)
         if unreachable is not None:
@@ -188,19 +190,19 @@ class SnapshotStore:
         return None
 
     def newest_seq(self) -> int:
-        """The highest number that is there, whatever is in it; -1 if there is none."""
+        """Return the highest number of a file, whatever is in it; -1 if there is none."""
         return max(_parse_numbers(self._folder.names()), default=-1)
 
     def first_refused(self) -> list[str]:
-        """The first ten of `refused`, and how many more there are."""
+        """Return the first ten sentences of `refused`, and one that counts the others."""
         more_n = len(self.refused) - _REFUSED_SHOWN_MAX
         more = [f"and {more_n} others"] if more_n > 0 else []
         return self.refused[:_REFUSED_SHOWN_MAX] + more
 
     def remove_before(self, seq: int) -> None:
-        """Remove every snapshot below this number, and what killed writes left.
+        """Remove every snapshot below this number, and files that killed processes left behind.
 
-        For whoever knows that no other process writes the series. Raises `OSError` if one can't be
+        Call it only where no other process writes the series. Raises `OSError` if a file can't be
         removed.
         """
         names = self._folder.names()
@@ -212,10 +214,10 @@ class SnapshotStore:
                 self._folder.remove(_make_name(number))
 
     def clear(self) -> int:
-        """Remove every snapshot, those too that `latest` refuses; how many there were.
+        """Remove every snapshot, even those that `latest` refuses; return how many there were.
 
-        For whoever knows that no other process writes the series. Raises `OSError` if one can't be
-        removed: it may then still be found.
+        Call it only where no other process writes the series. Raises `OSError` if one can't be
+        removed, and may then still be read.
         """
         names = [_make_name(seq) for seq in _parse_numbers(self._folder.names())]
         for name in names:
@@ -226,11 +228,12 @@ class SnapshotStore:
         for _ in range(_ATTEMPTS_N):
             try:
                 if not self._folder.write_whole(_make_name(seq), content):
-                    # Another wrote the same number just now, which is as good; or it was cut short.
+                    # Another process wrote this number just now, which is as good, or the file
+                    # was cut short, which reading it shows.
                     self._read_snapshot(seq, seq)
                 return
             except FileNotFoundError as error:
-                # Another took it for a left-over; or it is further, and this one too old to keep.
+                # Another process removed it: as a left-over, or as too old beside its own.
                 gone = error
             except BadInput as error:
                 raise Unreachable(
@@ -256,7 +259,8 @@ class SnapshotStore:
         return f"{self._folder.shown}/{name}"
 
     def _prune_old(self, seq: int) -> None:
-        # Higher numbers are another's, or from before a restart further back and will be passed.
+        # Higher numbers are another process's, or from before a restart that went further back;
+        # this one will reach and replace the latter.
         try:
             numbers = _parse_numbers(self._folder.names())
         except OSError as error:
@@ -274,31 +278,39 @@ class SnapshotStore:
 
 
 def series_in(place: str | Path) -> list[str]:
-    """The series that a place of snapshots has, and what else lies there, in order.
+    """Return the names of the series in a place of snapshots, and of other files there, in order.
 
-    Raises `BadSettings` for a place that is none, `OSError` if it can't be listed.
+    Raises `BadSettings` for a bad place, `OSError` if it can't be listed.
     """
-    return sorted(_opened_folder(place, "").names())
+    return sorted(_open_folder(place, "").names())
 
 
 def seal_snapshot(
     blob: bytes, *, stream: str, series: str, seq: int, said: Mapping[str, int | str], keys: Keys
 ) -> bytes:
-    """The bytes of a signed file beside any store; `said` stands in its header as `positions`."""
+    """Return the bytes of a signed file outside any store.
+
+    `blob` is its body; `stream`, `series` and `seq` stand in its header, as does `said` under the
+    name `positions`. The first of `keys` signs it.
+    """
     digest = hashlib.sha256(blob).hexdigest()
     header = _Header(stream=stream, series=series, seq=seq, sha256=digest, positions=dict(said))
     return _seal_blob(header, blob, keys)
 
 
 def read_sealed(path: Path, *, series: str, keys: Keys) -> Snapshot:
-    """What `seal_snapshot` gave, once its signature is verified. Raises `BadInput`, `OSError`."""
+    """Read a file that `seal_snapshot` made, once its signature is verified.
+
+    Raises `BadInput` for a file that is damaged, of another series, or signed by another key, and
+    `OSError` if it can't be read.
+    """
     header, blob = _verify_file(read_regular(path, starts_with=MAGIC), keys)
     if header.series != series:
         raise BadInput(f"{path}: of the series {header.series!r}; {series!r} is wanted")
     return Snapshot(header.seq, blob, header.positions, header.at, str(path))
 
 
-def _opened_folder(place: str | Path, series: str) -> Folder:
+def _open_folder(place: str | Path, series: str) -> Folder:
     path = local_path(place)
     return RemoteFolder(str(place), series) if path is None else LocalFolder(path, series)
 
@@ -308,9 +320,9 @@ def _make_name(seq: int) -> str:
 
 
 def _parse_numbers(names: list[str]) -> set[int]:
-    """The numbers of those that are named exactly as snapshots are."""
-    found = ((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
-    return {seq for seq, name in found if name == _make_name(seq)}
+    """Return the numbers of the files that are named exactly as snapshots are."""
+    numbered = ((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
+    return {seq for seq, name in numbered if name == _make_name(seq)}
 
 
 # ------------------------------------------------------------------------------- the envelope
@@ -340,7 +352,7 @@ def _seal_blob(header: _Header, blob: bytes, keys: Keys) -> bytes:
 
 
 def _verify_file(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
-    """Header and body of a file. Raises `BadInput` if one of our keys did not sign all of it."""
+    """Return header and body of a file. Raises `BadInput` unless one of our keys signed it all."""
     if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(MAGIC):
         raise BadInput("not a snapshot, or cut short")
     signed_by = content[len(MAGIC) : len(MAGIC) + KEY_ID_BYTES].hex()
@@ -349,7 +361,7 @@ def _verify_file(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
         raise BadInput(f"signed with the key {signed_by}, which is not among ours")
     if not hmac.compare_digest(_make_tag(key, content[:-_TAG_BYTES]), content[-_TAG_BYTES:]):
         raise BadInput("altered or cut short: its signature does not fit")
-    # From here on it is what a holder of the key wrote.
+    # From here on, a holder of the key wrote the bytes.
     end = _START_BYTES + int.from_bytes(content[_START_BYTES - _LENGTH_BYTES : _START_BYTES], "big")
     try:
         header = msgspec.json.decode(content[_START_BYTES:end], type=_Header)

@@ -1,7 +1,7 @@
 """Tables of past events from CSV, JSON lines or Parquet, also with .gz, as columns in memory.
 
-Nothing is judged here: which column is the label, and which are features, is said by `table`; which
-column holds numbers by `kinds`. A table is read whole: memory is its limit.
+This module reads columns and does not interpret them: `table` decides which are features, `kinds`
+which hold numbers. A table is read whole, so memory is its limit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 def format_of(path: Path) -> str:
-    """The suffix that says what a file is, without a .gz after it; empty for one not known.
+    """Return the suffix of a file, which names its format, without .gz; "" if it is not known.
 
     >>> format_of(Path("log.CSV.gz")), format_of(Path("log.txt"))
     ('.csv', '')
@@ -39,13 +39,16 @@ def read_table(
     line_bytes_max: int = 1 << 20,
     is_flat: bool = True,
 ) -> Table:
-    """Rows [rows[0], rows[1]) of a file, whose format its suffix says; None is the end.
+    """Read a file, whose suffix names its format.
 
-    CSV has a header, and its values are texts. JSON lines hold one object each. Objects, structs
-    and arrays are flattened with dots, or with `is_flat` false kept where Parquet has them. Dates
-    and durations of Parquet become seconds.
+    CSV must have a header, and its values are texts. JSON lines hold one object each. Dates and
+    durations of Parquet become seconds.
 
-    Raises `BadInput` for a file that can't be read as what it says it is, `BadSettings` for an
+    - `rows`: read rows [rows[0], rows[1]), from 0; None is the end.
+    - `line_bytes_max`: a longer line of JSON counts as faulty.
+    - `is_flat`: flatten objects, structs and arrays with dots; false keeps those of Parquet.
+
+    Raises `BadInput` for a file that can't be read as what its suffix says, `BadSettings` for an
     unknown suffix or a missing pyarrow.
     """
     suffix = format_of(path)
@@ -55,7 +58,7 @@ def read_table(
         )
     try:
         if suffix == ".parquet":
-            from .arrow import read_parquet  # noqa: PLC0415 - an extra, wanted by this alone
+            from .arrow import read_parquet  # noqa: PLC0415 - an extra, for this format alone
 
             return read_parquet(path, rows, is_flat=is_flat)
         with open_plain(path) as file:
@@ -65,7 +68,7 @@ def read_table(
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadInput(f"{path} can't be unpacked: {error}") from error
     except OSError as error:
-        # pyarrow's own errors repeat the path and have no words of the system.
+        # pyarrow's own errors repeat the path and have no `strerror`.
         words = "No such file or directory" if isinstance(error, FileNotFoundError) else error
         raise BadInput(f"{path} can't be read: {error.strerror or words}") from error
     except UnicodeDecodeError as error:
@@ -75,7 +78,7 @@ def read_table(
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """The bytes of a file, unpacked where its name ends with .gz."""
+    """Open a file for reading its bytes, unpacked if its name ends with .gz."""
     if path.name.lower().endswith(".gz"):
         return gzip.open(path, "rb")  # type: ignore[return-value]  # reads as any file does
     return path.open("rb")

@@ -15,16 +15,19 @@ from ...errors import BadInput, BadSettings
 from .table import Raw, Table
 
 COLUMNS_MAX = 100_000
-"""Columns after flattening; a longer vector is not used."""
+"""The most columns after flattening; a longer vector is not used."""
 
 EXACT_MAX = 1 << 53
-"""Whole numbers beyond this are not exact as floats: they are kept as they are."""
+"""Whole numbers beyond this are not exact as floats, so they are left as Python's integers."""
 
 
 def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = True) -> Table:
-    """The columns of a Parquet file; one that can't be used is told and left out."""
+    """Read the columns of a Parquet file; one that can't be used is left out, with a note.
+
+    Raises `BadSettings` where pyarrow is missing, `BadInput` for a file that is not Parquet.
+    """
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra, 50 MB, wanted by this format alone
+        import pyarrow as pa  # noqa: PLC0415 - an extra of 50 MB, for this format alone
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         raise BadSettings(
@@ -46,12 +49,12 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
             columns[name] = [_as_json(value, column.type, pa) for value in column.to_pylist()]
             continue
         try:
-            found = dict(_split_column(name, column, pa))
+            leaves = dict(_split_column(name, column, pa))
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-            said = " ".join(str(error).split())[:200]
-            notes.append(f"Column {name!r} is of type {column.type} and can't be used: {said}.")
+            reason = " ".join(str(error).split())[:200]
+            notes.append(f"Column {name!r} is of type {column.type} and can't be used: {reason}.")
             continue
-        for leaf, raw in found.items():
+        for leaf, raw in leaves.items():
             if leaf in columns or len(columns) >= COLUMNS_MAX:
                 why = "a second one" if leaf in columns else f"one of over {COLUMNS_MAX}"
                 notes.append(f"Column {leaf!r} is {why} and not used.")
@@ -62,7 +65,7 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
 
 
 def _find_times(name: str, kind: Any, pa: Any) -> Iterator[tuple[str, bool]]:
-    """The columns that are times since the epoch, and whether they have a zone."""
+    """Yield the names of columns that are times since the epoch, and whether they have a zone."""
     if pa.types.is_struct(kind):
         for i in range(kind.num_fields):
             yield from _find_times(f"{name}.{kind.field(i).name}", kind.field(i).type, pa)
@@ -71,7 +74,7 @@ def _find_times(name: str, kind: Any, pa: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
-    """The plain columns that a column holds, by name. Raises what pyarrow does, or ValueError."""
+    """Yield the plain columns that a column holds, by name. Raises pyarrow's errors, ValueError."""
     column = _unwrap_column(column, pa)
     kind = column.type
     if pa.types.is_struct(kind):
@@ -86,8 +89,8 @@ def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
             raise ValueError(f"it has {len(keys)} keys")
         for key in keys:
             values = [None if row is None else row.get(key) for row in rows]
-            part = pa.chunked_array([pa.array(values, kind.item_type)])
-            yield from _split_column(f"{name}.{key}", part, pa)
+            values_column = pa.chunked_array([pa.array(values, kind.item_type)])
+            yield from _split_column(f"{name}.{key}", values_column, pa)
     elif _is_list(kind, pa):
         rows = column.to_pylist()
         longest = max((len(row) for row in rows if row is not None), default=0)
@@ -95,14 +98,14 @@ def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
             raise ValueError(f"it holds up to {longest} values")
         for i in range(longest):
             values = [None if row is None or i >= len(row) else row[i] for row in rows]
-            part = pa.chunked_array([pa.array(values, kind.value_type)])
-            yield from _split_column(f"{name}.{i}", part, pa)
+            values_column = pa.chunked_array([pa.array(values, kind.value_type)])
+            yield from _split_column(f"{name}.{i}", values_column, pa)
     else:
         yield name, _to_array(column, pa)
 
 
 def _as_json(value: Any, kind: Any, pa: Any) -> Any:
-    """A nested value as JSON has it: maps as objects, durations as seconds."""
+    """Convert a nested value for JSON: maps become objects, durations seconds."""
     if value is None:
         return None
     if pa.types.is_map(kind):
@@ -118,7 +121,7 @@ def _as_json(value: Any, kind: Any, pa: Any) -> Any:
 
 
 def _unwrap_column(column: Any, pa: Any) -> Any:
-    """A column without what only says how its values are stored."""
+    """Return a column without encodings of its storage: extensions, dictionaries, run ends."""
     while True:
         kind = column.type
         if isinstance(kind, pa.BaseExtensionType):
@@ -132,7 +135,7 @@ def _unwrap_column(column: Any, pa: Any) -> Any:
 
 
 def _to_array(column: Any, pa: Any) -> Raw:
-    """A column without parts, as an array where that loses nothing. Raises ValueError."""
+    """Convert a plain column, to an array where that loses nothing. Raises ValueError."""
     kind, types = column.type, pa.types
     if (seconds := _to_seconds(column, pa)) is not None:
         return seconds
@@ -159,22 +162,22 @@ def _to_array(column: Any, pa: Any) -> Raw:
 
 
 def _large_numbers(column: Any) -> list[int | None] | None:
-    """Decimals that are whole numbers too large for floats, such as ids; None for any other."""
+    """Return decimals that are whole numbers too large for floats, such as ids; else None."""
     values = column.to_pylist()
-    given = [value for value in values if value is not None]
-    is_large = any(abs(value) > EXACT_MAX for value in given)
-    if not is_large or any(value != value.to_integral_value() for value in given):
+    present = [value for value in values if value is not None]
+    is_large = any(abs(value) > EXACT_MAX for value in present)
+    if not is_large or any(value != value.to_integral_value() for value in present):
         return None
     return [None if value is None else int(value) for value in values]
 
 
 def _to_seconds(column: Any, pa: Any) -> Raw | None:
-    """Times since the epoch or midnight, and durations; None for a column of other values."""
+    """Convert times since the epoch or midnight, and durations; None for other columns."""
     kind, types = column.type, pa.types
     if types.is_timestamp(kind) or types.is_date(kind):
         micros = column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
-        found = np.asarray(micros)
-        return np.where(np.isnat(found), np.nan, found.astype(np.int64) / 1e6)
+        moments = np.asarray(micros)
+        return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
     if types.is_duration(kind) or types.is_time(kind):
         a_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
         whole = column.cast(pa.int32() if types.is_time32(kind) else pa.int64())

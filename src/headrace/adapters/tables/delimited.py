@@ -1,6 +1,6 @@
-"""CSV as it is in the wild: other separators, names twice, empty columns, no header.
+"""CSV as people write it: other separators, duplicate names, empty columns, no header.
 
-Python's `csv` reads the cells; what they mean is found in `kinds`, once all of a column are there.
+Python's `csv` reads the cells; `kinds` finds what they mean, once a column is complete.
 """
 
 from __future__ import annotations
@@ -19,19 +19,23 @@ from .table import Faults, Raw, Table
 SEPARATORS = (",", ";", "\t", "|")
 
 CELL_MAX = 1 << 30
-"""Characters of one cell: free text may be long."""
+"""The most characters of one cell: free text may be long."""
 
 
 def read_csv(
     file: BinaryIO, path: Path, rows: tuple[int, int | None], separator: str | None
 ) -> Table:
-    """The columns of a CSV file, texts with None where a cell is empty."""
+    """Read the columns of a CSV file as texts, with None where a cell is empty.
+
+    `rows` are [start, stop), from 0; `separator` is None where it is to be guessed. `path` names
+    the file in errors. Raises `BadInput` without a header, and where too many lines are faulty.
+    """
     csv.field_size_limit(CELL_MAX)
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         head = [text.readline(), text.readline()]
         skipped = 0
         if head[0].lower().startswith("sep=") and len(head[0].strip()) == len("sep=") + 1:
-            # Excel's own way to say it.
+            # Excel's own way to name the separator.
             separator, skipped = head[0].strip()[-1], 1
         separator = separator or _separator_of(head)
         text.seek(0)
@@ -40,20 +44,20 @@ def read_csv(
         if not any(header):
             raise BadInput(f"{path} has no header: its first line must name the columns")
         faults = Faults(path, skipped)
-        found = list(_read_rows(lines, len(header), rows, faults))
-    notes = [*_doubt_header(header), *faults.told(len(found))]
-    cells: Sequence[Sequence[str]] = list(zip(*found, strict=True)) or [()] * len(header)
+        cell_rows = list(_read_rows(lines, len(header), rows, faults))
+    notes = [*_doubt_header(header), *faults.told(len(cell_rows))]
+    cells: Sequence[Sequence[str]] = list(zip(*cell_rows, strict=True)) or [()] * len(header)
     columns: dict[str, Raw] = {}
     for name, values in zip(_name_columns(header, cells, notes), cells, strict=True):
         if name:
             columns[name] = [value.strip() or None for value in values]
-    return Table(columns, len(found), is_text=True, separator=separator, notes=tuple(notes))
+    return Table(columns, len(cell_rows), is_text=True, separator=separator, notes=tuple(notes))
 
 
 def _read_rows(
     lines: Any, width: int, rows: tuple[int, int | None], faults: Faults
 ) -> Iterator[list[str]]:
-    """The rows that have as many values as the header, and nothing but empty ones after them."""
+    """Yield rows as long as the header; a row may have empty values beyond it, nothing else."""
     for line in islice((line for line in lines if any(map(str.strip, line))), *rows):
         if len(line) < width or any(map(str.strip, line[width:])):
             faults.add(lines.line_num, f"has {len(line)} values; its header names {width}")
@@ -62,13 +66,13 @@ def _read_rows(
 
 
 def _separator_of(head: Sequence[str]) -> str:
-    """That which cuts the first two lines into the most values, into equally many first."""
+    """Return the separator that cuts both first lines into the same number of values, the most."""
 
     def widths(separator: str) -> tuple[bool, int]:
         cut = [next(csv.reader([line], delimiter=separator), []) for line in head if line.strip()]
         return len({len(line) for line in cut}) == 1, len(cut[0]) if cut else 0
 
-    return max(SEPARATORS, key=lambda one: (widths(one)[1] > 1, *widths(one)))
+    return max(SEPARATORS, key=lambda candidate: (widths(candidate)[1] > 1, *widths(candidate)))
 
 
 def _doubt_header(header: Sequence[str]) -> list[str]:
@@ -82,11 +86,11 @@ def _doubt_header(header: Sequence[str]) -> list[str]:
 
 
 def _name_columns(header: list[str], cells: Sequence[Sequence[str]], notes: list[str]) -> list[str]:
-    """A name of its own for each column; an empty one for a column to be left out."""
+    """Return a unique name for each column, "" for a column to leave out; append to `notes`."""
     names: list[str] = []
     taken = set(header)
     for j, name in enumerate(header):
-        given = name
+        unique = name
         if not name:
             if not any(map(str.strip, cells[j])):
                 names.append("")
@@ -95,20 +99,20 @@ def _name_columns(header: list[str], cells: Sequence[Sequence[str]], notes: list
                 notes.append(f"Column {j + 1} has no name and numbers the rows: it is not used.")
                 names.append("")
                 continue
-            given = f"column {j + 1}"
-            notes.append(f"Column {j + 1} has no name; it is read as {given!r}.")
+            unique = f"column {j + 1}"
+            notes.append(f"Column {j + 1} has no name; it is read as {unique!r}.")
         elif name in names:
             n = 2
             while f"{name}.{n}" in taken:
                 n += 1
-            given = f"{name}.{n}"
-            notes.append(f"The header names {name!r} twice; column {j + 1} is read as {given!r}.")
-        taken.add(given)
-        names.append(given)
+            unique = f"{name}.{n}"
+            notes.append(f"The header names {name!r} twice; column {j + 1} is read as {unique!r}.")
+        taken.add(unique)
+        names.append(unique)
     return names
 
 
 def _counts_rows(cells: Sequence[str]) -> bool:
-    """Whether a column is the row's number, as data frames write it."""
+    """Whether a column numbers the rows, as data frames write it."""
     first = cells[0].strip() if cells else ""
     return first.isdecimal() and list(cells) == [str(int(first) + i) for i in range(len(cells))]

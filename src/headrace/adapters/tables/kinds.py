@@ -1,9 +1,9 @@
-"""What the columns of a table are: numbers, categories, or nothing; and what is to be told of it.
+"""Which columns of a table are numbers, which are categories, and notes about doubtful ones.
 
 A column is judged as a whole. In CSV every value is a text: where at least nine in ten spell a
-number the column is numeric, and what spells none counts as missing. Codes are the exception: whole
+number, the column is numeric, and the other values count as missing. Codes are the exception: whole
 numbers with leading zeros, or with more digits than a float holds, are categories. `[columns]`
-overrides all of it. JSON and Parquet say themselves what is a number.
+overrides all of this. JSON and Parquet themselves distinguish numbers from texts.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ MISSING = frozenset(
     ("?", "-", ".", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "NaN", "nan", "NAN", "<NA>", "NaT",
      "null", "NULL", "Null", "None", "none", "nil", "\\N", "(null)", "missing", "unknown", "--")
 )  # fmt: skip
-"""What often stands for a missing value: so taken among numbers, and kept among categories."""
+"""Texts that often mean a missing value: missing among numbers, a value among categories."""
 
 ODD_SHARE = 0.1
-"""At most so many of a numeric column's values may be no numbers."""
+"""The largest share of a numeric column's values that may be no numbers."""
 
 DISTINCT_SHARE, DISTINCT_MIN = 0.5, 50
-"""With more distinct values than this share, and this many, categories hardly repeat."""
+"""Categories hardly repeat with more distinct values than this share, and than this number."""
 
 NAMES_SHOWN = 5
 
@@ -60,7 +60,7 @@ _SENTENCES = {
 
 
 class Kinds:
-    """Reads the columns of one table; `kinds` is what each was read as, `notes()` what to tell.
+    """Reads the columns of one table; `kinds` has the kind of each, by name, once it was read.
 
     >>> kinds = Kinds(Table({}, 4, is_text=True), ColumnsSettings())
     >>> kinds.column("x", ["1", "n/a", None, "2.5"])
@@ -76,32 +76,32 @@ class Kinds:
         self._columns = columns
         self._declared = Declared(columns)
         self._is_text = table.is_text
-        # Where commas separate the values, one within a value hardly stands before decimals.
+        # Where commas separate the values, a comma within a value is hardly a decimal comma.
         self._is_comma_first = table.separator not in ("", ",")
         self._told: dict[str, list[str]] = {}
 
     def column(self, name: str, raw: Raw) -> Column | None:
-        """The column as numbers, shape (n,), or as texts; None where it has no value at all."""
+        """Return a column as numbers, shape (n,), or as texts; None if it has no value at all."""
         if not isinstance(raw, list) and not self._is_changed(name):
-            found: Column | None = raw
+            column: Column | None = raw
             if raw.dtype.kind == "f" and bool(np.isnan(raw).all()):
-                found = None
+                column = None
         else:
-            found = self._read_column(name, values_of(raw))
-        if found is None:
+            column = self._read_column(name, values_of(raw))
+        if column is None:
             self._note_column("empty", name)
             return None
-        kind = "categorical" if isinstance(found, list) else "numeric"
+        kind = "categorical" if isinstance(column, list) else "numeric"
         self.kinds[name] = "text" if name in self._columns.text else kind
-        return found
+        return column
 
     def notes(self) -> list[str]:
-        """One sentence for each thing that is to be known, with the columns it is about."""
+        """Return one sentence for each kind of doubt, with the columns that it is about."""
         sentences = []
-        for what, sentence in _SENTENCES.items():
-            if told := self._told.get(what):
-                names = ", ".join(told[:NAMES_SHOWN])
-                more = len(told) - NAMES_SHOWN
+        for doubt, sentence in _SENTENCES.items():
+            if columns := self._told.get(doubt):
+                names = ", ".join(columns[:NAMES_SHOWN])
+                more = len(columns) - NAMES_SHOWN
                 sentences.append(sentence.format(f"{names} and {more} more" if more > 0 else names))
         return sentences
 
@@ -120,13 +120,13 @@ class Kinds:
         if name in self._columns.numeric:
             return self._read_numbers(name, values, self._number_of(name, texts))
         if not texts:
-            return self._of_numbers(name, values)
+            return self._read_plain(name, values)
         if not self._is_text and len(texts) == len(present):
             return self._read_categories(name, values, present)
         return self._read_mixed(name, values, present)
 
-    def _of_numbers(self, name: str, values: list[Any]) -> Column:
-        """Numbers as JSON and Parquet have them; whole ones that no float holds are codes."""
+    def _read_plain(self, name: str, values: list[Any]) -> Column:
+        """Read numbers of JSON and Parquet; whole numbers that no float holds are codes."""
         whole = (v for v in values if isinstance(v, int) and abs(v) > 10**DIGITS_MAX)
         if (code := next((v for v in whole if int(float(v)) != v), None)) is not None:
             self._note_column("code", name, code)
@@ -134,7 +134,7 @@ class Kinds:
         return self._read_numbers(name, values, number_with_point)
 
     def _read_mixed(self, name: str, values: list[Any], present: list[Any]) -> Column:
-        """Texts that may spell numbers, and numbers with texts among them."""
+        """Read texts that may spell numbers, or numbers with texts among them."""
         texts = [value for value in present if isinstance(value, str)]
         rest = [value for value in texts if value not in MISSING]
         number_of: NumberOf = _read_none
@@ -156,28 +156,30 @@ class Kinds:
     def _read_numbers(
         self, name: str, values: list[Any], number_of: NumberOf
     ) -> NDArray[np.float64]:
-        found = [number_of(v) if isinstance(v, str) else _to_float(v) for v in values]
-        lost = [v for v, n in zip(values, found, strict=True) if n is None and v is not None]
+        numbers = [number_of(v) if isinstance(v, str) else _to_float(v) for v in values]
+        lost = [v for v, n in zip(values, numbers, strict=True) if n is None and v is not None]
         odd = [value for value in lost if value not in MISSING]
         if odd:
             self._note_column("odd", f"{name} ({len(odd):,} of {len(values):,} values", odd[0])
         elif lost:
             self._note_column("word", f"{name} ({len(lost):,} of {len(values):,} values", lost[0])
-        return np.array([np.nan if n is None else n for n in found], np.float64)
+        return np.array([np.nan if n is None else n for n in numbers], np.float64)
 
     def _read_categories(self, name: str, values: list[Any], present: list[Any]) -> list[Value]:
-        found = _to_texts(values)
-        different = set(found) - {None}
-        if word := next((one for one in present if one in MISSING), None):
+        texts = _to_texts(values)
+        different = set(texts) - {None}
+        if word := next((value for value in present if value in MISSING), None):
             self._note_column("kept", name, word)
-        if not self._is_text and all(number_with_point(str(one)) is not None for one in different):
+        if not self._is_text and all(
+            number_with_point(str(value)) is not None for value in different
+        ):
             self._note_column("spelled", name, present[0])
         elif len(different) > max(DISTINCT_MIN, DISTINCT_SHARE * len(present)):
             self._note_column("distinct", f"{name} ({len(different):,} of {len(present):,} differ)")
-        return found
+        return texts
 
     def _number_of(self, name: str, texts: Sequence[str]) -> NumberOf:
-        """How the numbers of a column are spelled: the way in which most are."""
+        """Return the reader of numbers that can read most texts of a column."""
         if self._columns.decimal == ",":
             return number_with_comma
         ways: list[NumberOf] = [number_with_point]
@@ -193,12 +195,12 @@ class Kinds:
         return best
 
     def _note_column(self, what: str, name: str, example: object = None) -> None:
-        told = name
+        entry = name
         if example is not None:
-            told += (
+            entry += (
                 f", such as {shown(example)})" if "(" in name else f" (such as {shown(example)})"
             )
-        self._told.setdefault(what, []).append(told)
+        self._told.setdefault(what, []).append(entry)
 
 
 def _read_none(text: str) -> None:
@@ -217,7 +219,7 @@ def _to_texts(values: Sequence[Any]) -> list[Value]:
 
 
 def _code_of(texts: Sequence[str], number_of: Callable[[str], float | None]) -> str | None:
-    """One of the whole numbers that are codes; None where the column has decimals, or no codes."""
+    """Return one of the whole numbers that are codes; None if there are decimals, or no codes."""
     numbers = [text for text in texts if number_of(text) is not None]
     digits = [text.lstrip("+-") for text in numbers]
     if not all(text.isdecimal() for text in digits):

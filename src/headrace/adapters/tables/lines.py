@@ -1,4 +1,4 @@
-"""JSON lines as columns: read as every log is (NaN and a byte order mark are fine)."""
+"""JSON lines as columns, decoded as every log is (NaN and a byte order mark are fine)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from ...observe.values import DEPTH_MAX, Refusal
 from .table import Faults, Raw, Table, values_of
 
 FIELDS_MAX = 100_000
-"""Values of one line, after flattening."""
+"""The most values of one line, after flattening."""
 
 
 def read_json_lines(
     file: BinaryIO, path: Path, rows: tuple[int, int | None], line_bytes_max: int
 ) -> Table:
-    """The columns of a file of objects, flattened with dots."""
+    """Read the columns of a file with one object a line, flattened with dots.
+
+    `rows` are [start, stop) among the lines that are not blank. Raises `BadInput` where too many
+    lines are faulty, or longer than `line_bytes_max` bytes.
+    """
     columns: dict[str, list[Any]] = {}
     rows_n, faults = 0, Faults(path)
     filled = ((number, line) for number, line in enumerate(file, start=1) if not line.isspace())
@@ -42,14 +46,14 @@ def read_json_lines(
 
 
 def flatten_record(record: dict[str, Any]) -> dict[str, Any]:
-    """The values of an object by their dotted names. Raises `Refusal`."""
-    found: dict[str, Any] = {}
+    """Return the values of an object by their dotted names. Raises `Refusal`."""
+    values: dict[str, Any] = {}
     for name, value in _flatten_part(record, "", 0):
-        if name in found or len(found) >= FIELDS_MAX:
-            why = f"names {name!r} twice" if name in found else f"has over {FIELDS_MAX} fields"
+        if name in values or len(values) >= FIELDS_MAX:
+            why = f"names {name!r} twice" if name in values else f"has over {FIELDS_MAX} fields"
             raise Refusal("bad_features", why)  # type: ignore[arg-type]
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def _flatten_part(record: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -59,8 +63,8 @@ def _flatten_part(record: dict[str, Any], prefix: str, depth: int) -> Iterator[t
         if isinstance(value, dict):
             yield from _flatten_part(value, f"{prefix}{name}.", depth + 1)
         elif isinstance(value, list):
-            # An array is a value for each place: how logs write feature vectors.
-            parts = {str(i): part for i, part in enumerate(value)}
-            yield from _flatten_part(parts, f"{prefix}{name}.", depth + 1)
+            # Logs write feature vectors as arrays: each place becomes a value of its own.
+            places = {str(i): item for i, item in enumerate(value)}
+            yield from _flatten_part(places, f"{prefix}{name}.", depth + 1)
         else:
             yield f"{prefix}{name}", value

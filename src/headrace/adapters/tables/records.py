@@ -1,6 +1,6 @@
-"""A table as an inference log, or an export as a log of answers: JSON lines, one a row.
+"""Convert a table to an inference log, or an export to a log of answers: JSON lines, one a row.
 
-So CSV, Parquet, arrays and packed files are read by the same decoders as every other log.
+So the decoders of logs read CSV, Parquet, arrays and packed files as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file holds no lines that a log could be read from as they stand.
+    """Whether a file must be converted, because its bytes are not the lines of a log.
 
     >>> is_table(Path("log.csv")), is_table(Path("log.jsonl.gz")), is_table(Path("log.txt"))
     (True, True, False)
@@ -36,19 +36,19 @@ def is_table(path: Path) -> bool:
 
 
 def is_table_of_columns(path: Path) -> bool:
-    """Whether a file has columns, whose kinds are found as it is read."""
+    """Whether a file's format has columns, as CSV and Parquet do."""
     return format_of(path) not in LINE_FORMATS
 
 
 def lines_of(
     path: Path, settings: Settings, on_note: Callable[[str], None] = lambda sentence: None
 ) -> Iterator[bytes]:
-    """The bytes of the log that a file holds, some lines at a time.
+    """Yield the bytes of the log that a file holds, some lines at a time.
 
     JSON lines are unpacked. A row of a table becomes one record: where `[input]` reads no batches,
-    its columns that have no other meaning are the features; else the record is the row as it
-    stands. `on_note` is told what was read as what. Raises `BadSettings` where a column is missing,
-    `BadInput` for a file that can't be read.
+    the columns that have no other meaning are the features; otherwise the record is the row itself.
+    `on_note` is called with sentences about how columns were read. Raises `BadSettings` where a
+    column is missing, `BadInput` for a file that can't be read.
     """
     if not is_table_of_columns(path):
         yield from _read_unpacked(path)
@@ -70,17 +70,17 @@ def lines_of(
 
 
 def is_export(path: Path) -> bool:
-    """Whether a file of answers is a table, packed, or one array of JSON; false if there is none.
+    """Whether a file of answers is a table, packed, or one array of JSON; False without a file.
 
-    Raises `BadInput` for an array that does not end.
+    Raises `BadInput` for an array that is cut short.
     """
     return path.is_file() and (is_table(path) or _read_array(path) is not None)
 
 
 def export_lines(path: Path, settings: AnswersSettings) -> Iterator[bytes]:
-    """The lines of an export: each element of its array, or row of its table.
+    """Yield the lines of an export: one for each element of its array, or row of its table.
 
-    An element that holds many answers becomes a line for each. Raises `BadInput` for a file that
+    An element that holds several answers becomes a line for each. Raises `BadInput` for a file that
     can't be read.
     """
     if is_table_of_columns(path):
@@ -96,7 +96,7 @@ def export_lines(path: Path, settings: AnswersSettings) -> Iterator[bytes]:
 
 
 def _read_array(path: Path) -> list[Any] | None:
-    """The array of JSON that a file is; None where it is none."""
+    """Return the array of JSON that a file holds; None if it holds something else."""
     try:
         with open_plain(path) as file:
             begin = file.read(CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -106,14 +106,14 @@ def _read_array(path: Path) -> list[Any] | None:
     except (OSError, EOFError) as error:
         raise BadInput(f"{path} can't be read: {error}") from error
     try:
-        found = json.loads(content)
+        array = json.loads(content)
     except (ValueError, RecursionError) as error:
         if _is_json(content.partition(b"\n")[0]):
             return None
         raise BadInput(
             f"{path} begins as an array of JSON and is none: {error}; export it again"
         ) from error
-    return found if isinstance(found, list) else None
+    return array if isinstance(array, list) else None
 
 
 def _is_json(line: bytes) -> bool:
@@ -125,7 +125,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _each_answer(record: Any, path: str) -> list[Any]:
-    """The record once for each answer in the array at `path`, with that one alone in it."""
+    """Return a copy of the record for each answer in the array at `path`, with that one alone."""
     answers = record.get(path) if isinstance(record, dict) and path else None
     if not isinstance(answers, list) or len(answers) < 2:
         return [record]
@@ -144,7 +144,7 @@ def _read_unpacked(path: Path) -> Iterator[bytes]:
 def _read_events(
     table: Table, settings: Settings, on_note: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    """Each row as a record with the fields that [input] names."""
+    """Yield each row as a record with the fields that [input] names."""
     fields, columns = settings.input, table.columns
     faults = [
         f"there is no column {path!r}, which input.{name} names; known are {', '.join(columns)}"
@@ -160,7 +160,7 @@ def _read_events(
         name: _own_values(raws[name], column) for name, column in read.items() if column is not None
     }
     for kind in ("numeric", "categorical", "text"):
-        if names := [name for name, one in kinds.kinds.items() if one == kind]:
+        if names := [name for name, kind_of in kinds.kinds.items() if kind_of == kind]:
             on_note(f"read as {kind}: {', '.join(names[:20])}{_count_more(names, 20)}")
     for note in kinds.notes():
         on_note(note)
@@ -174,8 +174,8 @@ def _read_events(
     }
     for i in range(table.rows_n):
         record: dict[str, Any] = {path: values[i] for path, values in others.items()}
-        found = {name: values[i] for name, values in features.items() if values[i] is not None}
-        record |= {fields.features: found} if fields.features else found
+        present = {name: values[i] for name, values in features.items() if values[i] is not None}
+        record |= {fields.features: present} if fields.features else present
         if shares:
             record[fields.probabilities] = {name: values[i] for name, values in shares.items()}
         yield record
@@ -187,7 +187,7 @@ def _list_paths(fields: InputSettings) -> tuple[str, ...]:
 
 
 def _own_values(raw: Raw, column: Any) -> list[Any]:
-    """What stands in a request: the values as the table has them, numbers as numbers."""
+    """Return a feature's values as a request shows them: a column of whole numbers as integers."""
     values = values_of(column)
     if not isinstance(raw, list):
         return values_of(raw)
@@ -197,13 +197,13 @@ def _own_values(raw: Raw, column: Any) -> list[Any]:
 
 
 def _to_number(value: Any) -> Any:
-    """A number that is written as text as a number, else the text."""
+    """Return the number that a text spells; any other value unchanged."""
     number = number_with_point(value) if isinstance(value, str) else None
     return value if number is None else number
 
 
 def _read_rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterator[dict[str, Any]]:
-    """Each row as it stands."""
+    """Yield each row unchanged, without missing values; known times as [input] reads them."""
     values = {name: values_of(raw) for name, raw in table.columns.items()}
     is_answers = isinstance(fields, AnswersSettings) and fields.at in values
     if is_answers or fields.at in table.moments:

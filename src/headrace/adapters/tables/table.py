@@ -1,4 +1,4 @@
-"""What every format is read into: named columns, and sentences about what was left out."""
+"""The table that every format is read into: named columns, and notes on what was left out."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from ...observe.declared import number_with_point
 from ...settings import AnswersSettings, ColumnsSettings, InputSettings
 
 Raw: TypeAlias = NDArray[Any] | list[Any]
-"""A column as its file has it: an array of numbers or booleans, or a list of values or None."""
+"""A column as it was read: an array of numbers or booleans, or a list of values and None."""
 
 FAULTY_SHARE = 0.05
-"""With more faulty lines than this a file is refused: it is something else than it seems."""
+"""A file with a larger share of faulty lines is refused: it is probably of another format."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """`rows_n` rows. In an array a missing value is NaN, in a list it is None.
+    """Columns of `rows_n` rows, by name. A missing value is NaN in an array, None in a list.
 
-    `is_text`: every value is a text as it stands in the file, and what it means is to be found.
-    `separator` is what stood between the values of a line. `moments` are the columns that the file
-    itself calls times, here in seconds, and whether they are of a known zone.
+    `is_text`: every value is still a text as in the file, to be interpreted by `kinds`.
+    `separator` is the character between the values of a line. `notes` are sentences about what was
+    left out. `moments` are the columns that the file declares as times, in seconds here, and
+    whether each has a time zone.
     """
 
     columns: dict[str, Raw]
@@ -40,7 +41,7 @@ class Table:
 
 
 def values_of(raw: Raw) -> list[Any]:
-    """The values of a column as Python's own, missing ones as None."""
+    """Return the values of a column as Python objects, missing ones as None."""
     if isinstance(raw, list):
         return [None if isinstance(v, float) and v != v else v for v in raw]  # noqa: PLR0124
     if raw.dtype.kind == "f":
@@ -49,10 +50,10 @@ def values_of(raw: Raw) -> list[Any]:
 
 
 def times_of(table: Table, path: str, fields: InputSettings | AnswersSettings) -> list[Any]:
-    """The times of a column as `fields.zone` and `fields.at_unit` take them.
+    """Return the times of a column for a decoder with `fields.zone` and `fields.at_unit`.
 
-    Moments are of no other unit than their own, and of the zone of the settings only where they
-    have none: they become texts where the settings have a unit or a zone.
+    The times that the file declares have their own unit, and perhaps a zone, which win over the
+    settings: where the settings have a unit or a zone, such times become texts of RFC 3339.
     """
     values = values_of(table.columns[path])
     if path not in table.moments:
@@ -68,7 +69,7 @@ def _parse_number(value: Any) -> float | None:
 
 
 def _text_of(seconds: float, is_zoned: bool) -> str:
-    """RFC 3339; what is no date in it stays a text that is refused as a time."""
+    """Return a time as RFC 3339; one out of its range becomes a text that decoders refuse."""
     try:
         moment = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
@@ -77,7 +78,7 @@ def _text_of(seconds: float, is_zoned: bool) -> str:
 
 
 class Faults:
-    """Lines that can't be used: a few are left out and told, with many the file is refused.
+    """Counts faulty lines: a few are left out with a note, with many the file is refused.
 
     `before_n` lines of the file stand before the first one that is counted.
     """
@@ -89,12 +90,12 @@ class Faults:
         self._first = ""
 
     def add(self, line: int, said: str) -> None:
-        """Line `line`, from 1, is at fault: what is said of it."""
+        """Count line number `line`, from 1, as faulty; `said` is what is wrong with it."""
         self._first = self._first or f"line {line + self._before_n} of {self._path} {said}"
         self.n += 1
 
     def told(self, rows_n: int) -> list[str]:
-        """Sentences about what was left out. Raises `BadInput` when it is too much."""
+        """Return a sentence about the lines left out. Raises `BadInput` if they are too many."""
         if not self.n:
             return []
         if self.n > FAULTY_SHARE * (self.n + rows_n):
@@ -110,11 +111,15 @@ def feature_columns(
     fields: InputSettings,
     declared: ColumnsSettings,
 ) -> dict[str, Raw]:
-    """Columns that may be known when an event arrives, by the names that features get.
+    """Return the columns that are features, by the names that the features get.
 
-    `taken` are columns that mean something else. What [input] gives another meaning is no feature;
-    where there are columns "features.*", only these are. Raises `BadSettings` where [columns] names
-    a column that is not there.
+    - `columns`: all columns of a table.
+    - `taken`: columns with another meaning; so have those that `fields`, [input], names.
+    - `fields`: where `fields.features` is set and columns begin with it and a dot, as "features.x",
+      only these are features, without that prefix.
+    - `declared`: [columns]; its `ignored` are left out.
+
+    Raises `BadSettings` where [columns] names a column that is no feature.
     """
     other = {fields.id, fields.at, fields.key, fields.model_version, fields.predicted,
              fields.label, fields.status, *taken}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The desk as a bridge: its tool is a page of our own."""
+"""The desk as a bridge: its labelling tool is our own web page."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class DeskSettings(Section, frozen=True, kw_only=True):
 
 
 class Estimated(Struct, frozen=True):
-    """The accuracy of the model with its 95 % bounds, estimated from so many labels."""
+    """The accuracy of the model with its 95 % bounds, estimated from `labels_n` labels."""
 
     accuracy: float
     low: float
@@ -84,7 +84,7 @@ class Estimated(Struct, frozen=True):
 
 
 class Desk:
-    """A bridge into the store of the desk; the server takes the questions from there."""
+    """A bridge into the store of the desk, from which the server takes the questions."""
 
     Settings = DeskSettings
     seals = True

@@ -1,4 +1,4 @@
-"""The desk's calls: which roles may make each, its body, and the refusal of a wrong one."""
+"""The desk's calls: the roles that may make each, the bodies, and the refusal of a wrong call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ BODY_BYTES_MAX = 65_536
 
 
 class Refused(Exception):  # noqa: N818 - as BadInput and the others
-    """The caller's fault: an HTTP status and a sentence."""
+    """A call is refused, by the caller's fault: the HTTP status and a sentence.
+
+    `wait_s` is how long the caller should wait, in seconds; 0 if waiting does not help.
+    """
 
     def __init__(self, status: int, sentence: str, wait_s: float = 0.0) -> None:
         super().__init__(sentence)
@@ -33,7 +36,7 @@ class AnswerGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoundWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/rounds`; without `labels`, all there is to spend."""
+    """The body of `POST /v1/rounds`; without `labels` the round may spend the whole budget."""
 
     labels: int | float | None = None  # in JSON 20.0 is a whole number too
     reason: str = ""
@@ -46,12 +49,12 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def read_body(request: web.Request, kind: Any) -> Any:
-    """The JSON of a call, as a struct. Raises `Refused`."""
+    """Return the JSON body of a call as a struct of type `kind`. Raises `Refused`."""
     return decode_body(await request.read() or b"{}", kind)
 
 
 def decode_body(content: bytes, kind: Any) -> Any:
-    """JSON as a struct. Raises `Refused`."""
+    """Decode JSON as a struct of type `kind`. Raises `Refused`."""
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -63,10 +66,10 @@ LABELLERS: tuple[Role, ...] = ("annotator", "operator")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call: `call` is the method of `Server` that answers it.
+    """One call: its HTTP method and path, and `call`, the method of `Server` that answers it.
 
-    One that changes something has an `act`, its name in the audit log; one with `roles` of None may
-    be made by a stranger.
+    `roles` may make it; None also lets strangers. A call that changes something has an `act`, its
+    name in the audit log.
     """
 
     method: str
@@ -77,7 +80,7 @@ class Route:
 
     @property
     def is_safe(self) -> bool:
-        """It changes nothing."""
+        """Whether the call changes nothing."""
         return self.method == "GET"
 
 

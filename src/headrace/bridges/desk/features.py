@@ -1,8 +1,8 @@
-"""How a question's features are shown: each against what is usual, the most telling first.
+"""How a question's features are shown: beside their usual values, the most telling first.
 
-What is usual is told by the moments of all events that came between two requests, where the model
-has them sent along; else by the questions at the desk. How much the model goes by a feature is the
-correlation of its value with the probabilities that the model gave, over those questions: a hint
+The usual range of a number is from the moments of all events that came between two requests, where
+requests have them; otherwise from the questions at the desk. The influence of a feature on the
+model is the correlation of its value with the model's probabilities, over those questions: a hint
 for people, and no more.
 """
 
@@ -21,15 +21,15 @@ QUESTIONS_N = 500
 SEEN_MIN = 20
 CORRELATED_MIN = 50
 TEXT_FROM = 60
-"""A text that is longer is shown as text, a shorter one as a category."""
+"""A text with more characters is shown as text, a shorter one as a category."""
 
-_TO_TENTH = 1.2816  # so many standard deviations from the middle is the tenth part of a normal
+_TO_TENTH = 1.2816  # standard deviations from the mean of a normal to its 10th percentile
 
 
 class Usual:
-    """What is usual in the questions given, and in the events between them.
+    """The usual values of features, in some questions and in the events between them.
 
-    `texts`, `images` and `links` name features that are shown as such.
+    `texts`, `images` and `links` are the names of features to show as texts, images or links.
     """
 
     def __init__(
@@ -60,7 +60,11 @@ class Usual:
         self._influences = _influences(questions)
 
     def of(self, question: LabelRequested) -> list[dict[str, Any]]:
-        """The features of a question, the most unusual and most influential first."""
+        """Return the features of a question, the most unusual and influential first.
+
+        Each is a dict with `name`, `value`, `kind`, `usual` (a range, a share or None), `unusual`
+        from 0 to 1, and `influence` from 0 to 1 or None.
+        """
         rows = [self._make_row(name, value) for name, value in question.features.items()]
         return sorted(rows, key=lambda row: -(row["unusual"] + (row["influence"] or 0.0)))
 
@@ -96,14 +100,17 @@ class Usual:
         return "text" if isinstance(value, str) and len(value) > TEXT_FROM else "category"
 
     def _find_range(self, name: str) -> tuple[float, float, float] | None:
-        """The tenth part, the middle and nine tenths of a feature; None if too little is known."""
+        """Return a feature's 10th, 50th and 90th percentiles; None where too little is known.
+
+        They are those of a normal with its moments, or else those of its values in the questions.
+        """
         seen = self._numbers.get(name, [])
         moments = self._moments.get(name)
         if moments is not None and moments.n >= SEEN_MIN and moments.deviation > 0:
             away = _TO_TENTH * moments.deviation
             low, high = moments.mean - away, moments.mean + away
             if seen and min(seen) < moments.mean < max(seen):
-                # A feature that is never negative shall not look as if it could be.
+                # The range stays within values seen, so that no negative length or price is shown.
                 low, high = max(low, min(seen)), min(high, max(seen))
             return low, moments.mean, high
         if len(seen) < SEEN_MIN:
@@ -119,15 +126,17 @@ def _is_number(value: Value) -> bool:
 
 
 def _influences(questions: Sequence[LabelRequested]) -> dict[str, float]:
-    """By feature, how closely its numbers go with the model's probability of any class, 0 to 1."""
+    """Return by feature its largest absolute correlation with the probability of a class."""
     if len(questions) < CORRELATED_MIN:
         return {}
-    classes = sorted({name for one in questions for name in one.prediction})
-    chances = np.array([[one.prediction.get(name, 0.0) for name in classes] for one in questions])
-    names = sorted({name for one in questions for name in one.features})
-    found: dict[str, float] = {}
+    classes = sorted({name for question in questions for name in question.prediction})
+    chances = np.array(
+        [[question.prediction.get(name, 0.0) for name in classes] for question in questions]
+    )
+    names = sorted({name for question in questions for name in question.features})
+    influences: dict[str, float] = {}
     for name in names:
-        values = [one.features.get(name) for one in questions]
+        values = [question.features.get(name) for question in questions]
         rows = np.array([_is_number(value) for value in values])
         if rows.sum() < CORRELATED_MIN:
             continue
@@ -138,5 +147,5 @@ def _influences(questions: Sequence[LabelRequested]) -> dict[str, float]:
         spreads = apart.std(axis=0)
         shared = ((column - column.mean())[:, None] * apart).mean(axis=0)
         likeness = np.abs(shared) / np.where(spreads > 0, spread * spreads, np.inf)
-        found[name] = float(min(1.0, likeness.max(initial=0.0)))
-    return found
+        influences[name] = float(min(1.0, likeness.max(initial=0.0)))
+    return influences

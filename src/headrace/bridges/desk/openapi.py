@@ -1,4 +1,4 @@
-"""The desk's calls as OpenAPI 3.1 describes them; served at /v1/openapi.json."""
+"""The description of the desk's calls in OpenAPI 3.1; it is served at /v1/openapi.json."""
 
 from __future__ import annotations
 
@@ -120,15 +120,15 @@ def _describe_call(
     faults = {400: "the call is wrong", 401: "nobody is logged in", 403: "not for this role"}
     faults |= {404: "there is no such thing", 409: "not now", 413: "the body is too large"}
     faults |= {421: "the Host is not ours", 429: "too many calls"}
-    told: dict[str, Any] = {
-        str(status): {"description": said, "content": {"application/json": {"schema": _FAULT}}}
-        for status, said in faults.items()
+    responses: dict[str, Any] = {
+        str(status): {"description": sentence, "content": {"application/json": {"schema": _FAULT}}}
+        for status, sentence in faults.items()
     }
-    for status, (said, schema) in replies.items():
-        told[str(status)] = {"description": said}
+    for status, (sentence, schema) in replies.items():
+        responses[str(status)] = {"description": sentence}
         if schema is not None:
-            told[str(status)]["content"] = {"application/json": {"schema": schema}}
-    call: dict[str, Any] = {"summary": about, "responses": told}
+            responses[str(status)]["content"] = {"application/json": {"schema": schema}}
+    call: dict[str, Any] = {"summary": about, "responses": responses}
     if body is not None:
         call["requestBody"] = {
             "required": not may_be_empty,
@@ -209,7 +209,7 @@ _CALLS: dict[str, dict[str, Any]] = {
 
 
 def describe_api() -> dict[str, Any]:
-    """The whole description.
+    """Return the whole description as a dict, to be encoded as JSON.
 
     >>> sorted(describe_api()["paths"])[:3]
     ['/v1/alertmanager', '/v1/answers', '/v1/answers/undo']

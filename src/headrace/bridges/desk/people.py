@@ -1,4 +1,4 @@
-"""Who may do what at the desk: names, roles, tokens, sessions, and how often they may call."""
+"""The people of a desk: names, roles, tokens, sessions, and how often each person may call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[\w][\w .@-]{0,63}")
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody with a token, of which only the digest is kept."""
+    """Somebody with a token; only the token's SHA-256 is stored."""
 
     name: str
     role: Role
@@ -35,9 +35,9 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class People:
-    """The people of a desk, in a file that nobody else may read.
+    """The people of a desk, in a file that other users may not read, and their open sessions.
 
-    Raises `BadInput` where the file is not one.
+    Raises `BadInput` for a file of anything else.
 
     >>> import tempfile
     >>> people = People(Path(tempfile.mkdtemp()) / "people.json")
@@ -60,9 +60,9 @@ class People:
         return list(self._people.values())
 
     def add(self, name: str, role: str) -> str:
-        """Give somebody a token, instead of the one they may have had; it is told only here.
+        """Make a token for somebody, which replaces an earlier one; it is returned only here.
 
-        Raises `BadSettings` for a name or a role that can't be.
+        Raises `BadSettings` for an invalid name or role, and where there are too many people.
         """
         if not _NAME.fullmatch(name):
             raise BadSettings(
@@ -79,23 +79,23 @@ class People:
         return token
 
     def remove(self, name: str) -> None:
-        """Take somebody's token away; their session ends. Raises `BadSettings` for a stranger."""
+        """Remove somebody's token; their sessions end. Raises `BadSettings` for a stranger."""
         self._read_changes()
         if self._people.pop(name, None) is None:
             raise BadSettings(f"there is nobody named {name!r}")
         self._write_people()
 
     def by_token(self, token: str) -> Person | None:
-        """Whose token this is. All are compared, each in constant time."""
+        """Return whose token this is, or None. All are compared, each in constant time."""
         self._read_changes()
-        digest, found = _hash_token(token), None
+        digest, owner = _hash_token(token), None
         for person in self._people.values():
             if hmac.compare_digest(person.token_digest, digest):
-                found = person
-        return found
+                owner = person
+        return owner
 
     def open_session(self, person: Person) -> str:
-        """A new session; the oldest makes room where there are too many."""
+        """Open a session and return its secret; with too many sessions the oldest one ends."""
         while len(self._sessions) >= SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
         session = secrets.token_urlsafe(TOKEN_BYTES)
@@ -103,18 +103,20 @@ class People:
         return session
 
     def by_session(self, session: str) -> Person | None:
-        """Whose session this is: nobody's if it is over, or their token was taken away."""
+        """Return whose session this is; None if it is over, or their token was removed."""
         self._read_changes()
         digest, until = self._sessions.get(_hash_token(session), ("", 0.0))
         if self._clock() >= until:
             return None
-        return next((one for one in self._people.values() if one.token_digest == digest), None)
+        return next(
+            (person for person in self._people.values() if person.token_digest == digest), None
+        )
 
     def close_session(self, session: str) -> None:
         self._sessions.pop(_hash_token(session), None)
 
     def _read_changes(self) -> None:
-        """Read the file where it has changed: a command may have given a token meanwhile."""
+        """Read the file again if it has changed, as by a command that adds a person."""
         try:
             changed = self._path.stat().st_mtime_ns
         except FileNotFoundError:
@@ -122,10 +124,10 @@ class People:
         if changed == self._read_at:
             return
         try:
-            found = msgspec.json.decode(self._path.read_bytes(), type=list[Person])
+            people = msgspec.json.decode(self._path.read_bytes(), type=list[Person])
         except msgspec.MsgspecError as error:
             raise BadInput(f"{self._path} holds no people of a desk: {error}") from error
-        self._people, self._read_at = {one.name: one for one in found}, changed
+        self._people, self._read_at = {person.name: person for person in people}, changed
 
     def _write_people(self) -> None:
         new = self._path.with_suffix(".new")
@@ -136,12 +138,12 @@ class People:
 
 
 def _hash_token(token: str) -> str:
-    # A token is 256 bits of chance: there is nothing to guess, so a fast digest will do.
+    # A token has 256 random bits, so nobody can guess it, and a fast digest will do.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 class Pace:
-    """How often each caller may call: `per_s` calls a second, `burst` at once.
+    """Limits how often each caller may call: `per_s` times a second, `burst` times at once.
 
     >>> pace = Pace(per_s=1.0, burst=2, clock=lambda: 0.0)
     >>> [pace.wait_s("ann") for _ in range(3)]
@@ -157,11 +159,11 @@ class Pace:
         self._left: dict[str, tuple[float, float]] = {}
 
     def wait_s(self, caller: str) -> float:
-        """0 if the caller may go on, else how long they have to wait, seconds."""
+        """Count a call; return 0 if it may go on, else how long to wait, in seconds."""
         now = self._clock()
-        left, at = self._left.pop(caller, (float(self._burst), now))
-        left = min(float(self._burst), left + (now - at) * self._per_s)
+        allowed_n, at = self._left.pop(caller, (float(self._burst), now))
+        allowed_n = min(float(self._burst), allowed_n + (now - at) * self._per_s)
         while len(self._left) >= PEOPLE_MAX:
             del self._left[next(iter(self._left))]
-        self._left[caller] = (left - 1.0 if left >= 1.0 else left, now)
-        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
+        self._left[caller] = (allowed_n - 1.0 if allowed_n >= 1.0 else allowed_n, now)
+        return 0.0 if allowed_n >= 1.0 else (1.0 - allowed_n) / self._per_s

@@ -1,17 +1,18 @@
-"""Which question suits whom: hard ones go to who is right most often, easy ones to the others.
+"""Which question suits whom: hard questions go to people who are right often, easy ones to others.
 
-What is known of people is how often they named the label that others named too, or the known one of
-a gold question, as the run tells it: over all, and by class, so that of each question it is known
-who is good at the classes that the model takes for likely. What is known of a question is how far
-the model is from being sure of it, and whether people have differed about it. Of the first few
-questions that wait, the hardest is for the person who is right most often of those who are here,
-the easiest for the one who is so least often, and those between for those between. The mean chance
-of a right answer is largest by such pairs where it is a concave function of skill less difficulty,
-as a logistic one is above a half: then a step of skill is worth most where the question is hardest.
+A person's skill is how often they named the label that others named too, or the known label of a
+gold question, as the run reports it: over all classes and by class, so that a question can go to
+somebody who is good at the classes that the model finds likely. A question's difficulty is how far
+the model is from being sure of it, and whether people have differed about it. Among the first few
+waiting questions, the hardest is for the person who is right most often of those who are here, the
+easiest for the one who is right least often, and those between for the people between. Such pairs
+give the largest mean chance of a right answer where this chance is a concave function of skill less
+difficulty, as a logistic function is above a half: then a step of skill is worth most where the
+question is hardest.
 
-A share of the questions is given as they come, by chance: so everybody's answers tell how good they
-are on all of them, no question waits for somebody who is away, and who is taken to be worse than
-they are is found out. Who is not known yet gets all of theirs as they come.
+A random share of the questions is given in the order of waiting. So everybody's answers show how
+good they are on all questions, no question waits for somebody who is away, and a person who was
+underrated is found out. People who are not known yet get all their questions in that order.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from ...messages import DRAWN_AT_RANDOM, LabelRequested
 from ...request_ids import is_further
 
 KNOWN_N = 20
-"""Compared answers from which somebody is known."""
+"""How many compared answers it takes until a person is known."""
 
 RANDOM_FIRST = 1e12
 
 WAITING_N = 20
-"""So many of the questions that wait are looked at."""
+"""How many of the waiting questions are considered."""
 
 HERE_S = 3_600.0
-"""Who answered so lately is here."""
+"""A person who answered within so many seconds is here."""
 
 PRIOR_RIGHT, PRIOR_N = 0.8, 4
 CLASS_PRIOR_N = 10
-"""A person's rate over all classes weighs as much as so many comparisons at one class."""
+"""A person's rate over all classes weighs as much as this many comparisons at one class."""
 
 _CHANCE = Chance(0)
 
@@ -46,7 +47,8 @@ _CHANCE = Chance(0)
 class Comparisons(NamedTuple):
     """How often somebody named the label that others named too, or the truth of a gold question.
 
-    Of `n` comparisons, and by that label or truth; each the number, and how many they named.
+    They named it in `right_n` of `n` comparisons; `by_class` has both numbers, n first, for each
+    such label or truth.
     """
 
     n: int
@@ -55,18 +57,18 @@ class Comparisons(NamedTuple):
 
 
 Known = Mapping[str, Comparisons]
-"""By person, what is known of how good they are."""
+"""The comparisons of each person, by name."""
 
 
 class Rates(NamedTuple):
-    """How often somebody is likely to be right: over all classes, and at each that is known."""
+    """The chance that somebody is right: over all classes, and at each class with comparisons."""
 
     overall: float
     by_class: Mapping[str, float]
 
 
 def rates_of(person: Comparisons) -> Rates:
-    """What comparisons tell of how often somebody is right, from 0 to 1.
+    """Estimate from comparisons how often somebody is right, from 0 to 1.
 
     The rate at each class is shrunken to the person's rate over all, r: with n comparisons at the
     class, s of them right, it is (s + m r) / (n + m), m = `CLASS_PRIOR_N`. That is the mean of the
@@ -87,9 +89,10 @@ def rates_of(person: Comparisons) -> Rates:
 
 
 def reliability_of(rates: Rates, guess: Mapping[str, float]) -> float:
-    """How likely somebody is right about a question whose classes are so likely, from 0 to 1.
+    """Estimate how likely somebody is right about a question, from 0 to 1.
 
-    The rates are averaged by the model's guess; without one it is that over all.
+    It is the mean of their rates by class, weighted by `guess`, the model's probabilities; without
+    a guess it is their rate over all classes.
 
     >>> rates = Rates(0.75, {"ham": 0.9, "spam": 0.6})
     >>> guesses = {}, {"ham": 1.0}, {"ham": 0.5, "spam": 0.5}
@@ -99,14 +102,14 @@ def reliability_of(rates: Rates, guess: Mapping[str, float]) -> float:
     total = sum(guess.values())
     if not total:
         return rates.overall
-    found = (p * rates.by_class.get(label, rates.overall) for label, p in guess.items())
-    return sum(found) / total
+    shares = (p * rates.by_class.get(label, rates.overall) for label, p in guess.items())
+    return sum(shares) / total
 
 
 def difficulty_of(request: LabelRequested) -> float:
-    """How hard a question is taken to be, from 0 to 1: 1 where people have differed about it.
+    """Rate how hard a question is, from 0 to 1: 1 where people have differed about it.
 
-    Else what the model's guess lacks to being sure; without a guess the most.
+    Otherwise it is 1 less the model's largest probability; 1 without a prediction.
     """
     if is_further(request.request_id) or request.opinion_n > 1 or not request.prediction:
         return 1.0
@@ -114,9 +117,9 @@ def difficulty_of(request: LabelRequested) -> float:
 
 
 def is_as_they_come(person: str, turn: int, share: float) -> bool:
-    """Whether chance gives this person the first question that waits, and not the one for them.
+    """Whether this person gets the first waiting question, by chance, and not the one that suits.
 
-    `share` is that of the questions given by expertise; each `turn` has luck of its own.
+    `share` is the share of questions given by expertise; each `turn` has its own random number.
     """
     return _CHANCE.uniform("routing", f"{turn} {person}") >= share
 
@@ -124,25 +127,29 @@ def is_as_they_come(person: str, turn: int, share: float) -> bool:
 def choose_suited(
     person: str, waiting: Sequence[LabelRequested], here: Sequence[str], known: Known
 ) -> int | None:
-    """The number of the question for this person: as far up among the hard ones as they are among
-    those `here`; of several the first.
+    """Return the index in `waiting` of the question that suits a person, the first of equal ones.
 
-    `waiting` are the questions in the order in which they would be given, at least one. None where
-    the person is not known, or nobody else who is here: then there is nothing to go by.
+    Its rank by difficulty among `waiting` is that of the person by skill among those `here`.
+
+    - `waiting`: the questions in the order in which they would be given, at least one.
+    - `here`: the names of people who answered lately.
+    - `known`: the comparisons of people.
+
+    None if the person is not known, or no other known person is here.
     """
     people = {
-        one: rates_of(known[one])
-        for one in sorted({person, *here})
-        if one in known and known[one].n >= KNOWN_N
+        question: rates_of(known[question])
+        for question in sorted({person, *here})
+        if question in known and known[question].n >= KNOWN_N
     }
     if person not in people or len(people) < 2:
         return None
-    difficulties = [difficulty_of(one) for one in waiting]
+    difficulties = [difficulty_of(question) for question in waiting]
     order, last = sorted(difficulties), max(1, len(waiting) - 1)
     best, nearest = 0, math.inf
-    for i, (one, difficulty) in enumerate(zip(waiting, difficulties, strict=True)):
-        place = _place_of(person, people, one.prediction) * last
-        # Questions that are as hard stand in several places.
+    for i, (question, difficulty) in enumerate(zip(waiting, difficulties, strict=True)):
+        place = _place_of(person, people, question.prediction) * last
+        # Questions of the same difficulty share a stretch of ranks.
         easier_n = bisect_left(order, difficulty)
         harder = bisect_right(order, difficulty) - 1
         distance = max(easier_n - place, place - harder, 0.0)
@@ -152,16 +159,17 @@ def choose_suited(
 
 
 def _place_of(person: str, people: Mapping[str, Rates], guess: Mapping[str, float]) -> float:
-    """Where this person stands among at least two: 0 is right least often, 1 most often."""
+    """Return a person's rank by skill among at least two: 0 is least often right, 1 most often."""
     order = sorted((reliability_of(rates, guess), one) for one, rates in people.items())
     return order.index((reliability_of(people[person], guess), person)) / (len(order) - 1)
 
 
 def rank_of(request: LabelRequested) -> float:
-    """What is asked first: draws at random in their order, then the others by their utility.
+    """Return the rank of a question; those of higher rank are asked first.
 
-    Or by their priority, where open questions are scored again. By draws at random the accuracy is
-    told, as far as all that came before are answered.
+    Questions drawn at random come first, in their order: the accuracy is estimated from them, as
+    far as all earlier ones are answered. The others follow by utility, or by priority where open
+    questions are scored again.
     """
     if request.reason not in DRAWN_AT_RANDOM and (request.priority or not request.judges):
         return request.priority

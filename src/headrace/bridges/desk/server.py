@@ -1,9 +1,9 @@
-"""The desk's HTTP: the page, and the calls of docs/DESK.md. Who is not known is told nothing.
+"""The desk's HTTP server: the page, and the calls of docs/DESK.md. Strangers get no information.
 
-Every call but the page's own files and the login wants a token (`Authorization: Bearer`) or a
-session (a cookie). A call with a session that changes something has the header `X-Headrace`, which
-no other site can make a browser send. The `Host` has to be one of ours, so that no other name that
-leads to this address can be used from a page of somebody else's.
+Every call but the page's own files and the login needs a token (`Authorization: Bearer`) or a
+session (a cookie). A call with a session that changes something must have the header `X-Headrace`,
+which no other site can make a browser send. The `Host` has to be one of ours, so that a page of
+another site can't use a name of its own that leads to this address.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from .routing import Comparisons
 LABEL_MAX, NOTE_MAX = 500, 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
 REFUSALS_PER_S, REFUSALS_AT_ONCE = 1.0, 60
-"""Refusals that the audit log is told of; of those beyond, their number."""
+"""The pace of refusals in the audit log; those beyond are only counted there."""
 KEYS_N = 9
 STEADY_N = 10
-"""Labels from which an estimate is worth comparing: of fewer its interval spans everything."""
+"""From so many labels on estimates are compared: with fewer the interval spans everything."""
 COOKIE = "headrace"
 
 _POLICY = (
@@ -70,29 +70,30 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Run(Protocol):
-    """What the desk is told of the run that it labels for, and what it may order there."""
+    """The run that the desk labels for: its numbers, its classes, and orders of rounds."""
 
     def estimate(self) -> Estimated | None: ...
 
     def compared(self) -> dict[str, Comparisons]:
-        """By annotator, how often they were right as far as that is known."""
+        """Return by annotator how often they were right, as far as that is known."""
 
     def classes(self) -> list[str]:
-        """The classes that are declared; empty if none are."""
+        """Return the classes that are declared; [] if none are."""
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
-        """Order a round for somebody; false where this key was ordered before.
+        """Order a round; return False if this `key` was ordered before.
 
-        Raises `BadSettings`, and `Unreachable` while nobody can be reached. It may be called in
-        any thread, as `round` may.
+        `labels_n` is how many labels it may ask for, None for the whole budget; `by` is the person
+        who orders it. Raises `BadSettings`, and `Unreachable` while the run can't be reached. It
+        may be called in any thread, as `round` may.
         """
 
     def round(self, key: str) -> dict[str, Any] | None:
-        """What became of an order; None for a key that was never ordered."""
+        """Return the state of an order; None for a key that was never ordered."""
 
 
 class Latest(NamedTuple):
-    """What the latest questions tell, up to `newest_n`: usual values, the model's classes."""
+    """Usual values and the model's classes, from the latest questions up to number `newest_n`."""
 
     newest_n: int
     usual: Usual
@@ -101,7 +102,10 @@ class Latest(NamedTuple):
 
 @dataclass(slots=True)
 class Call:
-    """One call: who makes it, nobody where a stranger may, and what the audit log is to say."""
+    """One call: its request, its caller (`NOBODY` for a stranger), and fields for the audit log.
+
+    `act` are these fields; without `has_acted` there is no entry.
+    """
 
     request: web.Request
     person: Person = NOBODY
@@ -112,7 +116,7 @@ class Call:
 class Server:
     """The web application of one desk. Raises `BadSettings` for an address that is not safe.
 
-    `on_act` is told what the audit log is to say of a call: `what`, and fields by name.
+    `on_act` is called for each entry of the audit log: with `what` happened, and fields by name.
     """
 
     def __init__(
@@ -137,7 +141,7 @@ class Server:
         self.app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
         for route in ROUTES:
             add = self.app.router.add_get if route.is_safe else self.app.router.add_post
-            add(route.path, self._answered(route))
+            add(route.path, self._make_handler(route))
 
     # -------------------------------------------------------------------------- who may call
 
@@ -147,19 +151,19 @@ class Server:
             self._check_host(request)
             response = await handler(request)
         except Refused as refused:
-            response = _fault(refused.status, str(refused), "yours")
+            response = _make_fault(refused.status, str(refused), "yours")
             if refused.wait_s:
                 response.headers["Retry-After"] = str(math.ceil(refused.wait_s))
         except BadSettings as error:
-            response = _fault(400, str(error), "yours")
+            response = _make_fault(400, str(error), "yours")
         except Unreachable as error:
-            response = _fault(503, f"{error}; try again.", "ours")
+            response = _make_fault(503, f"{error}; try again.", "ours")
         except web.HTTPException as error:
-            response = _fault(error.status, f"{error.reason}.", "yours")
+            response = _make_fault(error.status, f"{error.reason}.", "yours")
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
         except Exception as error:
-            response = _fault(500, f"{type(error).__name__}; the desk's log has more.", "ours")
+            response = _make_fault(500, f"{type(error).__name__}; the desk's log has more.", "ours")
             request.app.logger.exception("%s %s failed", request.method, request.path)
         response.headers.update(_HEADERS)
         return response
@@ -176,8 +180,8 @@ class Server:
         if origin is not None and origin.partition("://")[2] != name:
             raise Refused(403, "Another site may not call this one.")
 
-    def _answered(self, route: Route) -> Handler:
-        """What answers a route: only for its roles, and what it did is told."""
+    def _make_handler(self, route: Route) -> Handler:
+        """Return the handler of a route, which checks the role and reports the act."""
         carry_out: Callable[[Call], Awaitable[web.StreamResponse]] = getattr(self, route.call)
 
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -193,13 +197,13 @@ class Server:
         return answer
 
     def _identify_caller(self, request: web.Request, route: Route) -> Person:
-        """Who calls, if they have one of the route's roles. Raises `Refused`."""
+        """Return the caller, if they have one of the route's roles. Raises `Refused`."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             caller = f"token from {request.remote}"
             if (person := self._people.by_token(token.strip())) is None:
                 self._count(self._logins, caller)
-                self._tell_refused("login_refused", remote=request.remote)
+                self._report_refusal("login_refused", remote=request.remote)
         else:
             person = self._people.by_session(request.cookies.get(COOKIE, ""))
             is_safe = request.method in ("GET", "HEAD")
@@ -211,12 +215,12 @@ class Server:
         roles = route.roles or ()
         if person.role not in roles:
             call = f"{route.method} {route.path}"
-            self._tell_refused("call_refused", by=person.name, role=person.role, call=call)
+            self._report_refusal("call_refused", by=person.name, role=person.role, call=call)
             raise Refused(403, f"This is for {' and '.join(roles)}s; you are {person.role}.")
         return person
 
-    def _tell_refused(self, what: str, **fields: Any) -> None:
-        """Tell of somebody who was refused; of too many at once, only how many there were."""
+    def _report_refusal(self, what: str, **fields: Any) -> None:
+        """Report a refusal to the audit log; of too many at once, only their number."""
         if self._refusals.wait_s(""):
             self._refusals_left_out_n += 1
             return
@@ -233,7 +237,7 @@ class Server:
         body = await read_body(call.request, Login)
         person = self._people.by_token(body.token)
         if person is None:
-            self._tell_refused("login_refused", remote=call.request.remote)
+            self._report_refusal("login_refused", remote=call.request.remote)
             raise Refused(401, "This token is not known.")
         call.act = {"by": person.name, "role": person.role, "remote": call.request.remote}
         response = web.json_response({"name": person.name, "role": person.role})
@@ -271,24 +275,24 @@ class Server:
                 "name": person.name,
                 "role": person.role,
                 "classes": classes,
-                "can_add_class": self._can_add(),
+                "can_add_class": self._can_add_class(),
                 "keys": {str(i + 1): name for i, name in enumerate(classes[:KEYS_N])},
             }
         )
 
     def _classes(self) -> list[str]:
-        """The declared classes, then those that people named, then those that the model knows.
+        """Return the declared classes, then those that people named, then those of the model.
 
-        A class keeps its place, and so its key, when others are named.
+        A class keeps its place, and so its key on the page, when others are named.
         """
         declared = self._run.classes()
-        if not self._can_add():
+        if not self._can_add_class():
             return declared
-        known = [] if declared else self._look().classes
+        known = [] if declared else self._read_latest().classes
         return list(dict.fromkeys((*declared, *self._store.named(), *known)))
 
-    def _can_add(self) -> bool:
-        # Where nothing is declared the first classes are those that people name.
+    def _can_add_class(self) -> bool:
+        # Where no classes are declared, people must be able to name the first ones.
         return self.settings.new_classes or not self._run.classes()
 
     # ------------------------------------------------------------------------------ labelling
@@ -301,9 +305,11 @@ class Server:
             call.has_acted = False
             return web.Response(status=204)
         call.act["request_id"] = leased.request.request_id
-        return web.json_response(self._shown(leased.request) | {"leased_until": leased.until})
+        return web.json_response(
+            self._show_question(leased.request) | {"leased_until": leased.until}
+        )
 
-    def _shown(self, question: LabelRequested) -> dict[str, Any]:
+    def _show_question(self, question: LabelRequested) -> dict[str, Any]:
         return {
             "request_id": question.request_id,
             "why": {
@@ -312,13 +318,13 @@ class Server:
                 "utility": question.utility if math.isfinite(question.utility) else None,
             },
             "classes": self._classes(),
-            "features": self._look().usual.of(question),
+            "features": self._read_latest().usual.of(question),
             "guess": None,
             "opinion_n": question.opinion_n,
         }
 
-    def _look(self) -> Latest:
-        """What the latest questions tell, read again when there is a new one."""
+    def _read_latest(self) -> Latest:
+        """Return what the latest questions show, read again when there is a new question."""
         newest_n = self._store.newest_n()
         if self._latest.newest_n != newest_n:
             recent, settings = self._store.recent(QUESTIONS_N), self.settings
@@ -347,7 +353,7 @@ class Server:
     async def _answer(self, call: Call) -> web.Response:
         person = call.person
         body = await read_body(call.request, AnswerGiven)
-        label = None if body.label is None else self._label(body.label)
+        label = None if body.label is None else self._check_label(body.label)
         if len(body.note) > NOTE_MAX:
             raise Refused(400, f"The note is longer than {NOTE_MAX} characters.")
         took_s = body.took_s
@@ -367,10 +373,10 @@ class Server:
         call.act |= {"request_id": body.request_id, "label": label}
         return web.json_response(given, status=201)
 
-    def _label(self, label: str) -> str:
+    def _check_label(self, label: str) -> str:
         if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
             raise Refused(400, f"A class is a text of 1 to {LABEL_MAX} characters in one line.")
-        if not self._can_add() and label not in self._classes():
+        if not self._can_add_class() and label not in self._classes():
             known = ", ".join(self._classes())[:500]
             raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
         return label
@@ -383,7 +389,7 @@ class Server:
         call.act["request_id"] = request_id
         return web.json_response({"request_id": request_id})
 
-    # ------------------------------------------------------------------------- who looks on
+    # ------------------------------------------------------------------- status and rounds
 
     async def _status(self, call: Call) -> web.Response:
         person = call.person
@@ -421,26 +427,26 @@ class Server:
         return await self._order(call, order.labels_n, order.reason, order.key)
 
     async def _order(self, call: Call, labels_n: int | None, reason: str, key: str) -> web.Response:
-        # Files and brokers may take their time, and others go on labelling meanwhile.
+        # Files and brokers may be slow, and others must be able to label meanwhile.
         name = call.person.name
         is_new = await asyncio.to_thread(self._run.open_round, labels_n, reason, key, name)
         call.act |= {"key": key, "labels_n": labels_n, "is_new": is_new}
-        found = await asyncio.to_thread(self._run.round, key) or {"state": "ordered"}
-        return web.json_response({"key": key, **found}, status=202 if is_new else 200)
+        state = await asyncio.to_thread(self._run.round, key) or {"state": "ordered"}
+        return web.json_response({"key": key, **state}, status=202 if is_new else 200)
 
     async def _round(self, call: Call) -> web.Response:
         key = call.request.match_info["key"]
-        found = await asyncio.to_thread(self._run.round, key)
-        if found is None:
+        state = await asyncio.to_thread(self._run.round, key)
+        if state is None:
             raise Refused(404, "No round was ordered under this key.")
-        return web.json_response({"key": key, **found})
+        return web.json_response({"key": key, **state})
 
     async def _openapi(self, call: Call) -> web.Response:
         return web.json_response(describe_api())
 
 
 def check_address(settings: DeskSettings) -> None:
-    """Whether what is typed at the desk can be read on the way. Raises `BadSettings` if so."""
+    """Raise `BadSettings` if the connection to the desk is open to others, without TLS."""
     if bool(settings.cert_file) != bool(settings.key_file):
         raise BadSettings("bridges.desk.cert_file and key_file go together; set both or neither")
     if not is_loopback(settings.host) and not settings.cert_file and not settings.allow_plaintext:
@@ -452,7 +458,7 @@ def check_address(settings: DeskSettings) -> None:
 
 
 def tls_of(settings: DeskSettings) -> ssl.SSLContext | None:
-    """TLS 1.2 or later with the certificate of the settings; None without one."""
+    """Return TLS 1.2 or later with our certificate; None without one. Raises `BadSettings`."""
     if not settings.cert_file:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -464,5 +470,5 @@ def tls_of(settings: DeskSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _fault(status: int, sentence: str, whose: str) -> web.Response:
+def _make_fault(status: int, sentence: str, whose: str) -> web.Response:
     return web.json_response({"error": sentence, "fault": whose}, status=status)

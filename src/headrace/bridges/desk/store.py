@@ -1,9 +1,9 @@
-"""The questions at the desk, who has which, and what people said: an SQLite file.
+"""The questions at the desk, who has which, and the answers to them, in an SQLite file.
 
 A question is given to one person for a while (a lease), then to another. It is over when it has as
-many answers as it wants, or when it was withdrawn or has expired; where its answers decide nothing
-the run asks for one more. An answer is held back for a few seconds in which it can be taken back;
-after that a new one corrects it.
+many answers as it wants, or when it was withdrawn or has expired; where its answers decide nothing,
+the run asks for one more. An answer is held back for a few seconds in which it can be undone; after
+that a new answer corrects it.
 
 The web server and the carrier call from different threads; each call is one transaction.
 """
@@ -30,10 +30,10 @@ from ..database import Cells, open_database, open_transaction
 from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
 
 UNDO_S = 5.0
-"""So long an answer can be taken back as if it had not been given."""
+"""How long an answer can be undone as if it had not been given (seconds)."""
 
 KEPT_N = 20_000
-"""Questions that are over, and answers, of which so many are remembered."""
+"""How many answers, and questions that are over, are remembered."""
 
 SERIES_N = 400
 VERSION = 2
@@ -72,19 +72,18 @@ _REQUEST = msgspec.json.Decoder(LabelRequested)
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A question that somebody has, until `until`, seconds since the epoch."""
+    """A question leased to somebody until `until`, seconds since the epoch."""
 
     request: LabelRequested
     until: float
 
 
 class Store:
-    """What the desk knows. Raises `BadInput` for a file that is not its own.
+    """The memory of a desk. Raises `BadInput` for a file of another kind or version.
 
-    `lease_s` is how long a question is one person's, `expertise_share` which share of them goes by
-    who is how good (`routing`). What is written outlives the process, and a loss of power unless
-    told otherwise. Questions, labels and notes are sealed where there is a `sealer` (`Cells`); who
-    answered which, and when, is not.
+    `lease_s` is how long a question is one person's, `expertise_share` the share of questions given
+    by expertise (`routing`). With `outlives_power` content survives a loss of power. A `sealer`
+    seals questions, labels and notes (`Cells`), but not who answered which question, and when.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -113,7 +112,7 @@ class Store:
             version=VERSION,
             fault="is no desk's",
             outlives_power=outlives_power,
-            # Of what a desk of version 1 has, the event is not known.
+            # The event of a question from version 1 is not known.
             upgrade="ALTER TABLE questions ADD COLUMN event TEXT NOT NULL DEFAULT '';",
         )
         self._db.create_function("log_of", 1, _log_of, deterministic=True)
@@ -129,23 +128,25 @@ class Store:
     # ------------------------------------------------------------------------- for the carrier
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
-        """New questions, and those that are to go."""
+        """Store new questions, and end those whose delivery has no request."""
         with self._lock, open_transaction(self._db):
-            for one in deliveries:
-                if one.request is None:
-                    self._end_request(one.request_id)
+            for delivery in deliveries:
+                if delivery.request is None:
+                    self._end_request(delivery.request_id)
                     continue
                 self._db.execute(
                     "INSERT INTO questions (request_id, body, rank, event) VALUES (?, ?, ?, ?) "
                     "ON CONFLICT (request_id) DO UPDATE SET body = excluded.body, "
                     "rank = excluded.rank",
                     (
-                        one.request_id,
+                        delivery.request_id,
                         self._cells.put(
-                            msgspec.json.encode(one.request), "questions.body", one.request_id
+                            msgspec.json.encode(delivery.request),
+                            "questions.body",
+                            delivery.request_id,
                         ),
-                        rank_of(one.request),
-                        _event_of(one.request),
+                        rank_of(delivery.request),
+                        _event_of(delivery.request),
                     ),
                 )
             for table in ("questions", "answers"):
@@ -155,7 +156,7 @@ class Store:
                 )
 
     def replies(self, mark: str) -> Receipt:
-        """Answers behind number `mark` that can no longer be taken back."""
+        """Return the answers behind number `mark` that can no longer be undone."""
         start = int(mark or 0)
         with self._lock:
             rows = self._db.execute(
@@ -165,8 +166,10 @@ class Store:
             ).fetchall()
         return Receipt(
             tuple(
-                Reply(one, self._read_label(n, one, person, label), at, person, str(n))
-                for n, one, person, label, at, is_undone in rows
+                Reply(
+                    request_id, self._read_label(n, request_id, person, label), at, person, str(n)
+                )
+                for n, request_id, person, label, at, is_undone in rows
                 if not is_undone
             ),
             str(rows[-1][0]) if rows else mark,
@@ -175,34 +178,34 @@ class Store:
     # ---------------------------------------------------------------------------- for a person
 
     def next(self, person: str, known: Known | None = None) -> Leased | None:
-        """The question that `person` has, or the next best one for them; None if there is none.
+        """Lease to `person` the question they have, or the next best one; None if there is none.
 
-        Questions drawn at random come first, in their order, for the accuracy is told by them
-        alone, as far as all before are answered; then the most useful to the model. One that they
-        passed comes last. With an `expertise_share` that many of their questions are the one of the
-        first few that suits them, by what is `known` of people.
+        Questions drawn at random come first, in their order: the accuracy is estimated from them
+        alone, as far as all earlier ones are answered. Then come the most useful to the model, and
+        last those that the person passed. An `expertise_share` of their questions is instead the
+        one that suits them among the first few, by the skills `known` of people.
         """
         now = self._clock()
         with self._lock, open_transaction(self._db):
-            held = self._db.execute(
+            row = self._db.execute(
                 "SELECT q.request_id, q.body FROM leases l JOIN questions q USING (request_id) "
                 "WHERE l.person = ? AND l.until > ? AND q.is_open = 1",
                 (person, now),
             ).fetchone()
-            if held is None:
-                held = self._choose_question(person, known or {}, now)
-            if held is None:
+            if row is None:
+                row = self._choose_question(person, known or {}, now)
+            if row is None:
                 return None
             until = now + self._lease_s
             self._db.execute("DELETE FROM leases WHERE person = ? OR until <= ?", (person, now))
             self._db.execute(
                 "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
-                (held[0], person, until, now),
+                (row[0], person, until, now),
             )
-            return Leased(self._decode_request(*held), until)
+            return Leased(self._decode_request(*row), until)
 
     def _choose_question(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
-        """The question that this person gets: the first that is free, or the one that suits."""
+        """Return the question for this person: the first free one, or the one that suits."""
         free = self._list_free(person, now)
         first = next(free, None)
         if first is None or not self._expertise_share:
@@ -212,17 +215,17 @@ class Store:
             return first[:2]
         here = self._db.execute("SELECT DISTINCT person FROM answers WHERE at > ?", (now - HERE_S,))
         waiting = [first]
-        for one in free:
-            if one[2] or len(waiting) == WAITING_N:
+        for question in free:
+            if question[2] or len(waiting) == WAITING_N:
                 break
-            waiting.append(one)
-        requests = [self._decode_request(*one[:2]) for one in waiting]
+            waiting.append(question)
+        requests = [self._decode_request(*question[:2]) for question in waiting]
         return waiting[choose_suited(person, requests, [row[0] for row in here], known) or 0][:2]
 
     def _list_free(self, person: str, now: float) -> Iterator[tuple[str, bytes, bool]]:
-        """Open questions that this person may answer and nobody else is at, the best first.
+        """Yield the open questions that this person may answer now, the best first.
 
-        Nobody is asked twice about one event. With each, whether they passed it: those come last.
+        Nobody is asked twice about one event. The third item is whether they passed the question.
         """
         rows = self._db.execute(
             "SELECT q.request_id, q.body, q.event, p.at FROM questions q "
@@ -263,34 +266,34 @@ class Store:
         took_s: float | None = None,
         saw_guess: bool = False,
     ) -> float | None:
-        """Remember an answer; when it was given, or None where no such question is known.
+        """Store an answer; return when it was given, or None if no such question is known.
 
-        One to a question that is over counts as well: a correction, or a second opinion that came
-        late; the run decides what it is worth.
+        `label` is None for "cannot tell". An answer to a question that is over is stored too, as a
+        correction or a late opinion; the run decides if it counts.
         """
         now = self._clock()
         with self._lock, open_transaction(self._db):
-            found = self._db.execute(
+            question = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
-            if found is None:
+            if question is None:
                 return None
-            row = self._db.execute(
+            cursor = self._db.execute(
                 "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
                 "VALUES (?, ?, NULL, '', ?, ?, ?)",
                 (request_id, person, took_s, saw_guess, now),
             )
-            self._write_down(row.lastrowid, request_id, person, label, note)
+            self._write_answer(cursor.lastrowid, request_id, person, label, note)
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
-            request = self._decode_request(request_id, found[0])
+            request = self._decode_request(request_id, question[0])
             if self._has_enough(request):
                 self._end_request(request_id)
         return now
 
     def pass_on(self, person: str, request_id: str) -> None:
-        """Somebody else shall have this question; it comes back to this person last."""
+        """Leave this question to somebody else; it comes back to this person last."""
         with self._lock, open_transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO passed (request_id, person, at) VALUES (?, ?, ?)",
@@ -301,21 +304,20 @@ class Store:
             )
 
     def undo(self, person: str) -> str | None:
-        """Take this person's last answer back, and lease the question to them again.
+        """Undo a person's last answer, lease its question to them again, and return its id.
 
-        One that was handed on already stays until they answer anew, which corrects it. None where
-        there is no answer.
+        An answer that was handed on stays until a new one corrects it. None without an answer.
         """
         now = self._clock()
         with self._lock, open_transaction(self._db):
-            found = self._db.execute(
+            row = self._db.execute(
                 "SELECT n, request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
                 "ORDER BY n DESC LIMIT 1",
                 (person,),
             ).fetchone()
-            if found is None:
+            if row is None:
                 return None
-            n, request_id, at = found
+            n, request_id, at = row
             if at > now - UNDO_S:
                 self._db.execute("UPDATE answers SET is_undone = 1 WHERE n = ?", (n,))
             self._db.execute("UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,))
@@ -327,22 +329,22 @@ class Store:
         return str(request_id)
 
     def question(self, request_id: str) -> LabelRequested | None:
-        """A question that is known, open or over."""
+        """Return a question, open or over; None if it is not known."""
         with self._lock:
-            found = self._db.execute(
+            row = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
-        return None if found is None else self._decode_request(request_id, found[0])
+        return None if row is None else self._decode_request(request_id, row[0])
 
-    # --------------------------------------------------------------------------- for who looks
+    # ------------------------------------------------------------------------- for the status
 
     def newest_n(self) -> int:
-        """The number of the latest question, 0 before the first: it moves when one comes."""
+        """Return the number of the latest question, 0 before the first."""
         with self._lock:
             return self._query_number("SELECT COALESCE(MAX(n), 0) FROM questions")
 
     def recent(self, n: int) -> list[LabelRequested]:
-        """The latest questions, at most n, the latest first."""
+        """Return the latest questions, at most n, the latest first."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT request_id, body FROM questions ORDER BY n DESC LIMIT ?", (n,)
@@ -350,7 +352,7 @@ class Store:
             return [self._decode_request(*row) for row in rows]
 
     def named(self) -> list[str]:
-        """The classes that people named in answers that stand, in the order of their first use."""
+        """Return the classes that people named in valid answers, in the order of first use."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT n, request_id, person, label FROM answers WHERE label IS NOT NULL AND n IN "
@@ -360,17 +362,17 @@ class Store:
             return [*dict.fromkeys(str(self._read_label(*row)) for row in rows)]
 
     def counts(self, person: str) -> dict[str, int]:
-        """Open questions, those that this person has, and answers: all, and theirs of a day."""
+        """Count open questions and this person's, and answers: all, and theirs within a day."""
         now = self._clock()
         with self._lock:
-            one = self._query_number
+            count = self._query_number
             return {
-                "open_n": one("SELECT COUNT(*) FROM questions WHERE is_open = 1"),
-                "mine_n": one(
+                "open_n": count("SELECT COUNT(*) FROM questions WHERE is_open = 1"),
+                "mine_n": count(
                     "SELECT COUNT(*) FROM leases WHERE person = ? AND until > ?", person, now
                 ),
-                "answered_n": one("SELECT COUNT(*) FROM answers WHERE is_undone = 0"),
-                "mine_today_n": one(
+                "answered_n": count("SELECT COUNT(*) FROM answers WHERE is_undone = 0"),
+                "mine_today_n": count(
                     "SELECT COUNT(*) FROM answers WHERE is_undone = 0 AND person = ? AND at > ?",
                     person,
                     now - 86_400.0,
@@ -378,7 +380,7 @@ class Store:
             }
 
     def people(self) -> list[dict[str, Any]]:
-        """Who answered, how often, how fast, and who has a question now.
+        """Return who answered, how often, how fast, and who has a question now.
 
         `took_s` is the geometric mean of the seconds a question took them, between its 95 % bounds.
         """
@@ -396,10 +398,10 @@ class Store:
             )
         names = sorted({row[0] for row in rows} | set(leased))
         by_name = {row[0]: row[1:] for row in rows}
-        found = []
+        people = []
         for name in names:
             answered_n, last_at, timed_n, *logs = by_name.get(name, (0, None, 0, 0.0, 0.0))
-            found.append(
+            people.append(
                 {
                     "name": name,
                     "answered_n": answered_n,
@@ -408,20 +410,20 @@ class Store:
                     "leased_n": leased.get(name, 0),
                 }
             )
-        return found
+        return people
 
     def estimated(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
-        """Remember what the accuracy was estimated to be after so many labels."""
+        """Store the accuracy that was estimated after `labels_n` labels, with its bounds."""
         row = (labels_n, accuracy, low, high)
         with self._lock:
             query = "SELECT * FROM series WHERE labels_n = ?"
             if self._db.execute(query, (labels_n,)).fetchone() == row:
-                return  # whoever looks asks every few seconds, and nothing has happened
+                return  # the page asks every few seconds, and nothing has changed
         with self._lock, open_transaction(self._db):
             self._db.execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", row)
             n = self._query_number("SELECT COUNT(*) FROM series")
             if n > SERIES_N:
-                # Every second one of the first half goes: the curve keeps its shape.
+                # Every second point of the first half is removed: the curve keeps its shape.
                 self._db.execute(
                     "DELETE FROM series WHERE rowid IN (SELECT rowid FROM (SELECT rowid, "
                     "ROW_NUMBER() OVER (ORDER BY labels_n) AS i FROM series) "
@@ -429,7 +431,7 @@ class Store:
                 )
 
     def series(self) -> list[list[float]]:
-        """Labels, accuracy and its 95 % bounds, in the order of labels."""
+        """Return rows of labels, accuracy and its 95 % bounds, in the order of labels."""
         with self._lock:
             return [list(row) for row in self._db.execute("SELECT * FROM series ORDER BY labels_n")]
 
@@ -438,10 +440,10 @@ class Store:
     def _decode_request(self, request_id: str, body: bytes) -> LabelRequested:
         return _REQUEST.decode(self._cells.get(body, "questions.body", request_id))
 
-    def _write_down(
+    def _write_answer(
         self, n: int | None, request_id: str, person: str, label: str | None, note: str
     ) -> None:
-        """What was said in the answer with number n, sealed where there are keys."""
+        """Store label and note of the answer with number n, sealed where there are keys."""
         stored: list[str | bytes | None] = [label, note]
         if self._cells.are_sealed:
             row = f"{n} {request_id} {person}"
@@ -470,7 +472,7 @@ class Store:
             "SELECT n, person, label, at FROM answers WHERE request_id = ? AND is_undone = 0",
             (request.request_id,),
         )
-        given = [
+        answers = [
             Answer(
                 request_id=request.request_id,
                 label=self._read_label(n, request.request_id, person, label),
@@ -479,20 +481,20 @@ class Store:
             )
             for n, person, label, at in rows
         ]
-        return standing(given, request.answers_wanted)
+        return standing(answers, request.answers_wanted)
 
     def _has_enough(self, request: LabelRequested) -> bool:
-        """Whether as many have answered as it wants; the run asks for one more where it does."""
+        """Whether a request has as many answers as it wants; the run may ask for one more."""
         return len(self._list_answers(request)) >= request.answers_wanted
 
 
 def _event_of(request: LabelRequested) -> str:
-    """What stands for its event: as much as its id tells, which is no secret of the file."""
+    """Return a hash of the event's id; it reveals no more than the request id, stored unsealed."""
     return hashlib.blake2b(
         request.event_id.encode(errors="surrogatepass"), digest_size=8
     ).hexdigest()
 
 
 def _log_of(seconds: float | None) -> float | None:
-    """The logarithm, of less than a tenth of a second as of that."""
+    """Return the logarithm of seconds, which count as at least a tenth of a second."""
     return None if seconds is None else math.log(max(0.1, seconds))

@@ -24,13 +24,13 @@ FORMATS: dict[str, Callable[[FilesSettings], Format]] = {
     "argilla": Argilla,
     "doccano": Doccano,
 }
-"""Formats by name."""
+"""The formats by name, for the setting `format`."""
 
 
 def format_class(name: str, setting: str) -> Callable[[FilesSettings], Any]:
-    """The class of a format: one of `FORMATS`, or `module:class` of your own.
+    """Return the class of a format: one of `FORMATS`, or `module:class` of your own.
 
-    Raises `BadSettings` where there is none; `setting` is who asks.
+    Raises `BadSettings` if there is no such class; the error names `setting`, which has the name.
 
     >>> format_class("prodgy", "bridges.files.format")
     Traceback (most recent call last):

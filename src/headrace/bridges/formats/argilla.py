@@ -1,7 +1,7 @@
 """Argilla 2: an array of records, as `records.to_json` and `rg.Dataset.records.from_json` have it.
 
-`responses` are by question: a value and who gave it. A response has its status only where the
-export wrote one; see docs/FORMATS.md.
+`responses` has by question a list of values, each with who gave it. A response has a status only
+where the export wrote one; see docs/FORMATS.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .settings import FilesSettings
 
 
 class Argilla:
-    """Records of Argilla; the id of a record is the request's.
+    """Records of Argilla; the id of a record is that of its request.
 
     >>> reading = Argilla(FilesSettings()).replies_of(
     ...     b'[{"id": "r1", "responses": {"label": [{"value": "ham", "user_id": "7f3a"}]}}]'
@@ -40,10 +40,10 @@ class Argilla:
         self._question = settings.label or "label"
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        records = [json.dumps(self._record(request)) for request in requests]
+        records = [json.dumps(self._make_record(request)) for request in requests]
         return ("[\n" + ",\n".join(records) + "\n]\n").encode()
 
-    def _record(self, request: LabelRequested) -> dict[str, Any]:
+    def _make_record(self, request: LabelRequested) -> dict[str, Any]:
         fields = {"text": text_of(request, self._settings)}
         image = image_of(request, self._settings)
         if image:
@@ -63,17 +63,17 @@ class Argilla:
         }
 
     def replies_of(self, content: bytes) -> Reading:
-        """As of any format; a record's number in the array, from 1, stands for a line."""
+        """Read answers as every format does; `line` is a record's number in the array, from 1."""
         reading = Reading()
         records = parse_json(content.removeprefix(b"\xef\xbb\xbf"))
         if not isinstance(records, list):
             reading.fault("this is no file of Argilla: it is no JSON array of records")
             return reading
         for n, record in reading.objects_in(records, "record"):
-            self._read(n, record, reading)
+            self._read_record(n, record, reading)
         return reading
 
-    def _read(self, n: int, record: dict[str, Any], reading: Reading) -> None:
+    def _read_record(self, n: int, record: dict[str, Any], reading: Reading) -> None:
         request_id = record.get("id")
         if not isinstance(request_id, str) or not request_id:
             reading.fault("the record has no id; the dataset has to keep it", n)
@@ -98,11 +98,11 @@ class Argilla:
     def _list_responses(
         self, record: dict[str, Any], n: int, reading: Reading
     ) -> list[dict[str, Any]]:
-        """The responses to our question, from nested records or from flat ones."""
+        """Return the responses to our question, from nested records or from flat ones."""
         name = self._question
         by_question = record.get("responses")
         if isinstance(by_question, dict):
-            found = by_question.get(name, [])
+            responses = by_question.get(name, [])
         else:
             values = record.get(f"{name}.responses") or []
             users = record.get(f"{name}.responses.users") or []
@@ -115,8 +115,10 @@ class Argilla:
                 reading.fault(f"{name}.responses and its users are not as many", n)
                 return []
             rows = zip(values, users, statuses, strict=True)
-            found = [{"value": v, "user_id": u, "status": s} for v, u, s in rows]
-        if isinstance(found, list) and all(isinstance(one, dict) for one in found):
-            return found
+            responses = [{"value": v, "user_id": u, "status": s} for v, u, s in rows]
+        if isinstance(responses, list) and all(
+            isinstance(response, dict) for response in responses
+        ):
+            return responses
         reading.fault(f"the responses to {name} are no list of responses", n)
         return []

@@ -1,7 +1,7 @@
 """doccano: text classification as JSONL or JSON, in and out.
 
-What doccano 1.8 does not know of an imported line it keeps as metadata, and writes out again
-beside `text` and `label`: the request's id comes back that way.
+doccano 1.8 keeps the keys of an imported line that it does not know as metadata, and exports them
+beside `text` and `label`: so the request's id comes back.
 """
 
 from __future__ import annotations
@@ -39,31 +39,33 @@ class Doccano:
         self._label = settings.label or "label"
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        return object_lines([self._task(request) for request in requests])
+        return object_lines([self._make_task(request) for request in requests])
 
-    def _task(self, request: LabelRequested) -> dict[str, Any]:
+    def _make_task(self, request: LabelRequested) -> dict[str, Any]:
         return {
             # doccano refuses an empty text.
             "text": text_of(request, self._settings) or "-",
-            # Without the column doccano finds fault with the file. A guess in it would come back as
-            # if a person had given it.
+            # Without this key doccano refuses the file. A guess in it would come back as if a
+            # person had given it.
             self._label: [],
             self._settings.request_id: request.request_id,
         }
 
     def replies_of(self, content: bytes) -> Reading:
         reading = Reading()
-        for line, found in self._records(content, reading):
-            self._read(line, found, reading)
+        for line, record in self._list_records(content, reading):
+            self._read_record(line, record, reading)
         return reading
 
-    def _records(self, content: bytes, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _list_records(
+        self, content: bytes, reading: Reading
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         whole = parse_json(content.removeprefix(b"\xef\xbb\xbf"))
         if isinstance(whole, list):
             return reading.objects_in(whole, "example")
         return lines_of(content, "doccano", reading)
 
-    def _read(self, line: int, found: dict[str, Any], reading: Reading) -> None:
+    def _read_record(self, line: int, found: dict[str, Any], reading: Reading) -> None:
         request_id = reading.id_in(found, self._settings.request_id, line)
         if not request_id:
             return

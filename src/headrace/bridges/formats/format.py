@@ -1,8 +1,8 @@
 """What a file format of a labelling tool is, and what all of them share.
 
 A format turns requests into the bytes of a file of tasks, and the bytes of a file of answers into
-answers. It opens no file, knows no clock and remembers nothing: which requests there are, which
-classes, and what was read before is for `Files`.
+answers. It opens no file, knows no clock and remembers nothing: `Files` knows which requests and
+classes there are, and which answers were read before.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ...observe.values import Refusal, seconds_of, shown
 from .settings import FilesSettings
 
 FAULTS_MAX = 1_000
-"""So many faults of a file are told; the rest are counted."""
+"""How many faults of a file are reported; the rest are counted."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One answer as a file has it.
+    """One answer as it stands in a file.
 
     `line` counts from 1. `label` is a class, or None where the annotator cannot tell. `at`, in
-    seconds since the epoch, is None and `annotator` is empty where the file does not say.
+    seconds since the epoch, is None and `annotator` is "" where the file has no such value.
     """
 
     line: int
@@ -42,7 +42,7 @@ class Given:
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of a file: answers, requests that nobody has answered yet, and faults."""
+    """What was read from a file: answers, ids of requests without an answer, and faults."""
 
     given: list[Given] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
@@ -50,13 +50,13 @@ class Reading:
     faults_n: int = 0
 
     def fault(self, sentence: str, line: int = 0) -> None:
-        """Note what is wrong, with a line or with the whole file."""
+        """Note what is wrong with a line, or with the whole file if `line` is 0."""
         self.faults_n += 1
         if self.faults_n <= FAULTS_MAX:
             self.faults.append(f"line {line}: {sentence}" if line else sentence)
 
     def id_in(self, found: dict[str, Any], name: str, line: int) -> str:
-        """The id of the request that a record is about; empty, and a fault, where it has none."""
+        """Return the request id of a record, under the key `name`; "", and a fault, without it."""
         value = found.get(name)
         if isinstance(value, str) and value:
             return value
@@ -64,14 +64,14 @@ class Reading:
         return ""
 
     def label_in(self, value: object, line: int) -> str | None:
-        """A class that a tool wrote as text or number; None, and a fault, for anything else."""
+        """Return a class that is a text or a number; None, and a fault, for anything else."""
         if isinstance(value, str | int | float):
             return class_name(value)
         self.fault(f"the label is {shown(value)}; must be a text", line)
         return None
 
     def only_label(self, chosen: Collection[object], line: int, none: str = "") -> str | None:
-        """The one class that was chosen; None, and a fault, where it is not one, or is `none`."""
+        """Return the only chosen class; else None, and a fault, which is `none` for no class."""
         if len(chosen) == 1:
             return self.label_in(next(iter(chosen)), line)
         several = f"{len(chosen)} classes were chosen; one can be right"
@@ -79,9 +79,9 @@ class Reading:
         return None
 
     def time_in(self, value: object, line: int) -> float | None:
-        """When it was answered: a number of seconds, or RFC 3339, in UTC if it says no zone.
+        """Return the time of an answer: a number of seconds, or RFC 3339, in UTC without a zone.
 
-        None where there is nothing; a fault, and None, where it can't be read.
+        None where there is no value; None, and a fault, where it can't be read.
         """
         if value is None or value == "":
             return None
@@ -92,43 +92,43 @@ class Reading:
             return None
 
     def objects_in(self, array: list[Any], kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The objects of an array, each with its number from 1; what is none is a fault."""
-        for n, found in enumerate(array, start=1):
-            if isinstance(found, dict):
-                yield n, found
+        """Yield the objects of an array, each with its number from 1; other items are faults."""
+        for n, item in enumerate(array, start=1):
+            if isinstance(item, dict):
+                yield n, item
             else:
                 self.fault(f"this is no {kind}", n)
 
 
 class Format(Protocol):
-    """How one tool writes tasks and answers; its class takes the settings."""
+    """How one tool reads tasks and writes answers; the class takes the settings."""
 
     suffix: str
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        """A file of tasks: the same bytes for the same requests."""
+        """Return the content of a file of tasks: the same bytes for the same requests."""
 
     def replies_of(self, content: bytes) -> Reading:
-        """The answers in a file of the tool's. Whatever the bytes are, nothing is raised."""
+        """Read the answers in a file of the tool. Raises nothing, whatever the bytes are."""
 
 
 # -------------------------------------------------------------------------------------- tasks
 
 
 def classes_of(request: LabelRequested, settings: FilesSettings) -> list[str]:
-    """The classes to choose among: those of the settings, or those of the prediction."""
+    """Return the classes to choose from: those of the settings, or those of the prediction."""
     return list(settings.classes) or sorted(request.prediction)
 
 
 def guess_of(request: LabelRequested, settings: FilesSettings) -> tuple[str, float] | None:
-    """The most likely class with its probability, where it is to be shown and there is one."""
+    """Return the most likely class with its probability; None if there is none to show."""
     if not settings.show_guess or not request.prediction:
         return None
     return max(request.prediction.items(), key=lambda one: (one[1], one[0]))
 
 
 def shorten_value(value: Value, chars_max: int) -> str:
-    """A value of a feature as people read it, cut where it is long.
+    """Return a feature's value as a text for people, of at most `chars_max` characters.
 
     >>> [shorten_value(value, 10) for value in (0.1 + 0.2, True, None, "abcdefghijklm")]
     ['0.3', 'true', '', 'abcdefghi…']
@@ -137,13 +137,13 @@ def shorten_value(value: Value, chars_max: int) -> str:
         return ""
     is_fraction = isinstance(value, float) and not value.is_integer()
     text = format(value, ".10g") if is_fraction else class_name(value)
-    # Half a surrogate pair has no UTF-8.
+    # Half a surrogate pair can't be encoded as UTF-8.
     text = text.encode(errors="replace").decode()
     return text if len(text) <= chars_max else f"{text[: chars_max - 1]}…"
 
 
 def text_of(request: LabelRequested, settings: FilesSettings) -> str:
-    """The text of a task: one feature, or all of them, a line each."""
+    """Return the text of a task: one feature, or all of them, one a line."""
     features = request.features
     if settings.text:
         return shorten_value(features.get(settings.text), settings.chars_max)
@@ -154,33 +154,32 @@ def text_of(request: LabelRequested, settings: FilesSettings) -> str:
 
 
 def image_of(request: LabelRequested, settings: FilesSettings) -> str:
-    """The address of the picture of a task; empty without one."""
+    """Return the address of the picture of a task; "" without one."""
     value = request.features.get(settings.image) if settings.image else None
     return value if isinstance(value, str) else ""
 
 
 def object_lines(objects: Sequence[dict[str, Any]]) -> bytes:
-    """One JSON object a line, in ASCII: no tool can take it for another encoding."""
-    return b"".join(json.dumps(one).encode() + b"\n" for one in objects)
+    """Encode JSON objects, one a line, in ASCII: so no tool can mistake the encoding."""
+    return b"".join(json.dumps(record).encode() + b"\n" for record in objects)
 
 
 # ------------------------------------------------------------------------------------ answers
 
 
 def lines_of(content: bytes, tool: str, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a file with one a line, each with its line from 1.
+    """Yield the JSON objects of a file with one a line, each with its line from 1.
 
-    A line that is none is a fault; where not even the first one is, the file is another tool's, and
-    that is the only fault.
+    Any other line is a fault; if it is the first, the only one: the file is not one of `tool`.
     """
     lines = content.removeprefix(_BOM).split(b"\n")
     is_first = True
     for line_n, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        found = parse_json(line)
-        if isinstance(found, dict):
-            yield line_n, found
+        record = parse_json(line)
+        if isinstance(record, dict):
+            yield line_n, record
         elif is_first:
             reading.fault(f"this is no file of {tool}: line {line_n} is no JSON object")
             return
@@ -190,7 +189,7 @@ def lines_of(content: bytes, tool: str, reading: Reading) -> Iterator[tuple[int,
 
 
 def parse_json(content: bytes) -> Any:
-    """The JSON value of some bytes; None where they are not JSON."""
+    """Decode JSON; return None for bytes that are not JSON."""
     try:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -198,6 +197,6 @@ def parse_json(content: bytes) -> Any:
 
 
 def annotator_in(found: dict[str, Any], name: str) -> str:
-    """Who answered, as text; empty where the record does not say."""
+    """Return who answered, from the key `name`, as text; "" if the record does not say."""
     value = found.get(name)
     return class_name(value) if isinstance(value, str | int | float) else ""

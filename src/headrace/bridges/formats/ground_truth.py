@@ -1,8 +1,8 @@
 """SageMaker Ground Truth: input manifests out, output manifests of classification jobs in.
 
-After its documentation ("Input manifest files", "Labeling job output data"): an object a line with
-`source` or `source-ref`; keys of ours come back unchanged, beside the label attribute of the job
-and its `-metadata`.
+After its documentation ("Input manifest files", "Labeling job output data"): a line is an object
+with `source` or `source-ref`. Our own keys come back unchanged, beside the label attribute of the
+job and its `-metadata`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ METADATA = "-metadata"
 class GroundTruth:
     """Manifests of SageMaker Ground Truth.
 
-    Labels that its automation gave are left out: they would teach the model a model's guesses.
+    Labels that its automation gave are left out: they would teach our model the guesses of another.
 
     >>> line = (
     ...     b'{"source": "hi", "request_id": "r1", "kind": 0, "kind-metadata": '
@@ -47,34 +47,34 @@ class GroundTruth:
         self._settings = settings
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        return b"".join(self._line(request).encode() + b"\n" for request in requests)
+        return b"".join(self._make_line(request).encode() + b"\n" for request in requests)
 
-    def _line(self, request: LabelRequested) -> str:
-        known = {self._settings.request_id: request.request_id}
+    def _make_line(self, request: LabelRequested) -> str:
+        keys = {self._settings.request_id: request.request_id}
         image = image_of(request, self._settings)
         if image:
-            return json.dumps({"source-ref": image, **known})
+            return json.dumps({"source-ref": image, **keys})
         text = text_of(request, self._settings)[:ATTRIBUTE_CHARS_MAX]
-        line = json.dumps({"source": text, **known})
+        line = json.dumps({"source": text, **keys})
         while len(line) > LINE_CHARS_MAX:
-            # Escapes take up to twelve characters for one.
+            # One character may be escaped as up to twelve.
             text = text[: len(text) * LINE_CHARS_MAX // len(line) - 1]
-            line = json.dumps({"source": f"{text}…", **known})
+            line = json.dumps({"source": f"{text}…", **keys})
         return line
 
     def replies_of(self, content: bytes) -> Reading:
         reading = Reading()
         machines_n = 0
-        for line, found in lines_of(content, "Ground Truth", reading):
-            machines_n += self._read(line, found, reading)
+        for line, record in lines_of(content, "Ground Truth", reading):
+            machines_n += self._read_record(line, record, reading)
         if machines_n:
             reading.fault(
                 f"{machines_n} labels were given by its automation, not by people, and are left out"
             )
         return reading
 
-    def _read(self, line: int, found: dict[str, Any], reading: Reading) -> bool:
-        """Read one line; whether its label is a machine's."""
+    def _read_record(self, line: int, found: dict[str, Any], reading: Reading) -> bool:
+        """Read one record; return whether its label was given by the automation."""
         request_id = reading.id_in(found, self._settings.request_id, line)
         name = self._find_attribute(found, line, reading) if request_id else ""
         if not name:
@@ -100,7 +100,7 @@ class GroundTruth:
         return False
 
     def _find_attribute(self, found: dict[str, Any], line: int, reading: Reading) -> str:
-        """The label attribute: as it is set, or the only one there is."""
+        """Return the label attribute: that of the settings, or the only one of the record."""
         if self._settings.label:
             return self._settings.label
         names = [key.removesuffix(METADATA) for key in found if key.endswith(METADATA)]

@@ -1,8 +1,7 @@
-"""What a folder has of us and what was read of it, in an SQLite file: it survives the bridge.
+"""What was written to a folder and read from it, in an SQLite file that survives the bridge.
 
-A request waits, then it has a file of tasks, then it has ended. A file of answers was read up to
-what it said then: what each annotator said in it of each request, so that reading it again finds
-what is new in it and nothing else.
+A request waits, then it is in a file of tasks, then it has ended. For a file of answers the answer
+of each annotator to each request is stored, so that only new answers count when it is read again.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ..reply_log import ReplyLog, open_replies
 from .format import Given
 
 KEPT_N = 100_000
-"""So many requests are remembered after their end, and what was said of them."""
+"""How many requests are remembered after their end, with the answers to them."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS asked (
@@ -40,17 +39,20 @@ CREATE INDEX IF NOT EXISTS by_voice ON said (request_id, annotator, n);
 
 _REQUEST = msgspec.json.Decoder(LabelRequested)
 _TICK_S = 0.001
-"""A correction is later than what it corrects, by so much at least."""
+"""How much later a correction is than the answer that it corrects, at least."""
 
 
 def digest_of(content: bytes) -> str:
-    """A hash by which two contents of a file are told apart."""
+    """Return a hash by which a change of a file is noticed."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFile:
-    """A file of tasks that has to be written, and the digests of what we may have put there."""
+    """A file of tasks that has to be written, with its open requests.
+
+    `ours` are the digests of the last content that was written, and of one that may have been.
+    """
 
     n: int
     name: str
@@ -59,12 +61,12 @@ class TaskFile:
 
     @property
     def was_written(self) -> bool:
-        """Whether an earlier content of it is known to have been there."""
+        """Whether the file is known to have been written before."""
         return bool(self.ours[0])
 
 
 class FolderMemory:
-    """The memory of one folder. Raises `BadInput` for a file that is not one."""
+    """The memory of one folder. Raises `BadInput` for a file of another kind or version."""
 
     def __init__(self, path: Path, *, outlives_power: bool = True) -> None:
         self._db = open_replies(path, _SCHEMA, outlives_power=outlives_power)
@@ -74,7 +76,7 @@ class FolderMemory:
         self._db.close()
 
     def use_settings(self, digest: str) -> None:
-        """Forget how files looked that were read with other settings: they are read again."""
+        """Forget that files were read if settings have changed, so that they are read again."""
         if self.replies.noted("settings", digest) != digest:
             with open_transaction(self._db):
                 self._db.execute("DELETE FROM answer_files")
@@ -83,25 +85,32 @@ class FolderMemory:
     # ---------------------------------------------------------------------------------- tasks
 
     def take(self, deliveries: Sequence[Delivery], now: float) -> None:
-        """Remember requests, each once, and those that have ended."""
+        """Store requests, each once, and end those whose delivery has no request."""
         with open_transaction(self._db):
-            for one in deliveries:
-                if one.request is not None:
-                    # Of several answers nobody could tell a correction from another's answer.
-                    needs_name = one.request.answers_wanted > 1 or one.request.opinion_n > 1
+            for delivery in deliveries:
+                if delivery.request is not None:
+                    # Without names, a correction looks like an answer of another person.
+                    needs_name = (
+                        delivery.request.answers_wanted > 1 or delivery.request.opinion_n > 1
+                    )
                     self._db.execute(
                         "INSERT OR IGNORE INTO asked (request_id, body, since, needs_name) "
                         "VALUES (?, ?, ?, ?)",
-                        (one.request_id, msgspec.json.encode(one.request), now, needs_name),
+                        (
+                            delivery.request_id,
+                            msgspec.json.encode(delivery.request),
+                            now,
+                            needs_name,
+                        ),
                     )
                     continue
                 self._db.execute(
                     "UPDATE task_files SET is_stale = 1 WHERE n = (SELECT file FROM asked "
                     "WHERE request_id = ? AND body IS NOT NULL)",
-                    (one.request_id,),
+                    (delivery.request_id,),
                 )
                 self._db.execute(
-                    "UPDATE asked SET body = NULL WHERE request_id = ?", (one.request_id,)
+                    "UPDATE asked SET body = NULL WHERE request_id = ?", (delivery.request_id,)
                 )
             old = "SELECT request_id FROM asked WHERE body IS NULL AND n <= "
             old += "(SELECT MAX(n) FROM asked) - ?"
@@ -109,10 +118,13 @@ class FolderMemory:
             self._db.execute(f"DELETE FROM asked WHERE request_id IN ({old})", (KEPT_N,))
 
     def gather(self, suffix: str, tasks_max: int, gather_s: float, now: float) -> None:
-        """Give waiting requests a file, if there are enough of them or one has waited so long."""
+        """Assign waiting requests to files of tasks, whose names end in `suffix`.
+
+        `tasks_max` requests make a file; so do fewer when one has waited for `gather_s` seconds.
+        """
         where = "FROM asked WHERE file IS NULL AND body IS NOT NULL"
         waiting_n, since = self._db.execute(f"SELECT COUNT(*), MIN(since) {where}").fetchone()
-        # A clock that was put back must not make them wait for ever.
+        # After a clock was put back, waiting may be negative: requests must not wait for ever.
         while waiting_n >= tasks_max or (waiting_n and not 0 <= now - since < gather_s):
             with open_transaction(self._db):
                 rows = self._db.execute(
@@ -129,27 +141,27 @@ class FolderMemory:
             waiting_n -= len(rows)
 
     def stale(self) -> list[TaskFile]:
-        """The files of tasks that are not what they should be, with the requests still open."""
+        """Return the files of tasks that have to be written, with the requests still open."""
         rows = self._db.execute(
             "SELECT n, name, digest, next_digest FROM task_files WHERE is_stale ORDER BY n"
         ).fetchall()
         return [
-            TaskFile(n, name, (digest, next_digest), self._open_in(n))
+            TaskFile(n, name, (digest, next_digest), self._read_open(n))
             for n, name, digest, next_digest in rows
         ]
 
-    def _open_in(self, file_n: int) -> tuple[LabelRequested, ...]:
+    def _read_open(self, file_n: int) -> tuple[LabelRequested, ...]:
         rows = self._db.execute(
             "SELECT body FROM asked WHERE file = ? AND body IS NOT NULL ORDER BY n", (file_n,)
         )
         return tuple(_REQUEST.decode(row[0]) for row in rows)
 
     def will_write(self, file: TaskFile, digest: str) -> None:
-        """Remember what is about to be written, so that it is known for ours after a crash."""
+        """Store the digest of what will be written, so that it is known as ours after a crash."""
         self._db.execute("UPDATE task_files SET next_digest = ? WHERE n = ?", (digest, file.n))
 
     def has_written(self, file: TaskFile, digest: str) -> None:
-        """Remember that a file is as it should be; one without open requests is forgotten."""
+        """Store that a file is up to date; a file without open requests is forgotten."""
         if not file.requests:
             self._db.execute("DELETE FROM task_files WHERE n = ?", (file.n,))
             return
@@ -158,31 +170,31 @@ class FolderMemory:
         )
 
     def needs_name(self, request_id: str) -> bool | None:
-        """Whether answers to the request must say who gave them; None where it was not asked here.
+        """Whether answers to the request must name their annotators; None for an unknown request.
 
         A request that ended long ago is no longer known.
         """
-        found = self._db.execute(
+        row = self._db.execute(
             "SELECT needs_name FROM asked WHERE request_id = ?", (request_id,)
         ).fetchone()
-        return None if found is None else bool(found[0])
+        return None if row is None else bool(row[0])
 
     # -------------------------------------------------------------------------------- answers
 
     def read_before(self) -> dict[str, tuple[str, str]]:
-        """How each file of answers looked when it was read last, and the digest of what it held."""
+        """Return the look and the digest of each file of answers when it was read last, by name."""
         rows = self._db.execute("SELECT name, look, digest FROM answer_files")
         return {name: (look, digest) for name, look, digest in rows}
 
     def forget_files(self, names: Sequence[str]) -> None:
-        """Forget how files looked that are gone; what was said in them stays."""
+        """Forget the looks of files that are gone; the answers in them stay."""
         with open_transaction(self._db):
             self._db.executemany(
                 "DELETE FROM answer_files WHERE name = ?", [(name,) for name in names]
             )
 
     def looked_at(self, name: str, look: str, digest: str) -> None:
-        """Remember how a file looks whose content is known."""
+        """Store the look and the digest of a file that was read."""
         self._db.execute(
             "INSERT OR REPLACE INTO answer_files VALUES (?, ?, ?)", (name, look, digest)
         )
@@ -194,12 +206,12 @@ class FolderMemory:
         blank: Sequence[str],
         at: float,
     ) -> None:
-        """Remember what a file says, and add what is new in it to the replies.
+        """Store the answers of a file, and add the new ones to the replies.
 
-        `file` is its name, how it looks and the digest of its content.
-        `given` has known requests and valid classes, and names who answered. `blank` are requests
-        that the file has without an answer: what it said of them before is taken back. `at` is the
-        time of answers that have none of their own.
+        - `file`: its name, its look and the digest of its content.
+        - `given`: answers with known requests, valid classes and annotators.
+        - `blank`: requests that the file has without an answer; earlier answers in it are removed.
+        - `at`: the time of answers without a time of their own, in seconds since the epoch.
         """
         latest = {(one.request_id, one.annotator): one for one in sorted(given, key=_order_answers)}
         named = {one.request_id for one in given}
@@ -208,7 +220,7 @@ class FolderMemory:
                 self._save_answer(file[0], one, at)
             for request_id in dict.fromkeys(blank):
                 if request_id not in named:
-                    self._take_back(file[0], request_id, at)
+                    self._retract_answers(file[0], request_id, at)
             self.looked_at(*file)
 
     def _save_answer(self, name: str, one: Given, file_at: float) -> None:
@@ -236,7 +248,7 @@ class FolderMemory:
         if not is_known:
             self.replies.add(Reply(one.request_id, one.label, at, one.annotator))
 
-    def _take_back(self, name: str, request_id: str, at: float) -> None:
+    def _retract_answers(self, name: str, request_id: str, at: float) -> None:
         rows = self._db.execute(
             "SELECT annotator FROM said WHERE file = ? AND request_id = ? AND label IS NOT NULL",
             (name, request_id),
@@ -246,5 +258,5 @@ class FolderMemory:
 
 
 def _order_answers(one: Given) -> tuple[bool, float, int]:
-    """By time where there is one, else by line: the last of an annotator counts."""
+    """Return a key that sorts answers by time, or by line without one; the last one counts."""
     return (one.at is not None, one.at or 0.0, one.line)

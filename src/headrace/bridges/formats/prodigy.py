@@ -1,8 +1,9 @@
-"""Prodigy: a task an object a line, for its `choice` interface; answers as `db-out` writes them.
+"""Prodigy: tasks as an object a line, for its `choice` interface; answers as `db-out` writes them.
 
-Keys of Prodigy's documentation ("Annotation interfaces", "Input data"): `text` or `image`,
-`options`, `meta`; back come `answer` (accept, reject, ignore), `accept`, `_annotator_id`,
-`_session_id`, `_timestamp`. Keys that it does not know it keeps: the request's id is one.
+The keys are those of Prodigy's documentation ("Annotation interfaces", "Input data"). A task has
+`text` or `image`, `options` and `meta`; an answer also has `answer` (accept, reject, ignore),
+`accept`, `_annotator_id`, `_session_id`, `_timestamp`. Prodigy keeps keys that it does not know,
+such as the request's id.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from .settings import FilesSettings
 class Prodigy:
     """Files of Prodigy.
 
-    A task has no hashes: Prodigy makes its own from what is shown, so two events that look alike
-    are one task to it, and the second is not shown.
+    A task has no hashes: Prodigy computes them from what is shown, so it takes two events that look
+    alike for one task, and does not show the second one.
 
     >>> reading = Prodigy(FilesSettings()).replies_of(
     ...     b'{"request_id": "r1", "options": [{"id": "ham"}], "accept": ["ham"], '
@@ -45,9 +46,9 @@ class Prodigy:
         self._settings = settings
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        return object_lines([self._task(request) for request in requests])
+        return object_lines([self._make_task(request) for request in requests])
 
-    def _task(self, request: LabelRequested) -> dict[str, Any]:
+    def _make_task(self, request: LabelRequested) -> dict[str, Any]:
         settings = self._settings
         image = image_of(request, settings)
         task: dict[str, Any] = {"image": image} if image else {"text": text_of(request, settings)}
@@ -57,7 +58,7 @@ class Prodigy:
         task[settings.request_id] = request.request_id
         meta: dict[str, Any] = {"asked": request.reason}
         if request.not_by:
-            # A second opinion, which somebody else than these has to give.
+            # A second opinion must come from somebody else than these people.
             meta["not by"] = ", ".join(request.not_by)
         guess = guess_of(request, settings)
         if guess is not None:
@@ -67,11 +68,11 @@ class Prodigy:
 
     def replies_of(self, content: bytes) -> Reading:
         reading = Reading()
-        for line, found in lines_of(content, "Prodigy", reading):
-            self._read(line, found, reading)
+        for line, record in lines_of(content, "Prodigy", reading):
+            self._read_record(line, record, reading)
         return reading
 
-    def _read(self, line: int, found: dict[str, Any], reading: Reading) -> None:
+    def _read_record(self, line: int, found: dict[str, Any], reading: Reading) -> None:
         request_id = reading.id_in(found, self._settings.request_id, line)
         if not request_id:
             return
@@ -80,10 +81,10 @@ class Prodigy:
             reading.blank.append(request_id)
             return
         faults_n = reading.faults_n
-        label = self._label(answer, found, line, reading)
+        label = self._read_label(answer, found, line, reading)
         if reading.faults_n > faults_n:
             return
-        # A session is named after its data set; the annotator, where Prodigy knows one, is not.
+        # The id of the annotator is better than that of a session, which names the data set too.
         who = self._settings.annotator or "_annotator_id"
         reading.given.append(
             Given(
@@ -95,7 +96,7 @@ class Prodigy:
             )
         )
 
-    def _label(
+    def _read_label(
         self, answer: object, found: dict[str, Any], line: int, reading: Reading
     ) -> str | None:
         if answer not in ("accept", "reject", "ignore"):
@@ -105,7 +106,7 @@ class Prodigy:
             return None
         chosen = found.get("accept")
         if isinstance(chosen, list) and "options" in found:
-            # Rejected, with options: the task as a whole was turned down.
+            # A rejected task with options was turned down as a whole.
             none = "it was accepted without a choice; ignore says that one can't tell"
             return None if answer == "reject" else reading.only_label(chosen, line, none)
         name = self._settings.label or "label"
@@ -116,7 +117,7 @@ class Prodigy:
         return label if answer == "accept" else self._find_other(label, line, reading)
 
     def _find_other(self, label: str | None, line: int, reading: Reading) -> str | None:
-        """The class that is meant by turning one down: of two it is the other one."""
+        """Return the class that is meant by rejecting `label`: of two classes, the other one."""
         others = [name for name in self._settings.classes if name != label]
         if len(self._settings.classes) == 2 and len(others) == 1:
             return others[0]

@@ -1,4 +1,4 @@
-"""The section `[bridges.files]`: a folder of files, and what stands where in them."""
+"""The section `[bridges.files]`: a folder of files, and the names of columns or keys in them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class FilesSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_files(settings: FilesSettings) -> list[str]:
-    """What does not fit together, each beginning with the name of a setting."""
+    """Return what does not fit together, as sentences that begin with the name of a setting."""
     faults = []
     names = [fold_class(name) for name in settings.classes]
     if len(set(names)) < len(names):
@@ -139,5 +139,5 @@ def faults_of_files(settings: FilesSettings) -> list[str]:
 
 
 def fold_class(name: str) -> str:
-    """A class as people mean it: whatever the case, the space around it, the form of accents."""
+    """Return a class without differences of case, space around it, and the form of accents."""
     return unicodedata.normalize("NFC", name.strip()).casefold()

@@ -1,7 +1,7 @@
 """The bridge to Label Studio: requests become tasks with predictions, annotations become replies.
 
-Plain HTTP against its public API, as docs/LABEL-STUDIO.md describes; the poll is the truth, and no
-webhook is needed.
+It makes HTTP calls of the public API, as docs/LABEL-STUDIO.md describes. It polls for annotations;
+a webhook is not needed, and only makes it poll earlier.
 """
 
 from .bridge import LabelStudio

@@ -1,9 +1,9 @@
 """`LabelStudio`: sends requests as tasks, polls for annotations, removes tasks that are moot.
 
-- A task is imported once: after a call that was cut, the project is searched for the request before
-  it is imported again. A server may finish such a call after the search; then there are two tasks,
-  which the poll sees, and it removes the one that nobody has begun.
-- The poll reads the tasks that changed since the newest change of the poll before, less
+- A task is imported once: after a call that was cut short, the project is searched for the request
+  before it is imported again. A server may finish such a call after the search; then the poll sees
+  two tasks, and removes the one that nobody has begun.
+- The poll reads the tasks that changed since the newest change of the previous poll, less
   `OVERLAP`, in the order of their ids: changes made while it reads neither shift nor hide a task.
 """
 
@@ -29,24 +29,24 @@ from .votes import replies_of, votes_of
 from .webhook import Webhook
 
 OVERLAP = timedelta(seconds=60)
-"""A change is seen by others only when its transaction ends; it takes no longer than this."""
+"""A change becomes visible when its transaction ends, which takes no longer than this."""
 
 LISTED_N = 200
-"""Tasks in one page of the poll."""
+"""How many tasks are in one page of the poll."""
 
 PAGES_MAX = 20
-"""Pages of one `receive` at most; the next call goes on behind them."""
+"""The most pages of one `receive`; the next call goes on behind them."""
 
 SOUGHT_N = 20
-"""Requests sought by one call: their ids stand in its address, which servers limit to some 4 kB."""
+"""How many requests one call searches for: its URL has their ids, and servers limit it to 4 kB."""
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-"""The one form of a time that its filters take."""
+"""The only format of a time that Label Studio's filters take."""
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far the poll is: changes up to `since` are read. Where one is under way, `newest` is the
-    newest change at its start, and `after` the task up to which it is. `n` counts those with news.
+    """How far the poll is: changes up to `since` were read. During a poll, `newest` is the newest
+    change at its start, and `after` the id of the last task read. `n` counts marks with news.
     """
 
     since: Moment | None = None
@@ -60,7 +60,7 @@ _MARK = msgspec.json.Decoder(Mark)
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What was found out about the project."""
+    """A project in Label Studio, as far as it matters here."""
 
     id: int
     classes: frozenset[str]  # that count
@@ -73,7 +73,7 @@ class Project:
 class LabelStudio:
     """A bridge to a project in Label Studio; `folder` is for a file of its own.
 
-    Raises `BadSettings` for settings that cannot be, and for a token that is not there.
+    Raises `BadSettings` for settings that don't fit together, and for a missing token.
     """
 
     Settings = LabelStudioSettings
@@ -90,7 +90,7 @@ class LabelStudio:
         self._project: Project | None = None
         self._polled: float | None = None
         self._given = ""
-        # When each task had changed that was read lately, so that the overlap is read once.
+        # The time of change of each task read lately, so that tasks in the overlap are read once.
         self._read: dict[int, datetime] = {}
 
     def close(self) -> None:
@@ -101,11 +101,19 @@ class LabelStudio:
     # ------------------------------------------------------------------------------- sending
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Import tasks for requests, and delete those of the others that nobody has begun."""
+        """Import tasks for requests; of requests that ended, delete tasks that nobody has begun."""
         project = self._open_project()
-        cut = [one.request_id for one in deliveries if one.request and one.may_be_there]
-        there = self._find_tasks(project, cut)
-        wanted = [one.request for one in deliveries if one.request and one.request_id not in there]
+        may_be_there = [
+            delivery.request_id
+            for delivery in deliveries
+            if delivery.request and delivery.may_be_there
+        ]
+        known_tasks = self._find_tasks(project, may_be_there)
+        wanted = [
+            delivery.request
+            for delivery in deliveries
+            if delivery.request and delivery.request_id not in known_tasks
+        ]
         for request in wanted:
             if request.answers_wanted > project.answers_max:
                 raise BadSettings(
@@ -120,40 +128,40 @@ class LabelStudio:
                     for request in wanted
                 ],
             )
-        moot = [one.request_id for one in deliveries if one.request is None]
-        found = self._find_tasks(project, moot)
-        self._delete_tasks(project, [task for tasks in found.values() for task in tasks])
+        ended = [delivery.request_id for delivery in deliveries if delivery.request is None]
+        moot_tasks = self._find_tasks(project, ended)
+        self._delete_tasks(project, [task for tasks in moot_tasks.values() for task in tasks])
 
     def _import_tasks(self, project: Project, tasks: list[dict[str, Any]]) -> None:
-        made = self._server.call(
+        imported = self._server.call(
             "POST",
             f"/api/projects/{project.id}/import",
             Imported,
             query={"return_task_ids": "true", "commit_to_project": "true"},
             body=tasks,
         )
-        if len(made.task_ids) != len(tasks):
-            # Other editions import later; the search before the next try finds what is there.
+        if len(imported.task_ids) != len(tasks):
+            # Other editions import later; the search before the next attempt finds their tasks.
             raise Unreachable("Label Studio has not yet said that it has imported the tasks", 5.0)
         if not project.orders_by_us:
-            # It takes a version only when there are predictions of it.
+            # Label Studio takes a model version only when there are predictions of it.
             self._change_project(project.id, {"model_version": MODEL_VERSION})
             self._project = None
 
     def _find_tasks(self, project: Project, request_ids: Sequence[str]) -> dict[str, list[Task]]:
-        """The tasks of these requests, by request, the oldest first."""
-        found: dict[str, list[Task]] = {}
+        """Return the tasks of these requests, by request id, the oldest first."""
+        by_request: dict[str, list[Task]] = {}
         for start in range(0, len(request_ids), SOUGHT_N):
-            some = list(request_ids[start : start + SOUGHT_N])
+            chunk = list(request_ids[start : start + SOUGHT_N])
             tasks = self._list_tasks(
                 project,
-                [_make_filter("data.request_id", "in_list", "String", some)],
+                [_make_filter("data.request_id", "in_list", "String", chunk)],
                 include="id,data,draft_exists,total_annotations,cancelled_annotations",
                 fields="all",
             )
             for task in tasks:
-                found.setdefault(task.request_id, []).append(task)
-        return found
+                by_request.setdefault(task.request_id, []).append(task)
+        return by_request
 
     def _delete_tasks(self, project: Project, tasks: Sequence[Task]) -> None:
         idle = [task.id for task in tasks if not task.is_begun]
@@ -170,11 +178,11 @@ class LabelStudio:
     # ----------------------------------------------------------------------------- receiving
 
     def receive(self, mark: str) -> Receipt:
-        """New, corrected and retracted answers, `poll_s` after the last look, or when called."""
+        """Return new, corrected and removed answers, after `poll_s` or a call of the webhook."""
         place = _parse_place(mark)
         self._memory.confirm(mark, place.n)
         if mark != self._given:
-            self._read.clear()  # what was given last has not arrived
+            self._read.clear()  # the last receipt has not arrived
             self._given = mark
         if place.newest is None:
             if self._is_early():
@@ -187,7 +195,7 @@ class LabelStudio:
         try:
             return self._scan_tasks(self._open_project(), place)
         except BaseException:
-            self._read.clear()  # what was read of this page is not given
+            self._read.clear()  # the tasks read so far are in no receipt
             raise
 
     def _is_early(self) -> bool:
@@ -196,12 +204,12 @@ class LabelStudio:
         return self._polled is not None and time.monotonic() - self._polled < self._settings.poll_s
 
     def _find_newest(self, project: Project) -> datetime | None:
-        """When the task that changed last did; None without tasks."""
+        """Return the time of the latest change of a task; None without tasks."""
         tasks = self._list_tasks(project, [], order="-tasks:updated_at", page_size=1)
         return tasks[0].updated_at if tasks else None
 
     def _scan_tasks(self, project: Project, place: Mark) -> Receipt:
-        """Read on behind `place`, to the first page with news, or to the end of the poll."""
+        """Go on reading behind `place`, to the first page with news, or to the end of the poll."""
         replies: list[Reply] = []
         faults: list[str] = []
         known: list[Known] = []
@@ -242,7 +250,7 @@ class LabelStudio:
             project,
             [],
             chosen=ids,
-            # Label Studio applies the list to what is nested too.
+            # Label Studio applies `include` to nested objects too.
             include="id,data,updated_at,annotations,result,completed_by,was_cancelled",
             fields="all",
             page_size=LISTED_N,
@@ -256,7 +264,7 @@ class LabelStudio:
         replies: list[Reply],
         faults: list[str],
     ) -> None:
-        """What is new on one task, added to `known`, `replies` and `faults`."""
+        """Add what is new on one task to `known`, `replies` and `faults`."""
         before = self._memory.votes(task.id)
         request_id = task.request_id
         if not request_id:
@@ -267,9 +275,9 @@ class LabelStudio:
         votes = votes_of(task, self._settings.choices, project.classes)
         if before == votes:
             return
-        new, wrong = replies_of(request_id, before or {}, task, votes)
-        replies += new
-        faults += wrong
+        new_replies, new_faults = replies_of(request_id, before or {}, task, votes)
+        replies += new_replies
+        faults += new_faults
         is_second = before is None and (
             self._memory.has_another(request_id, task.id)
             or any(one.request_id == request_id for one in known)
@@ -279,10 +287,10 @@ class LabelStudio:
             faults += self._remove_doubles(project, request_id)
 
     def _remove_doubles(self, project: Project, request_id: str) -> list[str]:
-        """Keep one task of a request, the one that is begun or the oldest, and say so."""
+        """Keep one task of a request, the begun or else the oldest one; return what was removed."""
         tasks = self._find_tasks(project, [request_id]).get(request_id, [])
-        kept = next((task for task in tasks if task.is_begun), tasks[0] if tasks else None)
-        others = [task for task in tasks if task is not kept and not task.is_begun]
+        kept_task = next((task for task in tasks if task.is_begun), tasks[0] if tasks else None)
+        others = [task for task in tasks if task is not kept_task and not task.is_begun]
         self._delete_tasks(project, others)
         return [
             f"task {task.id} of Label Studio was a second task of request {request_id}; removed"
@@ -292,7 +300,7 @@ class LabelStudio:
     # ------------------------------------------------------------------------------- project
 
     def _open_project(self) -> Project:
-        """The project, found or made at the first call; it is kept as the settings want it."""
+        """Return the project, found or created at the first call, and changed as settings want."""
         if self._project is not None:
             return self._project
         wanted = {
@@ -300,7 +308,7 @@ class LabelStudio:
             "show_collab_predictions": self._settings.show_guess,
             "sampling": "Uncertainty sampling",
         }
-        found = self._look_up()
+        found = self._find_project()
         if found is None:
             if not self._settings.classes:
                 raise BadSettings(
@@ -321,25 +329,25 @@ class LabelStudio:
             )
         elif any(getattr(found, name) != value for name, value in wanted.items()):
             found = self._change_project(found.id, wanted)
-        understood = self._check_project(found)
+        project = self._check_project(found)
         if self._webhook is not None:
-            self._webhook.register(self._server, understood.id, self._settings.webhook_url)
-        self._project = understood
-        return understood
+            self._webhook.register(self._server, project.id, self._settings.webhook_url)
+        self._project = project
+        return project
 
-    def _look_up(self) -> ProjectFound | None:
-        """The project as Label Studio describes it; None where no title is the one wanted."""
+    def _find_project(self) -> ProjectFound | None:
+        """Return the project as Label Studio describes it; None if none has the title."""
         project = self._settings.project
         if isinstance(project, int):
             return self._describe_project(project)
-        # The filter of the API finds titles that hold this one.
-        found = self._server.call(
+        # The API's filter also finds titles that contain this one.
+        page = self._server.call(
             "GET",
             "/api/projects/",
             ProjectPage,
             query={"title": project, "include": "id,title", "page_size": 1000},
         )
-        ids = [one.id for one in found.results if one.title == project]
+        ids = [one.id for one in page.results if one.title == project]
         if len(ids) > 1:
             raise BadSettings(
                 f"Label Studio has {len(ids)} projects {project!r}: set "
@@ -363,7 +371,7 @@ class LabelStudio:
         return self._server.call("PATCH", path, ProjectFound, body=wanted)
 
     def _check_project(self, found: ProjectFound) -> Project:
-        """What of a project matters here. Raises `BadSettings` where we can't work with it."""
+        """Return what matters of a project. Raises `BadSettings` if we can't work with it."""
         name = self._settings.choices
         tags = found.parsed_label_config
         tag = tags.get(name)
@@ -401,13 +409,13 @@ class LabelStudio:
         fields: str = "task_only",
         page_size: int = 1000,
     ) -> list[Task]:
-        """Tasks of the project that pass all filters; one page of them."""
+        """Return one page of tasks of the project that pass all filters; `chosen` are ids."""
         query: dict[str, Any] = {"ordering": [order]}
         if filters:
             query["filters"] = {"conjunction": "and", "items": filters}
         if chosen:
             query["selectedItems"] = {"all": False, "included": list(chosen)}
-        found = self._server.call(
+        page = self._server.call(
             "GET",
             "/api/tasks",
             TaskPage,
@@ -419,7 +427,7 @@ class LabelStudio:
                 "query": msgspec.json.encode(query).decode(),
             },
         )
-        return found.tasks
+        return page.tasks
 
 
 def _make_filter(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the bridge has read from Label Studio: the votes on each task, in an SQLite file.
 
-With it an answer that was taken back can be told from one that was never given. What is read counts
-only when the carrier comes again with the mark that it was given for it: then it has the replies.
+It is needed to tell an answer that was removed from one that was never given. What was read counts
+only when the carrier calls again with the mark of its receipt: then the carrier has the replies.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..database import open_database, open_transaction
 from .votes import Votes
 
 KEPT_N = 200_000
-"""So many tasks are remembered. What changes in an older one is read as if it were new: nothing is
-lost, but that an answer to it was taken back is not noticed."""
+"""How many tasks are remembered. An older task that changes is read as a new one: nothing is lost,
+but the removal of an answer to it is not noticed."""
 
 VERSION = 1
 
@@ -34,7 +34,7 @@ _VOTES = msgspec.json.Decoder(Votes)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A task as it was read: whose request it is, empty for nobody's, and the votes on it."""
+    """A task as it was read: the id of its request, "" if it is not ours, and the votes on it."""
 
     task_id: int
     request_id: str
@@ -42,7 +42,7 @@ class Known:
 
 
 class Memory:
-    """Raises `BadInput` for a file that is not one."""
+    """The votes read from Label Studio. Raises `BadInput` for a file of another kind."""
 
     def __init__(self, path: Path) -> None:
         self._db = open_database(path, _SCHEMA, version=VERSION, fault="is no memory of a bridge")
@@ -51,11 +51,11 @@ class Memory:
         self._db.close()
 
     def confirm(self, mark: str, n: int) -> None:
-        """Keep what was given for this mark, or forget it where another one came back.
+        """Keep the tasks given with this mark; forget them if another mark came back.
 
-        `n` counts the marks for which something was given. Where it is behind those that were kept
-        already, the carrier has an older outbox, or a new one, and lacks their replies: all is
-        forgotten, so that they are given again.
+        `n` counts the marks with news up to this one. If it is lower than that of a mark that was
+        kept already, the carrier has an older or a new outbox, and lacks replies: everything is
+        forgotten, so that they are returned again.
         """
         with open_transaction(self._db):
             if n < int(self._get_value("kept_n") or 0):
@@ -72,30 +72,33 @@ class Memory:
             self._db.execute("DELETE FROM given")
 
     def votes(self, task_id: int) -> Votes | None:
-        """The votes on a task when it was read last; None for one that never was."""
-        found = self._db.execute("SELECT votes FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
-        return None if found is None else _VOTES.decode(found[0])
+        """Return the votes on a task when it was read last; None if it never was."""
+        row = self._db.execute("SELECT votes FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        return None if row is None else _VOTES.decode(row[0])
 
     def has_another(self, request_id: str, task_id: int) -> bool:
-        """Whether a task was read that is of the same request and is not this one."""
-        found = self._db.execute(
+        """Whether another task of the same request was read."""
+        row = self._db.execute(
             "SELECT 1 FROM tasks WHERE request_id = ? AND task_id != ? LIMIT 1",
             (request_id, task_id),
         ).fetchone()
-        return found is not None
+        return row is not None
 
     def give(self, mark: str, tasks: list[Known]) -> None:
-        """Remember what was read, for when this mark comes back."""
+        """Store the tasks that were read, until this mark comes back."""
         with open_transaction(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO given VALUES (?, ?, ?)",
-                [(one.task_id, one.request_id, msgspec.json.encode(one.votes)) for one in tasks],
+                [
+                    (task.task_id, task.request_id, msgspec.json.encode(task.votes))
+                    for task in tasks
+                ],
             )
             self._set_value("given", mark)
 
     def _get_value(self, name: str) -> str:
-        found = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
-        return "" if found is None else str(found[0])
+        row = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def _set_value(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))

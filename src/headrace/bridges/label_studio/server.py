@@ -1,8 +1,8 @@
-"""Calls of Label Studio's HTTP API: one connection a call, JSON both ways, tokens, and what to do
-about every way in which a call can fail.
+"""Calls of Label Studio's HTTP API: one connection a call, JSON both ways, tokens, and an error for
+every way in which a call can fail.
 
-No call is repeated here but for a token that has expired: a call that failed may have been carried
-out, and only who made it knows what to do about that.
+A call is repeated here only when a token has expired. Any other call that failed may have been
+carried out, and only its caller knows what to do about that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .settings import TOKEN_VARIABLE, LabelStudioSettings
 from .shapes import Access
 
 ANSWER_BYTES_MAX = 100_000_000
-"""A longer answer is no answer: bytes."""
+"""A response with more bytes is an error."""
 
 DETAIL_N_MAX = 300
 BUSY = (408, 425, 429)
@@ -32,7 +32,7 @@ _Shape = TypeVar("_Shape")
 
 
 class Refused(BadSettings):
-    """Label Studio understood the call and says no: asking again would change nothing.
+    """Label Studio refuses a call that it understood; to repeat it would not help.
 
     >>> Refused("GET", "/api/projects/9/", 404, "No Project matches the given query.").status
     404
@@ -45,7 +45,10 @@ class Refused(BadSettings):
 
 
 class Server:
-    """A Label Studio, by the settings of the bridge, in which there are no faults."""
+    """A Label Studio server. The settings of the bridge must be free of faults.
+
+    Raises `BadSettings` for a token or a certificate file that can't be read.
+    """
 
     def __init__(self, settings: LabelStudioSettings) -> None:
         self._settings = settings
@@ -59,7 +62,7 @@ class Server:
                     f"bridges.label-studio.ca_file is {settings.ca_file!r}: {error}"
                 ) from None
         self._authorization = ""
-        _ = self._read_token()  # a fault in it is said at the start, not at the first request
+        _ = self._read_token()  # so that a bad token is reported at the start
 
     def call(
         self,
@@ -70,19 +73,23 @@ class Server:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> _Shape:
-        """What Label Studio answers, read as `shape`.
+        """Make a call and return the response, decoded as `shape`.
 
-        Raises `Unreachable` where asking later may help, `Refused` where it would not, and
-        `BadSettings` for a token, a certificate or an answer that is not what it should be.
+        - `method`, `path`: the HTTP method, and the path below the address of Label Studio.
+        - `query`: parameters of the URL.
+        - `body`: is sent as JSON; None sends no body.
+
+        Raises `Unreachable` where a later attempt may help, `Refused` where it would not, and
+        `BadSettings` for a bad token or certificate, or a response of another shape.
         """
         if not self._authorization:
-            self._find_authorization()
+            self._renew_authorization()
         status, answer = self._exchange_request(method, path, query, body)
         if status == http.client.UNAUTHORIZED:
-            # A personal token buys 5 minutes; one in a file may have been renewed.
-            self._find_authorization()
+            # Access by a personal token lasts 5 minutes; a token in a file may have been renewed.
+            self._renew_authorization()
             status, answer = self._exchange_request(method, path, query, body)
-        return _judge_answer(method, path, status, answer, shape)
+        return _decode_response(method, path, status, answer, shape)
 
     # -------------------------------------------------------------------------------- tokens
 
@@ -100,8 +107,8 @@ class Server:
             )
         return token
 
-    def _find_authorization(self) -> None:
-        """Find out what to send as `Authorization`, from the token as it is now."""
+    def _renew_authorization(self) -> None:
+        """Set what to send as `Authorization`, from the token as it is now."""
         token = self._read_token()
         if token.count(".") != 2:
             self._authorization = f"Token {token}"  # a legacy one
@@ -109,7 +116,7 @@ class Server:
         self._authorization = ""
         path = "/api/token/refresh/"
         status, answer = self._exchange_request("POST", path, None, {"refresh": token})
-        access = _judge_answer("POST", path, status, answer, Access).access
+        access = _decode_response("POST", path, status, answer, Access).access
         if not access.isascii() or not access.isprintable():
             raise BadSettings("Label Studio gave no access for a personal token; is url right?")
         self._authorization = f"Bearer {access}"
@@ -148,7 +155,7 @@ class Server:
                 _parse_seconds(response.headers.get("Retry-After")),
             )
         if http.client.MULTIPLE_CHOICES <= response.status < http.client.BAD_REQUEST:
-            # Not followed: the token would go wherever an answer says.
+            # Redirects are not followed: the token would go wherever a response says.
             raise BadSettings(
                 f"bridges.label-studio.url leads on to {response.headers.get('Location')!r}; "
                 "set it to the address of Label Studio itself"
@@ -165,7 +172,7 @@ class Server:
         return http.client.HTTPConnection(host, self._url.port, timeout=timeout_s)
 
 
-def _judge_answer(
+def _decode_response(
     method: str, path: str, status: int, answer: bytes, shape: type[_Shape]
 ) -> _Shape:
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
@@ -188,17 +195,17 @@ def _judge_answer(
 
 
 def _read_detail(answer: bytes) -> str:
-    """What Label Studio says about a refusal, without the tasks that it repeats behind `::`."""
+    """Return the reason of a refusal, without the tasks that Label Studio repeats behind `::`."""
     try:
-        found = msgspec.json.decode(answer)
+        fields = msgspec.json.decode(answer)
     except msgspec.DecodeError:
         return "with a page instead of a reason"
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         return "without a reason"
-    said = found.get("validation_errors") or found.get("detail") or "without a reason"
-    return str(said).partition(" :: ")[0][:DETAIL_N_MAX]
+    reason = fields.get("validation_errors") or fields.get("detail") or "without a reason"
+    return str(reason).partition(" :: ")[0][:DETAIL_N_MAX]
 
 
 def _parse_seconds(text: str | None) -> float | None:
-    """Of a `Retry-After`; one that is a date is left to our own waits."""
+    """Return the seconds of a `Retry-After`; None without one, or for a date."""
     return float(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,4 +1,4 @@
-"""The section of a bridge to Label Studio, `[bridges.label-studio]`, and the faults in it."""
+"""The section of a bridge to Label Studio, `[bridges.label-studio]`, and how it is checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...settings.http import is_loopback
 TOKEN_VARIABLE = "HEADRACE_LABEL_STUDIO_TOKEN"
 
 TITLE_N_MIN, TITLE_N_MAX = 3, 50
-"""Label Studio's own bounds on the title of a project, characters."""
+"""Label Studio's own limits for the title of a project, in characters."""
 
 
 class LabelStudioSettings(Section, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class LabelStudioSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of(settings: LabelStudioSettings) -> list[str]:
-    """What does not fit together, each sentence beginning with a setting; empty when all does.
+    """Return what does not fit together, as sentences that begin with a setting; [] if nothing.
 
     >>> faults_of(LabelStudioSettings(project="ab"))
     ["project is 'ab'; must be a title of 3 to 50 characters, or the id of a project"]
@@ -121,11 +121,11 @@ def faults_of(settings: LabelStudioSettings) -> list[str]:
 def _faults_of_address(settings: LabelStudioSettings) -> list[str]:
     try:
         url = urlsplit(settings.url)
-        _ = url.port  # a port that is no number is found only here
+        _ = url.port  # raises ValueError for a port that is no number
     except ValueError as error:
         return [f"url is {settings.url!r}: {error}"]
     if url.username is not None or url.password is not None:
-        # Not said again: the address may hold a password.
+        # The address is not shown, for it may hold a password.
         return [
             "url holds a name or a password; the token belongs into token_file or the environment "
             f"variable {TOKEN_VARIABLE}"
@@ -163,7 +163,7 @@ def _faults_of_webhook(settings: LabelStudioSettings) -> list[str]:
 
 
 def _parse_port(address: str) -> int | None:
-    """The port of an address that names a host and nothing else but a path; None for any other."""
+    """Return the port of an address that has only a host and a path; None for any other."""
     try:
         url = urlsplit(address)
         port = url.port
@@ -176,7 +176,7 @@ def _parse_port(address: str) -> int | None:
 
 
 def listen_address(settings: LabelStudioSettings) -> str:
-    """Where the bridge listens for the webhook, `HOST:PORT`; empty without one.
+    """Return the `HOST:PORT` at which the bridge listens for the webhook; "" without one.
 
     >>> listen_address(LabelStudioSettings(webhook_url="https://labels.example.org:8791/hook"))
     '127.0.0.1:8791'
@@ -187,7 +187,7 @@ def listen_address(settings: LabelStudioSettings) -> str:
 
 
 def _faults_of_names(setting: str, names: list[str]) -> list[str]:
-    """What a labelling configuration, which is XML with variables, could not show as it is."""
+    """Return faults of names that a labelling configuration, which is XML, could not show."""
     twice = sorted({name for name in names if names.count(name) > 1})
     odd = [name for name in names if not name or name != name.strip() or not name.isprintable()]
     return [f"{setting} names {name!r} twice" for name in twice] + [

@@ -1,4 +1,4 @@
-"""What Label Studio answers, as far as it is read here; fields that are not named are skipped."""
+"""The responses of Label Studio that are read here; fields that are not named are skipped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from msgspec import Meta
 
 Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""Before everything that Label Studio tells of."""
+"""A time before every event in Label Studio."""
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """What one person said about a task."""
+    """One person's answer to a task."""
 
     id: int
     updated_at: Moment
@@ -24,7 +24,7 @@ class Annotation(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task, with what was asked to be included."""
+    """A task, with the fields that the call asked for."""
 
     id: int
     updated_at: Moment = NEVER
@@ -36,9 +36,9 @@ class Task(msgspec.Struct, frozen=True):
 
     @property
     def request_id(self) -> str:
-        """Whose task it is; empty for nobody's."""
-        found = self.data.get("request_id")
-        return found if isinstance(found, str) else ""
+        """The id of the request that the task is for; "" if it is not ours."""
+        value = self.data.get("request_id")
+        return value if isinstance(value, str) else ""
 
     @property
     def is_begun(self) -> bool:
@@ -53,7 +53,7 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What an import made; other editions import later, and name nothing."""
+    """The ids of imported tasks; other editions import later, and return none."""
 
     task_ids: list[int] = []
 
@@ -67,7 +67,7 @@ class Tag(msgspec.Struct, frozen=True):
 
 
 class ProjectFound(msgspec.Struct, frozen=True):
-    """A project as it is described."""
+    """The description of a project."""
 
     id: int
     maximum_annotations: int
@@ -91,7 +91,7 @@ class ProjectPage(msgspec.Struct, frozen=True):
 
 
 class Access(msgspec.Struct, frozen=True):
-    """What a personal token buys."""
+    """The access token that a personal token is exchanged for."""
 
     access: str
 

@@ -11,20 +11,20 @@ from ...messages import DRAWN_AT_RANDOM, LabelRequested, Value
 from .settings import LabelStudioSettings
 
 MODEL_VERSION = "headrace"
-"""Of every prediction: Label Studio orders tasks by predictions of one version only, so that the
-version of the model itself stands in the `meta` of a task."""
+"""The version in every prediction. Label Studio orders tasks by predictions of one version only, so
+the version of the model itself stands in the `meta` of a task."""
 
 _TABLE = "event"
 
 
 def rate_informativeness(request: LabelRequested) -> float:
-    """The priority of a request from 0 to 1, in the order of the utilities.
+    """Return the priority of a request from 0 to 1, in the order of utilities.
 
-    A utility may be any number, and Label Studio takes scores from 0 to 1 alone. Requests that were
-    drawn at random, and second opinions, have no utility that says when they are due. They come
-    first: if they waited behind all others, those that nobody gets to would be the easy ones, and
-    the accuracy estimate would not be of all events. Where open questions are scored again, it is
-    the priority that they were imported with.
+    A utility may be any number, but Label Studio takes only scores from 0 to 1. Requests drawn at
+    random, and second opinions, have no utility that could order them, so they come first: if they
+    waited behind all others, the easy ones would never be answered, and the accuracy estimate would
+    not be of all events. Where open questions are scored again, the result is the priority at the
+    time of the import.
     """
     if request.reason in DRAWN_AT_RANDOM or request.opinion_n > 1:
         return 1.0
@@ -36,10 +36,10 @@ def rate_informativeness(request: LabelRequested) -> float:
 def task_of(
     request: LabelRequested, settings: LabelStudioSettings, to_name: str, classes: Collection[str]
 ) -> dict[str, Any]:
-    """The task of a request, as Label Studio imports it.
+    """Return the task of a request, as Label Studio imports it.
 
-    `to_name` is the tag that a choice is about, `classes` are those that can be chosen: a
-    prediction of another one is left out.
+    `to_name` is the name of the tag that a choice is about. `classes` can be chosen in the
+    project; a prediction of any other class is left out.
     """
     names = settings.features or [*request.features]
     guess = max(request.prediction, key=request.prediction.__getitem__, default=None)
@@ -78,7 +78,7 @@ def task_of(
 
 
 def label_config(settings: LabelStudioSettings, classes: Sequence[str]) -> str:
-    """The labelling configuration of a project for these classes, as XML.
+    """Return the labelling configuration of a project for these classes, as XML.
 
     Raises `BadSettings` for a name with a dollar, which Label Studio would take for a variable.
 
@@ -117,23 +117,23 @@ def label_config(settings: LabelStudioSettings, classes: Sequence[str]) -> str:
         f"  <Choices name={quoteattr(settings.choices)} "
         f'toName="{_TABLE}" choice="single" required="true">'
     )
-    lines += [f"    <Choice value={quoteattr(one)}/>" for one in classes]
+    lines += [f"    <Choice value={quoteattr(name_of_class)}/>" for name_of_class in classes]
     lines += ["  </Choices>", "</View>"]
     return "\n".join(lines)
 
 
 def _list_tags(settings: LabelStudioSettings) -> list[tuple[str, str, str]]:
-    """The features that have a tag of their own: the tag, its variable, the feature."""
+    """Return for each feature with a tag of its own the tag, its variable and the feature."""
     texts = [("Text", f"text_{n}", name) for n, name in enumerate(settings.texts, 1)]
     images = [("Image", f"image_{n}", name) for n, name in enumerate(settings.images, 1)]
     return texts + images
 
 
 def _to_text(value: Value) -> str:
-    """A task needs every variable of the configuration: what is missing is an empty text."""
+    """Return a value as text; "" for None, because a task needs every variable."""
     return "" if value is None else str(_make_storable(value))
 
 
 def _make_storable(value: Any) -> Any:
-    """PostgreSQL, below most Label Studios, takes no NUL in a text."""
+    """Replace NUL in a text, which PostgreSQL, below most Label Studios, does not take."""
     return value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -1,7 +1,7 @@
-"""What people said about a task, from its annotations, and what is new in it as replies.
+"""The votes on a task, from its annotations, and what is new in them as replies.
 
 An annotator has one vote a task, the latest of their annotations: over the API the same person may
-annotate a task twice. Pure: what was known before is passed in.
+annotate a task twice. The functions are pure: the votes known before are passed in.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FAULT_N_MAX = 80
 
 
 class Vote(msgspec.Struct, frozen=True, array_like=True):
-    """The latest annotation of one annotator: its id, when it was last changed, and the class; None
-    for "cannot tell". `fault` says why it can't be used."""
+    """The latest annotation of one annotator: its id, when it was last changed, and the class, or
+    None for "cannot tell". `fault` says why it can't be used, "" if it can."""
 
     annotation_id: int
     changed: Moment
@@ -32,9 +32,10 @@ Votes: TypeAlias = dict[str, Vote]
 
 
 def votes_of(task: Task, choices: str, classes: Collection[str]) -> Votes:
-    """The votes on a task as Label Studio gives it with its annotations, by annotator.
+    """Return the votes on a task, by annotator.
 
-    `choices` is the name of the tag in which a class is chosen.
+    `task` must have its annotations. `choices` is the name of the tag in which a class is chosen,
+    and `classes` are the valid ones.
     """
     votes: Votes = {}
     for annotation in task.annotations:
@@ -49,13 +50,17 @@ def votes_of(task: Task, choices: str, classes: Collection[str]) -> Votes:
 def replies_of(
     request_id: str, before: Votes, task: Task, now: Votes
 ) -> tuple[list[Reply], list[str]]:
-    """What is new on a task since `before`: replies, and sentences about what can't be used.
+    """Return what is new on a task: replies, and sentences about votes that can't be used.
 
-    An answer that was taken back, or corrected to something that can't be used, is a reply with a
-    label of None. The ids of replies are those of the annotation and its revision; where an
-    annotation became the latest because a later one was deleted, the id says so.
+    - `request_id`: the request of the task.
+    - `before`, `now`: the votes known before, and those of now.
+    - `task`: has the annotations that are left.
+
+    An answer that was removed, or corrected to one that can't be used, is a reply with a label of
+    None. The id of a reply is that of the annotation and its revision; where an annotation became
+    the latest because a later one was deleted, the id says so.
     """
-    left = {one.id for one in task.annotations}
+    ids_left = {annotation.id for annotation in task.annotations}
     replies: list[Reply] = []
     faults: list[str] = []
     for who in sorted(before | now):
@@ -74,8 +79,8 @@ def replies_of(
         latest = new if new is not None else old
         assert latest is not None
         reply_id, at = f"{latest.annotation_id}:{latest.changed.isoformat()}", latest.changed
-        if old is not None and old.annotation_id not in left:
-            # The time of the deletion, or what was said before would count as the later word.
+        if old is not None and old.annotation_id not in ids_left:
+            # Take the time of the deletion, or the deleted answer would count as the later one.
             reply_id, at = f"{reply_id}:without {old.annotation_id}", task.updated_at
         if fault:
             reply_id += ":unusable"  # with other settings the same revision may be an answer
@@ -100,13 +105,13 @@ def _make_vote(annotation: Annotation, choices: str, classes: Collection[str]) -
 
 
 def _read_label(result: Any, choices: str, classes: Collection[str]) -> tuple[str | None, str]:
-    """The one class that was chosen, or what is wrong."""
+    """Return the one class that was chosen, or None and what is wrong."""
     chosen: list[Any] = []
     for region in result if isinstance(result, list) else []:
         if isinstance(region, dict) and region.get("from_name") == choices:
             value = region.get("value")
-            found = value.get("choices") if isinstance(value, dict) else None
-            chosen += found if isinstance(found, list) else []
+            names = value.get("choices") if isinstance(value, dict) else None
+            chosen += names if isinstance(names, list) else []
     if not chosen:
         return None, "has chosen no class"
     if len(chosen) > 1:
@@ -121,9 +126,9 @@ def _order_votes(vote: Vote) -> tuple[datetime, int]:
 
 
 def _name_annotator(annotation: Annotation) -> str:
-    """A name that stays, and says nothing about the person."""
+    """Return a lasting name that reveals nothing about the person."""
     who = annotation.completed_by
     if isinstance(who, dict):
         who = who.get("id")
-    # Without an account any more: each annotation counts as somebody's own.
+    # The account was removed: each annotation counts as one of a different person.
     return f"label-studio:{who}" if who is not None else f"label-studio:of {annotation.id}"

@@ -1,8 +1,8 @@
-"""Label Studio's webhook, as a hint that there is something to look for: the poll tells what.
+"""Label Studio's webhook, as a hint that it is time to poll.
 
-Label Studio calls a webhook once, gives it a second and forgets it, so a call may be lost. Nothing
-in a call is believed but the secret in its header: who has it can make the bridge look earlier, and
-no more than once for each time the bridge is asked.
+Label Studio calls a webhook once, with a timeout of a second, so a call may be lost. Only the
+secret in a call's header is used: whoever has it can make the bridge poll earlier, and at most once
+for each `receive`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .shapes import WebhookFound
 HEADER = "X-Headrace-Webhook"
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")
 BODY_BYTES_MAX = 65_536
-"""As much of a call is read, so that the connection ends well; it is not looked at."""
+"""How much of a call's body is read, so that the connection ends well; the body is not used."""
 
 CALL_S_MAX = 2.0
-"""A connection that is silent for so long is closed: calls are taken one after the other."""
+"""A connection that is silent for so long is closed, because calls are served one by one."""
 
 
 class Webhook:
     """Listens at `address`, `HOST:PORT`, and remembers that it was called.
 
-    Raises `BadSettings` when the address can't be had.
+    Raises `BadSettings` if it can't listen at the address.
     """
 
     def __init__(self, address: str) -> None:
@@ -62,11 +62,11 @@ class Webhook:
             "is_active": True,
             "send_payload": False,
             "send_for_all_actions": False,
-            "actions": list(ACTIONS),  # Left out, they would all be taken away.
+            "actions": list(ACTIONS),  # Left out, Label Studio would remove them all.
         }
         query = {"project": project}
         known = server.call("GET", "/api/webhooks/", list[WebhookFound], query=query)
-        same = [one.id for one in known if one.url == url]
+        same = [webhook.id for webhook in known if webhook.url == url]
         method, path = (
             ("PATCH", f"/api/webhooks/{same[0]}/") if same else ("POST", "/api/webhooks/")
         )
@@ -80,19 +80,19 @@ class Webhook:
             ) from None
 
     def was_called(self) -> bool:
-        """Whether it was called since this was asked last."""
+        """Whether Label Studio has called since the last `was_called`."""
         is_called = self._is_called.is_set()
         self._is_called.clear()
         return is_called
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def take(self, secret: str) -> int:
-        """A call with this secret came; the HTTP status of the answer."""
+        """Take a call with this secret; return the HTTP status of the response."""
         if not hmac.compare_digest(secret.encode("utf-8", "replace"), self._secret.encode()):
             return http.client.UNAUTHORIZED
         self._is_called.set()
@@ -104,7 +104,7 @@ def _make_server(host: str, port: int, webhook: Webhook) -> HTTPServer:
         timeout = CALL_S_MAX
 
         def do_POST(self) -> None:
-            """Answer at once: an annotator may be waiting."""
+            """Respond at once, for an annotator may be waiting."""
             length = self.headers.get("Content-Length", "")
             if length.isascii() and length.isdigit():
                 self.rfile.read(min(int(length), BODY_BYTES_MAX))
@@ -113,10 +113,10 @@ def _make_server(host: str, port: int, webhook: Webhook) -> HTTPServer:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Who calls is nobody's affair."""
+            """Log nothing about callers."""
 
     class Quiet(HTTPServer):
         def handle_error(self, *_: Any) -> None:
-            """A caller that breaks off is its own affair."""
+            """Ignore callers that break off."""
 
     return Quiet((host, port), Call)

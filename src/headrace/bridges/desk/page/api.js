@@ -1,6 +1,6 @@
 // HTTP with the desk: headers, faults, waits. Nothing here touches the page.
 
-/** No reply, or the server's own fault: the same may be sent again. */
+/** No reply, or the server's own fault: the same call may be sent again. */
 export class Away extends Error {
   constructor(message, after_s = 0) {
     super(message);
@@ -11,7 +11,7 @@ export class Away extends Error {
 /** Nobody is logged in, or not any more. */
 export class Stranger extends Error {}
 
-/** The server said no, and would say it again. */
+/** The server refuses the call, and would refuse it again. */
 export class Refused extends Error {
   constructor(message, status) {
     super(message);
@@ -22,7 +22,7 @@ export class Refused extends Error {
 const TIMEOUT_MS = 10_000;
 const WAIT_S_MAX = 30;
 
-/** What the server's clock shows less what ours does, in milliseconds: leases are told in its time. */
+/** The server's clock less ours, in milliseconds: the ends of leases are in the server's time. */
 export let clock_ahead_ms = 0;
 
 /** The reply's JSON; null where it has none. */
@@ -64,7 +64,7 @@ export async function call(method, path, body, headers = {}) {
 
 /**
  * As `call`, again and again while the server is away, with doubling waits.
- * `wait(fault, seconds)` tells people, and resolves when it is time; it may throw to give up.
+ * `wait(fault, seconds)` informs people, and resolves when it is time; it may throw to give up.
  */
 export async function insist(method, path, body, wait) {
   for (let wait_s = 1; ; wait_s = Math.min(WAIT_S_MAX, wait_s * 2)) {

@@ -1,4 +1,4 @@
-// The desk where people label: which question is up, what is done with it, and by which key.
+// The desk where people label: which question is shown, what people do with it, and the keys.
 // One thing happens at a time. `phase` is one of: starting, stranger, asking, sending, idle, viewing.
 
 import { Away, Refused, Stranger, call, clock_ahead_ms, insist } from "./api.js";
@@ -48,7 +48,7 @@ function enter(next) {
   clearTimeout(idle_timer);
 }
 
-// A text that is said twice is only heard twice if it changed in between.
+// A screen reader reads the same text twice only if it changed in between.
 function say(words) {
   find("said").textContent = find("said").textContent === words ? `${words}\u00a0` : words;
 }
@@ -97,7 +97,7 @@ async function reach(method, path, body) {
   }
 }
 
-/** Run one action to its end; whoever is not logged in any more is asked to, whatever it was. */
+/** Run one action to its end; if the session is over, ask the person to log in. */
 async function act(action) {
   try {
     await action();
@@ -138,7 +138,7 @@ async function log_in(token) {
   await begin();
 }
 
-/** The token of the address, which forgets it at once: it would stay in the history. */
+/** The token in the address, which is removed there at once: it would stay in the history. */
 function token_of_address() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token !== null) history.replaceState(null, "", location.pathname + location.search);
@@ -226,7 +226,7 @@ function rest(before) {
   if (idle_n === 0) say(`${before} Nothing to label now. The next question comes up by itself.`.trim());
   const wait_s = IDLE_S[Math.min(idle_n, IDLE_S.length - 1)];
   idle_n += 1;
-  // A page that nobody looks at takes no question: it would be theirs for minutes.
+  // A hidden page leases no question: others would have to wait minutes for it.
   idle_timer = setTimeout(() => document.hidden || act(() => ask_next()), wait_s * 1000);
 }
 
@@ -422,7 +422,7 @@ function show_keys() {
   );
 }
 
-/** Of keyboards with other letters, the letter that stands in the same place. */
+/** The letter of the key: on keyboards with other letters, the Latin one in the same place. */
 function key_of(event) {
   if (/^[1-9?/]$/.test(event.key)) return event.key;
   const letter = event.key.toLowerCase();

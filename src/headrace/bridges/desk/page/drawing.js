@@ -28,7 +28,7 @@ const WHOLE = new Intl.NumberFormat("en");
 const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
 const ROUGH = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
-/** About how much: three digits, as the ends of a range want it. */
+/** A rounded number of three digits, for the ends of a range. */
 export const roughly = (value) => (Math.abs(value) >= 1000 ? told(Math.round(value)) : told(value, ROUGH));
 
 /** Whole numbers in full, others to five digits; very large and very small ones as powers of ten. */

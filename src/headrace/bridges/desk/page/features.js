@@ -25,7 +25,7 @@ export function show_features(list, more, features) {
   return weight_max > 0;
 }
 
-/** One sentence for who hears the page: the first three features, and how many there are. */
+/** One sentence for screen readers: the first three features, and how many there are. */
 export function sentence(features) {
   if (features.length === 0) return "It has no features.";
   const first = features.slice(0, 3).map((f) => {
@@ -114,7 +114,7 @@ function image(value, name) {
 
 // -------------------------------------------------------------------------- against the usual
 
-/** How the value stands to the usual ones, in words; "" if it is one of them or that is unknown. */
+/** How a value compares with usual ones, in words; "" if it is usual or that is unknown. */
 function departure({ value, usual }) {
   const told_as = (words, is_far) => ({ words, is_far });
   if (!usual || value === null) return told_as("", false);
@@ -145,7 +145,7 @@ function usual_of({ value, usual }) {
   return [...bar, element("span", { class: "ends", title: spoken }, words)];
 }
 
-/** The usual stretch, its middle and the value; a value far out sticks to the edge as an arrow. */
+/** Draw the usual range, its middle and the value; a value far out is an arrow at the edge. */
 function range_bar(value, { low, middle, high }) {
   const { width, height, edge } = BAR;
   const reach = high - low || Math.abs(high) || 1;

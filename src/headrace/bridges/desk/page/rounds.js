@@ -1,4 +1,4 @@
-// An operator orders a round: so many questions at once, whatever the stream does.
+// An operator orders a round: a number of questions at once, whatever the stream does.
 
 import { Away, Refused, call } from "./api.js";
 import { find, told } from "./drawing.js";
@@ -12,7 +12,7 @@ export function show_rounds(is_operator) {
   find("round-card").hidden = !is_operator;
 }
 
-/** Order it and follow it to its end; what came of it stands in the card. */
+/** Order a round and follow it to its end; the card shows its outcome. */
 export async function order_round(say) {
   const labels = find("round-labels").valueAsNumber;
   const tell = (words) => {
