@@ -2,8 +2,7 @@
 
 Nothing here chooses a model (models.py) or keeps examples (memory.py). Whatever river does, the
 stream goes on: an empty answer becomes a uniform row; an exception, or an answer that is no
-distribution, becomes a row of NaN, because a failure of the model is not doubt. `failures` has the
-first failure of each kind.
+distribution, a row of NaN, as a failure is not doubt. `failures` has the first of each kind.
 """
 
 from __future__ import annotations
@@ -130,10 +129,7 @@ class Learner:
 
     @property
     def accepts_weight(self) -> bool:
-        """Whether the model's weight argument has the effect of a weight (docs/WEIGHTS.md).
-
-        Tested on first use, by the behaviour of clones; see `takes_weight`.
-        """
+        """Whether the model's weight argument works (docs/WEIGHTS.md); `takes_weight` tests it."""
         if self._accepts_weight is None:
             names = [
                 name
@@ -182,7 +178,7 @@ class Learner:
     def members(self, X: Floats, at: Floats, original_of: OriginalOf) -> Floats | None:
         """The `probabilities` by each of m members: shape (m, n, k); None before the first label.
 
-        The parameters are those of `probabilities`. A member without an answer has a uniform row.
+        A member without an answer, or that fails, has a uniform row.
         """
         k = len(self.schema.classes)
         if k == 0 or self._is_silent:
@@ -425,10 +421,10 @@ class Learner:
         return self._table is None and self._scorer is None
 
     def _make_input(self, row: Floats, original: Features | None) -> dict[str, Any]:
-        """The features of one event as the model learns or predicts them.
+        """The features of one event for the model to learn or predict.
 
-        A compiled model is scored on rows, so it learns the values in them. Any other model gets
-        the event's own values, and `None` for a missing feature if it needs that.
+        A compiled model reads rows, so it learns their values. Any other model gets the event's own
+        values, and `None` for a missing feature if it needs that.
         """
         scorer = self._scorer
         is_row_enough = scorer is not None and not (
