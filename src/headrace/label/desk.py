@@ -83,7 +83,7 @@ class Desk:
     - `classes`: the declared classes. An answer that names a new class adds it, up to
       `classes_max`; `BadSettings` is raised if more than that are declared.
     - `consensus`: how answers become a label; by default the one that `settings` names.
-    - `schema`, `gold`: the spelling of classes, and the gold questions; by default by `settings`.
+    - `schema`: the spelling of classes; `gold`: the gold questions, by default by `settings`.
 
     >>> desk = Desk(LabelSettings(deadline_s=60), classes=["ham"], classes_max=10)
     >>> _ = desk.open_request(LabelRequested(
