@@ -46,7 +46,7 @@ Logged: TypeAlias = Entry | CapClaimed | RulesInUse
 """The entries of the log: those that make the model, claims to caps, and workers' rules."""
 
 Place: TypeAlias = tuple[int, int]
-"""The place of an end: the offset of the desk's log entry that led to it, its number among those."""
+"""The place of an end: the offset of the desk's log entry behind it, its number among those."""
 
 Decision: TypeAlias = RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack
 DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
