@@ -77,7 +77,13 @@ class Consensus(Protocol):
 
     def decide(
         self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
-    ) -> Outcome: ...
+    ) -> Outcome:
+        """The outcome of a request by its current answers.
+
+        `wanted_n` class-naming answers may settle it; with `answers_max` answers, refusals
+        included, it is decided in any case. `is_closing`: no more answers are awaited.
+        """
+        ...
 
 
 class Majority:

@@ -168,11 +168,11 @@ class Reliability:
         return place
 
     def _remove_request(self, place: int) -> None:
-        heard = self._window[place]
-        if heard is not None:
-            self._count_units(heard, {})
+        request = self._window[place]
+        if request is not None:
+            self._count_units(request, {})
             self._window[place] = None
-            del self._place_of[heard.request_id]
+            del self._place_of[request.request_id]
 
     def _hear_again(self, heard: Heard) -> None:
         """One step of EM: the posterior of a request by all counts, its own included."""

@@ -96,7 +96,10 @@ class GoldQuestions:
     def mix_in(
         self, said: Sequence[object], ledger: Ledger, counts: GoldCounts, at: float
     ) -> list[QuestionChanged]:
-        """Ask the gold questions that the labels among these outputs lead to, and return them."""
+        """Ask the gold questions that the labels among the outputs `said` lead to; return them.
+
+        `ledger` and `counts` are those of the desk; `at` is the time of asking, in seconds.
+        """
         asked = []
         for output in said if self.share else ():
             if (

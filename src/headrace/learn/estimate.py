@@ -102,8 +102,8 @@ class Sums:
     def merge(self, other: Sums) -> None:
         for name, value in vars(other).items():
             if value is not None:
-                mine = getattr(self, name)
-                setattr(self, name, value if mine is None else mine + value)
+                own = getattr(self, name)
+                setattr(self, name, value if own is None else own + value)
 
 
 def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimate:

@@ -28,8 +28,8 @@ def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
     False
     """
     try:
-        plain, one = _tilt(model, names, None), _tilt(model, names, 1.0)
-        return plain == one and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
+        plain, unit = _tilt(model, names, None), _tilt(model, names, 1.0)
+        return plain == unit and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
     except Exception:  # the argument is refused, here or further inside
         return False
 

@@ -186,12 +186,12 @@ class Learner:
         if self._table is not None:
             committee = self._table.committee
             member_opinions = committee.opinions(self._table.rows(X, at, original_of))
-            found = [by_class(committee.classes, opinion, k) for opinion in member_opinions]
+            by_member = [by_class(committee.classes, opinion, k) for opinion in member_opinions]
         else:
             inputs = [self._make_input(row, original_of(i)) for i, row in enumerate(X)]
             codes = self._own_labels.code
-            found = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
-        return as_distributions(np.stack(found)) if found else None
+            by_member = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
+        return as_distributions(np.stack(by_member)) if by_member else None
 
     def context(
         self,
@@ -411,7 +411,7 @@ class Learner:
         """The context with class names replaced by their codes, which the model learns."""
         codes = {name: code for code, name in enumerate(self.schema.classes)}
         opinions: dict[Any, tuple[float, ...]] = {
-            codes[name]: said for name, said in context.opinions.items() if name in codes
+            codes[name]: shares for name, shares in context.opinions.items() if name in codes
         }
         return Context(opinions=opinions, events_n=context.events_n, moments=context.moments)
 

@@ -174,10 +174,10 @@ class Displaced:
         if trial.labels_n >= self._settings.trial_labels_n and not trial.is_worse:
             self.end_trial()
             return
-        part = champion()
-        if isinstance(trial.part, RiverPart) and isinstance(part, RiverPart):
-            trial.part = trial.part.copy_beside(part)
-        trial.learn(example, is_right(part, example))
+        champion_part = champion()
+        if isinstance(trial.part, RiverPart) and isinstance(champion_part, RiverPart):
+            trial.part = trial.part.copy_beside(champion_part)
+        trial.learn(example, is_right(champion_part, example))
 
     def roll_back(self, job_id: int) -> Trial:
         """End the trial of this job and return it; its predecessor is no longer parked.

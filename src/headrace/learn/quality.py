@@ -86,7 +86,10 @@ class Cells:
         self.bins: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)] * _BINS_N
 
     def add(self, label: str, predicted: str, weight: float, confidence: float) -> None:
-        """Add one label; it is ignored if its class is empty."""
+        """Add one label: its class, the predicted class, its weight, the confidence on arrival.
+
+        It is ignored if its class is empty.
+        """
         if not label:
             return
         n, w, ww = self.by_cell.get((label, predicted), (0, 0.0, 0.0))

@@ -325,7 +325,7 @@ class BayesScorer(Scorer):
         names, by_label = self._read
         known = by_label.get(label)
         if known is None or known[0] != count:
-            pairs = [_mean_and_precision(one) for one in map(gaussians.get, names)]
+            pairs = [_mean_and_precision(gaussian) for gaussian in map(gaussians.get, names)]
             known = by_label[label] = (count, pairs)
         return known[1]
 

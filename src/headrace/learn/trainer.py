@@ -176,7 +176,12 @@ _PARTS: Parts = {
 
 
 class Trainer(OfParts):
-    """Learns each settled label at once, orders retrainings, and adopts better challengers."""
+    """Learns each settled label at once, orders retrainings, and adopts better challengers.
+
+    - `learner`: the first champion; `schema`: the columns and classes of its rows.
+    - `settings`: the `learn` table of the settings.
+    - `chance`: the source of random choices for the memory, the twins and retrainings.
+    """
 
     PARTS: ClassVar[Parts] = _PARTS
     SHARED = ("settings",)
@@ -397,8 +402,8 @@ class Trainer(OfParts):
             champion.calibration.learn(said, example.code, entry.propensity * entry.judges)
         if champion.renews_members and example.is_control and champion.has_learned:
             context = entry.context
-            part = champion.part()
-            right = part.is_right(example.row, example.code, context, entry.features)
+            champion_part = champion.part()
+            right = champion_part.is_right(example.row, example.code, context, entry.features)
             example = replace(example, champion_right=right)
         self.memory.add(
             example.id,
@@ -459,8 +464,8 @@ class Trainer(OfParts):
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
         adopted = self.retrainings.catch_up(challenger or retrain(job), self.schema)
         newest = self.memory.examples() or job.examples
-        part = champion.part().copy()
-        self.displaced.park(entry.job_id, newest[-1].at, part, champion.calibration)
+        displaced_part = champion.part().copy()
+        self.displaced.park(entry.job_id, newest[-1].at, displaced_part, champion.calibration)
         self.displaced.take_out(adopted.parked)
         champion.adopt(adopted.learner)
         self.retrainings.note_adoption(entry.at)

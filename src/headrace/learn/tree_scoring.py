@@ -106,11 +106,13 @@ class TreeScorer(Scorer):
         if known != self._known:
             self._start_anew()
         members = list(_members_of(self._final))
-        self._trees = [one for one, _ in members]
+        self._trees = [tree_ for tree_, _ in members]
         self._weights = np.array([weight for _, weight in members])
         # `score` uses its length to split long batches.
         self._columns = np.zeros(len(members) * self._schema.width, dtype=np.intp)
-        unknown = {label for one in self._trees for label in one.classes} - self._label_of.keys()
+        unknown = {
+            label for tree_ in self._trees for label in tree_.classes
+        } - self._label_of.keys()
         for label in sorted(unknown, key=str):
             self._label_of[label] = len(self._codes)
             self._codes.append(code_of(label))

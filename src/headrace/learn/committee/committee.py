@@ -87,12 +87,12 @@ class Committee(Keeping, base.Classifier):
         self.tunes = tunes
         self.labels_n = 0
         # Copies: the passed members stay unlearned, so that a clone of this committee is blank.
-        given = default_members() if members is None else members
+        templates = default_members() if members is None else members
         self._members: list[Member | RiverMember] = [
             RiverMember(copy.deepcopy(member))
             if isinstance(member, base.Classifier)
             else copy.deepcopy(member)
-            for member in given
+            for member in templates
         ]
         self.failures = [Failures() for _ in self._members]
         self.stacker = Stacker(self.trusts(), memory_n)
