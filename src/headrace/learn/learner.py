@@ -204,7 +204,7 @@ class Learner:
         """The `Context` that must come back with this event's label; None if the model needs none.
 
         `row`, shape (d,), `at`, in seconds, and `original`, the features as they came, are of this
-        event; `moments`, by numeric feature, are of the `events_n` events since the last context.
+        event; `moments`, by numeric feature, are of the `events_n` events since the last request.
         """
         if self._table is None or self._is_silent:
             return Context(events_n=events_n, moments=dict(moments)) if self._table else None

@@ -95,7 +95,7 @@ class _Tree:
                 self.nodes += node.children
                 self.parents += [(node, i) for i in range(len(node.children))]
                 if not is_numeric:
-                    self.ways[number] = _branches_by_code(node, self.tested[-1], columns)
+                    self.ways[number] = _ways(node, self.tested[-1], columns)
 
     @property
     def has_grown(self) -> bool:
@@ -108,7 +108,7 @@ def leaves_n_of(tree: Any) -> int:
     return int(tree._n_active_leaves + tree._n_inactive_leaves)
 
 
-def _branches_by_code(node: Any, place: int, columns: Columns) -> Floats:
+def _ways(node: Any, place: int, columns: Columns) -> Floats:
     """The branch of a categorical test by code; -1 where river knows none."""
     if isinstance(node, NominalBinaryBranch):
         return columns.table(place, {node.value: 0.0}, 1.0)
@@ -125,7 +125,7 @@ class Routes:
         self._read: dict[int, _Tree] = {}
         self._roots = self._tested = self._first = np.zeros(0, dtype=np.intp)
         self._thresholds = np.zeros(0)
-        self._branches_by_code: dict[int, Floats] = {}
+        self._ways: dict[int, Floats] = {}
         self._most_travelled: dict[int, int] = {}
 
     def refresh(self, trees: Sequence[Any], columns: Columns, *, is_anew: bool = False) -> bool:
@@ -156,7 +156,7 @@ class Routes:
         self._thresholds = np.array([x for tree in read for x in tree.thresholds], dtype=float)
         first = [start + number for start, tree in joined for number in tree.first]
         self._first = np.array(first, dtype=np.intp)
-        self._branches_by_code = {
+        self._ways = {
             start + number: ways for start, tree in joined for number, ways in tree.ways.items()
         }
 
@@ -178,7 +178,7 @@ class Routes:
             for number in self._nominal_in(nodes):
                 here = np.flatnonzero(nodes == number)
                 codes = columns.codes_in(values[here], int(self._tested[number]))
-                table = self._branches_by_code[number]
+                table = self._ways[number]
                 branches[here] = table[np.minimum(codes, len(table) - 1)]
             unknown = np.flatnonzero(np.isnan(values) | (branches < 0))
             if unknown.size:
@@ -189,9 +189,9 @@ class Routes:
         return reached.reshape(len(rows), trees_n)
 
     def _nominal_in(self, nodes: Numbers) -> list[int]:
-        if not self._branches_by_code:
+        if not self._ways:
             return []
-        return [number for number in np.unique(nodes).tolist() if number in self._branches_by_code]
+        return [number for number in np.unique(nodes).tolist() if number in self._ways]
 
     def _usual_way(self, number: int) -> int:
         """The branch that most examples took; river computes it once per label."""
