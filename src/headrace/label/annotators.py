@@ -1,13 +1,13 @@
-"""What is known of the people who answer: how many, how fast, and how far they agree.
+"""Statistics of the annotators: how many there are, how fast they answer, how far they agree.
 
-These are statistics: nothing here decides about a label. They are counted from the answers that
-stand in each ended request, once a request; when a correction changes what stands, the old count is
-taken back and the new one made, in whole numbers, so nothing drifts. Answers to gold questions are
-counted apart, for they are compared with the truth (`gold`). Whether an annotator names the label
-less often than before is watched apart (`steadiness`).
+Nothing here decides about a label. Each ended request counts once, with the current answer of each
+voice. When a correction changes these answers, the old count is subtracted and the new one added,
+in whole numbers, so no rounding error builds up. Answers to gold questions are counted apart,
+because they are compared with the truth (`gold`). Whether an annotator names the label less often
+than before is watched in `steadiness`.
 
-Limits: the first `annotators_max` annotators have counts of their own, all others share one; the
-first `CLASSES_MAX` classes of each have counts of their own, others none.
+Limits: the first `annotators_max` annotators have separate counts, all others share one; the first
+`CLASSES_MAX` classes of each annotator are counted separately, others not at all.
 """
 
 from __future__ import annotations
@@ -39,21 +39,22 @@ TURNAROUND_BOUNDS_S = (
 )
 
 Compared: TypeAlias = tuple[Sequence[Answer], str | None]
-"""What stands in a request, and its label."""
+"""The current answers of a request, one per voice, and its label."""
 
 
 @dataclass(slots=True)
 class Annotator:
     """Counts of one annotator.
 
-    `answers_n` counts answers as they arrive, corrections and refusals included. `compared_n`
-    counts requests that have a label and at least two answers that name a class, one of them this
-    annotator's; `agreed_n` those of them where it is the label. `latency_s` is the sum, in seconds,
-    of the time from request to answer; of `timed_n` answers also the sums of its logarithm and of
-    that squared, below a second as a second. `steadiness` watches whether the agreement falls.
-    `gold_n` counts gold questions that they named a class for, `gold_right_n` those of them where
-    it was the true one. `by_class` has both comparisons by the label or the true class: how many,
-    and in how many of them it was named.
+    - `answers_n`: answers as they arrive, corrections and refusals included; `refused_n`: refusals.
+    - `compared_n`: requests with a label and at least two answers that name a class, one of them
+      this annotator's; `agreed_n`: those where this annotator named the label.
+    - `latency_s`: the sum of the times from request to answer, in seconds.
+    - `timed_n`: answers whose time is also in `log_s` and `log_squares`, the sums of its logarithm
+      and of the logarithm squared; a time below one second counts as one second.
+    - `steadiness`: watches whether the agreement falls.
+    - `gold_n`: gold questions answered with a class; `gold_right_n`: those with the true class.
+    - `by_class`: both kinds of comparison by the label or true class: all, and the right ones.
     """
 
     answers_n: int = 0
@@ -73,13 +74,13 @@ class Annotator:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 only the mean of the time was known, and nobody was watched; before 3 there were
-        no gold questions, and nothing was counted by class."""
+        """Before version 2 only the mean time was known and nobody was watched; before 3 there were
+        no gold questions and no counts by class."""
         new = {"timed_n": 0, "log_s": 0.0, "log_squares": 0.0, "steadiness": Steadiness()}
         return new | fields | {"gold_n": 0, "gold_right_n": 0, "by_class": {}}
 
     def count_answer(self, answer: Answer, latency_s: float) -> None:
-        """Count an answer that came so many seconds after its request."""
+        """Count an answer that came `latency_s` seconds after its request."""
         log_s = math.log(max(1.0, latency_s))
         self.answers_n += 1
         self.refused_n += answer.label is None
@@ -89,13 +90,13 @@ class Annotator:
         self.log_squares += log_s * log_s
 
     def count_class(self, label: str, n: int, right_n: int) -> None:
-        """Add to the comparisons of one class; a negative number takes back."""
+        """Add to the comparisons of one class; negative numbers subtract."""
         if label in self.by_class or len(self.by_class) < CLASSES_MAX:
             before_n, before_right_n = self.by_class.get(label, (0, 0))
             self.by_class[label] = (before_n + n, before_right_n + right_n)
 
     def add(self, other: Annotator) -> None:
-        """Take in the counts of another desk, or of another person."""
+        """Add the counts of another desk, or of another annotator."""
         self.answers_n += other.answers_n
         self.refused_n += other.refused_n
         self.compared_n += other.compared_n
@@ -117,7 +118,7 @@ class Alpha:
 
     From K. Krippendorff, Content Analysis: An Introduction to Its Methodology, 2nd ed., Sage 2004,
     chapter 11: alpha = 1 - D_o / D_e, where each ordered pair in a unit of m values weighs
-    1 / (m - 1). Kept are the ordered pairs that disagree, by m, and how often each class was named.
+    1 / (m - 1). `disagreeing` counts ordered pairs that disagree, by m; `named` counts each class.
 
     >>> alpha = Alpha()
     >>> for labels in [("a", "a"), ("b", "b"), ("a", "b")]:
@@ -130,7 +131,7 @@ class Alpha:
     named: dict[str, int] = field(default_factory=dict)
 
     def count(self, labels: Sequence[str], sign: int) -> None:
-        """Add (`sign` 1) or take back (-1) one request; with fewer than two labels, nothing."""
+        """Add (`sign` 1) or subtract (-1) one request; fewer than two labels are ignored."""
         size = len(labels)
         if size < 2:
             return
@@ -141,7 +142,7 @@ class Alpha:
             self.named[label] = self.named.get(label, 0) + sign * n
 
     def add(self, other: Alpha) -> None:
-        """Take in the requests of another desk."""
+        """Add the requests of another desk."""
         for size, pairs_n in other.disagreeing.items():
             self.disagreeing[size] = self.disagreeing.get(size, 0) + pairs_n
         for label, n in other.named.items():
@@ -149,7 +150,7 @@ class Alpha:
 
     @property
     def value(self) -> float | None:
-        """Alpha; none while fewer than two classes were named, where chance can't be told."""
+        """Alpha; None while fewer than two classes were named, as chance is then undefined."""
         total_n = sum(self.named.values())
         expected_n = total_n * total_n - sum(n * n for n in self.named.values())
         if expected_n == 0:
@@ -159,12 +160,13 @@ class Alpha:
 
 
 def error_of(alpha: Alpha, classes_n: int) -> float | None:
-    """How often an answer is wrong, from how often two to one request disagree; none without two.
+    """The error rate of annotators, from how often two answers to a request disagree.
 
-    Taken is that annotators err alike and independently, and that every wrong class is as likely:
-    then two answers disagree with probability 2 e - e^2 k / (k - 1), k being the number of classes,
-    which is solved for the smaller e: the symmetric case of Dawid and Skene (Applied Statistics 28,
-    1979). Requests with a disagreement are often asked a third time, which makes it a little high.
+    None without requests that have two answers. The assumptions: annotators err alike and
+    independently, and every wrong class is equally likely. Then two answers disagree with
+    probability 2 e - e^2 k / (k - 1), k being the number of classes; the smaller solution e is
+    returned: the symmetric case of Dawid and Skene (Applied Statistics 28, 1979). Requests with a
+    disagreement are often asked a third time, which makes e a little too high.
 
     >>> alpha = Alpha()
     >>> for i in range(100):
@@ -184,8 +186,8 @@ def error_of(alpha: Alpha, classes_n: int) -> float | None:
 class Annotators:
     """All annotators of a desk.
 
-    `by_name` holds at most `annotators_max` of them, in order of their first answer; the nameless
-    one is `""`. `others` is shared by those who came later.
+    `by_name` has at most `annotators_max` of them, in order of their first answer; `""` is the
+    nameless one. Those who come later share the counts in `others`.
     """
 
     def __init__(self, annotators_max: int = ANNOTATORS_MAX) -> None:
@@ -208,10 +210,10 @@ class Annotators:
         self._find_counts(answer.annotator).count_answer(answer, latency_s)
 
     def count_comparisons(self, answers: Sequence[Answer], label: str | None, sign: int) -> None:
-        """Count (`sign` 1) or take back (-1) the answers that stand in one ended request.
+        """Count (`sign` 1) or subtract (-1) the current answers of one ended request.
 
-        `label` is the class it has, if any: disputes tell of agreement as well, but nobody can be
-        compared with their label.
+        `label` is its class, or None: a dispute also counts for the agreement, but there is no
+        label to compare an annotator with.
         """
         if len(answers) < 2:
             return
@@ -223,10 +225,10 @@ class Annotators:
             annotator.count_class(str(label), sign, sign * (answer.label == label))
 
     def count_gold_answers(self, before: Compared, after: Compared, at: float) -> None:
-        """Count answers to gold questions about one request: those after instead of those before.
+        """Replace the counted answers to gold questions about one request.
 
-        Both are answers, and the truth; who is measured for the first time is watched too. `at` is
-        when that was, seconds.
+        `before` are the answers counted so far, `after` the present ones, each with the truth. An
+        annotator measured here for the first time is watched too, at the time `at` in seconds.
         """
         for (answers, truth), sign in ((before, -1), (after, 1)):
             for answer in _select_naming(answers, truth):
@@ -234,28 +236,32 @@ class Annotators:
                 annotator.gold_n += sign
                 annotator.gold_right_n += sign * (answer.label == truth)
                 annotator.count_class(str(truth), sign, sign * (answer.label == truth))
-        known = {answer.annotator for answer in _select_naming(*before)}
+        compared = {answer.annotator for answer in _select_naming(*before)}
         for answer in _select_naming(*after):
-            if answer.annotator not in known:
+            if answer.annotator not in compared:
                 self._find_counts(answer.annotator).steadiness.note_comparison(
                     answer.label == after[1], at
                 )
 
     def watch_agreement(self, before: Compared, after: Compared, at: float) -> None:
-        """Tell each watch of those who are compared with a label now and were not before.
+        """Update the watches of annotators who are compared with a label for the first time.
 
-        Both are what stands in a request, and its label; `at` is when that changed, seconds.
+        `before` and `after` are the answers and label of a request before and after a change at
+        the time `at`, in seconds.
         """
         if len(after[0]) < 2:
             return
-        known = {answer.annotator for answer in _with_others(*before)}
+        compared = {answer.annotator for answer in _with_others(*before)}
         for answer in _with_others(*after):
-            if answer.annotator not in known:
+            if answer.annotator not in compared:
                 watch = self._find_counts(answer.annotator).steadiness
                 watch.note_comparison(answer.label == after[1], at)
 
     def _find_counts(self, name: str) -> Annotator:
-        """A name never leaves `by_name`, so what is taken back is taken where it was counted."""
+        """The counts of an annotator, or those of `others`.
+
+        A name never leaves `by_name`, so a count is subtracted where it was added.
+        """
         annotator = self.by_name.get(name)
         if annotator is None:
             if len(self.by_name) >= self.annotators_max:
@@ -265,18 +271,18 @@ class Annotators:
 
 
 def _with_others(answers: Sequence[Answer], label: str | None) -> list[Answer]:
-    """The answers that can be compared with a label that others gave too."""
+    """The answers that name a class, if there is a label and at least two of them; else none."""
     named = _select_naming(answers, label)
     return named if len(named) > 1 else []
 
 
 def _select_naming(answers: Sequence[Answer], label: str | None) -> list[Answer]:
-    """The answers that name a class, if there is one to compare them with."""
+    """The answers that name a class, if there is a label to compare them with; else none."""
     return [answer for answer in answers if answer.label is not None] if label is not None else []
 
 
 def merge_annotators(parts: Sequence[Annotators]) -> Annotators:
-    """The counts of several desks together; annotators in order of the desks."""
+    """The sum of the counts of several desks; annotators in order of the desks."""
     whole = Annotators(annotators_max=sum(part.annotators_max for part in parts))
     for part in parts:
         whole.others.add(part.others)
@@ -290,7 +296,7 @@ class Turnaround:
     """How long answers take: a histogram of fixed size, ready for Prometheus.
 
     `counts[i]` is the number of answers that took at most `TURNAROUND_BOUNDS_S[i]` seconds and more
-    than the bound before; the last one counts those beyond all bounds.
+    than the bound before; the last count is of the answers beyond all bounds.
 
     >>> turnaround = Turnaround()
     >>> turnaround.add(4.0)

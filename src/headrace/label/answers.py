@@ -1,4 +1,4 @@
-"""One answer by itself: what is wrong with it, and how it is shown when it is rejected."""
+"""Checks of a single answer, and the message of its rejection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RAW_MAX = 1_000
 
 
 def fault_of(answer: Answer) -> str:
-    """What is wrong with an answer by itself, as a sentence; empty when nothing is."""
+    """The fault of an answer by itself, as a sentence; empty if it has none."""
     if not isinstance(answer.request_id, str):
         return "request_id must be text"
     if answer.label is not None and not (is_text(answer.label) and answer.label.strip()):
@@ -28,7 +28,7 @@ def fault_of(answer: Answer) -> str:
 
 
 def is_text(value: object, length_max: int = TEXT_MAX) -> bool:
-    """Text that is short enough, and that can be written in UTF-8: no lone surrogates."""
+    """Whether a value is text of at most `length_max` characters that UTF-8 can encode."""
     if not isinstance(value, str) or len(value) > length_max:
         return False
     try:
@@ -39,7 +39,7 @@ def is_text(value: object, length_max: int = TEXT_MAX) -> bool:
 
 
 def rejection_of(answer: Answer, at: float, reason: Reason, detail: str) -> InputRejected:
-    """Why an answer was rejected at `at`, seconds, with the answer itself."""
+    """The rejection of an answer at the time `at`, seconds; it contains the answer itself."""
     return InputRejected(
         reason=reason,
         detail=detail,
@@ -50,7 +50,7 @@ def rejection_of(answer: Answer, at: float, reason: Reason, detail: str) -> Inpu
 
 
 def _raw_of(answer: Answer) -> str:
-    """The answer as JSON, so that a rejected label can be read and sent again; cut when long."""
+    """The answer as JSON of at most `RAW_MAX` characters, so that it can be read and sent again."""
     try:
         return msgspec.json.encode(answer).decode()[:RAW_MAX]
     except (TypeError, ValueError, OverflowError):

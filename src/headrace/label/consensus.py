@@ -1,19 +1,19 @@
 """From the answers of one request to a label, a dispute, or neither yet: a pure function of a set.
 
-This module knows nothing of time, memory or other requests; the desk decides when to ask it. What
-it is given is every valid answer of one request, in any order; what it says depends on the set:
+This module knows nothing of time, memory or other requests; the desk decides when to call it. The
+input is every valid answer of one request, in any order; the outcome depends on the set alone:
 
 - The answers of one annotator are one *voice*. The latest of them counts (by `at`, ties by label,
   a refusal first), at the place of the earliest: a correction takes the place of what it corrects,
   so clicking twice does not move an annotator behind the others.
-- An answer without a name: where one answer is wanted all nameless answers are one voice, so that
-  they can be corrected; where more are wanted each distinct (at, label) is a voice of its own, so
-  that tools which know no names can collect several, and none of them can be corrected.
-- Voices are ordered by (place, annotator) and heard one after the other. As soon as as many classes
-  were named as answers are wanted, and one class has more than half of them, it is the label. As
-  soon as `answers_max` voices were heard, refusals included, without that, it is a dispute.
-- When asking is over (the deadline passed, the request was withdrawn) fewer answers than wanted
-  will do, if one class has more than half of those there are: they were paid for.
+- Answers without a name: where one answer is wanted, all of them are one voice, so that they can be
+  corrected. Where more are wanted, each distinct (at, label) is a separate voice, so that tools
+  which know no names can collect several; none of these can be corrected.
+- Voices are ordered by (place, annotator) and counted one after the other. As soon as as many of
+  them named a class as answers are wanted, and one class has more than half of these, it is the
+  label. If `answers_max` voices, refusals included, bring no label, the request is a dispute.
+- When asking is over (the deadline passed, the request was withdrawn), fewer answers than wanted
+  are enough if one class has more than half of them: they were paid for.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from ..messages import Answer
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the answers heard so far amount to.
+    """The outcome of the answers so far.
 
-    `label` is the class they agree on. `is_decided` is true for a label and for a dispute, and
-    false while more answers could tell. `tally` counts the classes named, in alphabetical order.
-    `probability` is that of the label, where the consensus knows one.
+    `label` is the class they agree on, or None. `is_decided` is true for a label and for a dispute,
+    and false while more answers could decide. `tally` counts the answers by class, in alphabetical
+    order. `probability` is that of the label, if the consensus estimates one.
     """
 
     label: str | None
@@ -42,12 +42,12 @@ class Outcome:
 
     @property
     def answers_n(self) -> int:
-        """Answers that named a class."""
+        """The number of answers that name a class."""
         return sum(self.tally.values())
 
     @property
     def agreement(self) -> float:
-        """The probability of the label, else the share that named it; 0 without a label."""
+        """The label's probability, or else the share of answers that name it; 0 without a label."""
         if self.label is None:
             return 0.0
         if self.probability is not None:
@@ -61,27 +61,33 @@ class Outcome:
 
 
 class Consensus(Protocol):
-    """How answers become a label. An object with a memory of its own must be picklable.
+    """How answers become a label. An object with state must be picklable.
 
-    `answers` come from `standing`: one a voice, in the order in which they are heard.
+    `answers` come from `standing`: one per voice, in the order in which they are counted.
 
-    One that learns from what was answered also has
+    A consensus that learns from answers also has
 
         def ended(self, request_id: str, answers: Sequence[Answer], *, known: str | None) -> None
 
-    which is called, if it is there, whenever a request has ended and whenever what stands in an
-    ended one may have changed: `answers` replace those of the call before for this request, and
-    `known` is its true class, where an expert said it. Then those to gold questions are among them,
-    and the experts' own are not.
+    which the desk calls whenever a request has ended, and whenever the current answers of an ended
+    request may have changed: `answers` replace those of the previous call for this request. `known`
+    is its true class, if an expert has named one; `answers` then include those to gold questions
+    and leave out the experts' own.
     """
 
     def decide(
         self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
-    ) -> Outcome: ...
+    ) -> Outcome:
+        """The outcome of a request by its current answers.
+
+        `wanted_n` class-naming answers may settle it; with `answers_max` answers, refusals
+        included, it is decided in any case. `is_closing`: no more answers are awaited.
+        """
+        ...
 
 
 class Majority:
-    """A class with more than half of the answers that name one.
+    """The label is the class with more than half of the answers that name a class.
 
     >>> def says(annotator, label, at):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=at)
@@ -93,7 +99,7 @@ class Majority:
     def decide(
         self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
     ) -> Outcome:
-        """The outcome after the first answers that decide it, else after all of them."""
+        """The outcome after the first answers that decide it, or else after all of them."""
         if len(answers) == wanted_n == 1 and (label := answers[0].label) is not None:
             return Outcome(label, True, {label: 1})
         tally: dict[str, int] = {}
@@ -109,10 +115,10 @@ class Majority:
 
 
 def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
-    """What all answers amount to once a second opinion was given; this always decides.
+    """The outcome of all answers after a second opinion; it is always decided.
 
-    By majority the label is the class that more than half of those who named one have named: with
-    two who disagree there is none.
+    By majority, the label is the class that more than half of the class-naming answers name: two
+    answers that disagree make no label.
 
     >>> def says(annotator, label):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
@@ -120,20 +126,20 @@ def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
     Outcome(label=None, is_decided=True, tally={'ham': 1, 'spam': 1}, probability=None)
     """
     beyond_n = len(answers) + 1
-    heard = consensus.decide(answers, wanted_n=beyond_n, answers_max=beyond_n, is_closing=True)
-    return replace(heard, is_decided=True)
+    outcome = consensus.decide(answers, wanted_n=beyond_n, answers_max=beyond_n, is_closing=True)
+    return replace(outcome, is_decided=True)
 
 
 def take_as_truth(answers: Sequence[Answer], truth: str) -> Outcome:
-    """The outcome where an expert has named the class: it is the label, whatever others say."""
+    """The outcome where an expert has named the class: it is the label, whatever others answer."""
     tally = Counter(answer.label for answer in answers if answer.label is not None)
     return Outcome(truth, True, _sorted(tally), 1.0)
 
 
 def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
-    """Who speaks: equal for answers that replace one another.
+    """The voice of an answer: equal for answers that replace one another.
 
-    A nameless answer to a request for an opinion is not the voice that was heard first.
+    A nameless answer to a request for an opinion is another voice than that of the first request.
     """
     if answer.annotator:
         return (answer.annotator, 0.0, "")
@@ -143,12 +149,12 @@ def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
 
 
 def latest(answers: Iterable[Answer]) -> Answer:
-    """The one of these answers that counts, all of one voice; there is at least one."""
+    """The answer that counts among one or more answers of one voice."""
     return max(answers, key=_moment)
 
 
 def standing(answers: Sequence[Answer], wanted_n: int) -> list[Answer]:
-    """The answer that counts of each voice, in the order in which they are heard.
+    """The current answer of each voice, in the order in which voices are counted.
 
     >>> first = Answer(request_id="r", annotator="al", label="ham", at=1.0)
     >>> other = Answer(request_id="r", annotator="bo", label="ham", at=2.0)
@@ -161,12 +167,12 @@ def standing(answers: Sequence[Answer], wanted_n: int) -> list[Answer]:
     voices: dict[tuple[str, float, str], list[Answer]] = {}
     for answer in answers:
         voices.setdefault(voice(answer, wanted_n), []).append(answer)
-    places = sorted((min(given.at for given in voices[who]), who) for who in voices)
-    return [latest(voices[who]) for _, who in places]
+    places = sorted((min(earlier.at for earlier in voices[speaker]), speaker) for speaker in voices)
+    return [latest(voices[speaker]) for _, speaker in places]
 
 
 def _moment(answer: Answer) -> tuple[float, str]:
-    """No label is an empty text, so a refusal comes before any label of the same moment."""
+    """The sort key of answers by time. A refusal sorts before any label of the same time."""
     return (answer.at, answer.label or "")
 
 

@@ -1,4 +1,4 @@
-"""What happened at a desk, counted: its requests, the answers to them, its gold questions."""
+"""Counts of what happened at a desk: its requests, the answers to them, its gold questions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .consensus import latest
 class RequestCounts:
     """Requests and how they ended, since the desk's start.
 
-    `asked_n` is the sum of open requests and of their ends: `settled_n`, `disputed_n`, `expired_n`,
-    `withdrawn_n`, and of requests for an opinion `confirmed_n`, `overruled_n` and `undecided_n`, by
-    what became of the label they were about. `revised_n` counts outcomes with a revision above 0,
-    `asked_twice_n` requests delivered again.
+    `asked_n` is the sum of the open requests and of the counts by end: `settled_n`, `disputed_n`,
+    `expired_n`, `withdrawn_n`, and, for requests for an opinion, `confirmed_n`, `overruled_n` and
+    `undecided_n`, by what became of the first label. `revised_n` counts outcomes with a revision
+    above 0, `asked_twice_n` requests delivered again.
     """
 
     asked_n: int = 0
@@ -33,7 +33,7 @@ class RequestCounts:
     asked_twice_n: int = 0
 
     def count_outcome(self, label: str | None, revision: int) -> None:
-        """A request has this label from now on, or None: its answers disagree."""
+        """Count an outcome of a request: its label, or None if its answers disagree."""
         if revision > 0:
             self.revised_n += 1
         elif label is not None:
@@ -42,7 +42,7 @@ class RequestCounts:
             self.disputed_n += 1
 
     def count_opinion(self, label: str | None, about: str | None) -> None:
-        """An opinion about this label was given: is it another now, the same, or none?
+        """Count an opinion about the label `about`, by the label of the request after it.
 
         >>> counts = RequestCounts()
         >>> counts.count_opinion("spam", about="ham")
@@ -61,10 +61,10 @@ class RequestCounts:
 class AnswerCounts:
     """Answers and what became of them, since the desk's start.
 
-    `accepted_n` entered a request, of which `refused_n` could not tell and `corrected_n` changed
-    what their annotator had said; the others were `duplicate_n`, late and of no effect, or
-    rejected. `late_n` counts all late ones. `rejected_n` includes the `unknown_n` to unknown
-    requests.
+    `accepted_n` entered a request; among them `refused_n` were "cannot tell" and `corrected_n`
+    changed an annotator's earlier answer. The others were duplicates (`duplicate_n`), late and of
+    no effect, or rejected. `late_n` counts all late ones. `rejected_n` includes the `unknown_n`
+    answers to unknown requests.
     """
 
     accepted_n: int = 0
@@ -76,7 +76,7 @@ class AnswerCounts:
     rejected_n: int = 0
 
     def accept(self, answer: Answer, before: Sequence[Answer], *, is_late: bool) -> None:
-        """An answer enters a request; `before` are those of the same voice."""
+        """Count an answer that enters a request; `before` are earlier ones of the same voice."""
         self.accepted_n += 1
         self.late_n += is_late
         self.refused_n += answer.label is None
@@ -92,7 +92,7 @@ class GoldCounts:
     answers_n: int = 0
 
 
-# Where the parts stand in the state of the whole.
+# The names of the parts' fields in the saved state of the whole.
 _PARTS: Parts = {
     "requests": (RequestCounts, same_names(*(one.name for one in fields(RequestCounts)))),
     "answers": (AnswerCounts, same_names(*(one.name for one in fields(AnswerCounts)))),
@@ -114,5 +114,5 @@ class Counts(OfParts):
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there were no gold questions."""
+        """Before version 2 there were no gold questions."""
         return fields | {"gold_asked_n": 0, "gold_answers_n": 0}

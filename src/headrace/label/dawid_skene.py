@@ -1,25 +1,25 @@
 """A consensus that learns how each annotator errs, and weighs their answers by it.
 
-The model is that of Dawid and Skene (Applied Statistics 28, 1979): an annotator who is shown an
-event of class k says l with a chance of their own, whatever the others say. "Cannot tell" is one
-more thing to say: somebody who refuses mostly at one class tells something by refusing. The chances
-are learned without known labels, from requests that two or more have given a class to; one answer
-alone tells nothing of who errs. Where the true class is known, because an expert said it, one
+The model is that of Dawid and Skene (Applied Statistics 28, 1979): an annotator who sees an event
+of class k answers l with their own probability, independent of other annotators. "Cannot tell" is
+one of the answers: an annotator who refuses mostly at one class gives evidence by refusing. The
+probabilities are learned without known labels, from requests with two or more answers that name a
+class; one answer alone is no evidence of who errs. Where an expert has named the true class, one
 answer is enough: the posterior is then that class, which is the case of the same paper in which the
 true responses are available.
 
 EM over a window of such requests is done a step at a time (Neal and Hinton, "A view of the EM
 algorithm that justifies incremental, sparse, and other variants", 1998): a request that ends enters
-with its posterior, and the next few of the window, in turn, are heard again. Its fixed points are
-those of EM over the whole window. Posteriors are held in whole numbers of 2**-20, so that what is
-taken out of a count is exactly what was put in, and no order of sums changes a bit.
+the window with its posterior, and the posteriors of the next few in the window are computed again,
+in turn. The fixed points are those of EM over the whole window. Posteriors are stored as whole
+multiples of 2**-20, so that subtracting one from a count undoes its addition exactly, and the order
+of sums changes no bit.
 
-Everybody is taken to be right in `RIGHT` of their answers until these say otherwise: each row of an
-annotator's confusion matrix begins with `SHRINKAGE` answers of such a person.
+Every annotator is assumed right in a share `RIGHT` of their answers until the answers show
+otherwise: each row of a confusion matrix begins with `SHRINKAGE` answers of such a person.
 
 Limits: the latest `WINDOW_N` requests, and the first `VOICES_MAX` voices of each; annotators and
-classes that are in none of them are forgotten. So an annotator who changes is known as they are
-now.
+classes that occur in none of them are forgotten. So a changed annotator is known as they are now.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from .consensus import Consensus, Majority, Outcome
 
 WINDOW_N = 2_000
 VOICES_MAX = 20
-"""So many voices of a request count for who errs."""
+"""The most voices of one request that reliability is learned from."""
 
 REHEARD_N = 4
-"""So many requests of the window are heard again whenever one ends: each four times in all."""
+"""Posteriors of the window computed again whenever a request ends: each four times in all."""
 
 UNIT = 1 << 20
 RIGHT, REFUSED, SHRINKAGE = 0.8, 0.02, 4.0
-"""What an annotator is taken to be before they answered: right, and unable to tell, so often; this
-weighs as much as so many answers of each class."""
+"""The prior of an annotator: the share of right answers, the share of "cannot tell", and the number
+of answers of each class that the prior weighs."""
 
 Voice = tuple[str, str | None]
-"""Who speaks, and the class they name; None for "cannot tell"."""
+"""An annotator and the class they name; None for "cannot tell"."""
 
 
 class Heard:
-    """A request of the window: its voices, and what they make of each class, in units.
+    """A request of the window: its voices, and the posterior of each class in units of 2**-20.
 
-    `known` is its true class, where that is known.
+    `known` is its true class, or None.
     """
 
     __slots__ = ("known", "request_id", "units", "voices")
@@ -59,7 +59,7 @@ class Heard:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 no true class was known."""
+        """Before version 2 no true class was known."""
         return fields | {"known": None}
 
     def __init__(self, request_id: str, voices: tuple[Voice, ...], known: str | None) -> None:
@@ -70,9 +70,9 @@ class Heard:
 
 
 class Reliability:
-    """How annotators err, by the latest requests that several have answered.
+    """How annotators err, learned from the latest requests that several have answered.
 
-    `classes` are those declared; others count from the first time that somebody names them.
+    `classes` are the declared ones; others count once an answer has named them.
 
     >>> known = Reliability(["ham", "spam"])
     >>> for i in range(60):
@@ -85,7 +85,7 @@ class Reliability:
 
     def __init__(self, classes: Sequence[str] = ()) -> None:
         self.declared = tuple(classes)
-        # By annotator, true class and answer; and by true class; in units, nothing of them zero.
+        # Counts by annotator, true class and answer; and by true class; in units, without zeros.
         self.said: dict[str, dict[str, dict[str | None, int]]] = {}
         self._of_class: dict[str, int] = {}
         self._window: list[Heard | None] = []
@@ -95,13 +95,13 @@ class Reliability:
 
     @property
     def window_n(self) -> int:
-        """Requests that reliability is known from."""
+        """The number of requests in the window."""
         return len(self._place_of)
 
     def posterior(self, voices: Iterable[Voice]) -> dict[str, float]:
-        """The probability of each class, given what these say; {} while no class is known."""
+        """The probability of each class, given these voices; {} while no class is known."""
         voices = [*voices]
-        named = (said for _, said in voices if said is not None)
+        named = (label for _, label in voices if label is not None)
         classes = sorted(dict.fromkeys((*self.declared, *self._of_class, *named)))
         if not classes:
             return {}
@@ -112,17 +112,17 @@ class Reliability:
         return belief
 
     def hear_voice(self, belief: dict[str, float], voice: Voice) -> None:
-        """Change the probabilities of classes by one more voice."""
-        annotator, said = voice
+        """Update the class probabilities `belief` in place with one more voice."""
+        annotator, answer = voice
         rows = self.said.get(annotator, {})
         wrong = (1.0 - RIGHT) / max(1, len(belief) - 1)
         total = 0.0
         for truth, before in belief.items():
             row = rows.get(truth, {})
-            named = (1.0 - REFUSED) * (RIGHT if said == truth else wrong)
-            usual = REFUSED if said is None else named
-            seen = row.get(said, 0) / UNIT + SHRINKAGE * usual
-            belief[truth] = before * (seen / (sum(row.values()) / UNIT + SHRINKAGE))
+            prior_named = (1.0 - REFUSED) * (RIGHT if answer == truth else wrong)
+            prior = REFUSED if answer is None else prior_named
+            count = row.get(answer, 0) / UNIT + SHRINKAGE * prior
+            belief[truth] = before * (count / (sum(row.values()) / UNIT + SHRINKAGE))
             total += belief[truth]
         for truth in belief:
             belief[truth] /= total
@@ -130,21 +130,28 @@ class Reliability:
     def replace_answers(
         self, request_id: str, voices: Sequence[Voice], known: str | None = None
     ) -> None:
-        """What stands in an ended request now, instead of what stood in it before."""
-        heard = Heard(request_id, tuple(voices[:VOICES_MAX]), known)
+        """Replace the voices of an ended request by these, or add the request to the window.
+
+        A request with fewer than two voices that name a class leaves it; where the true class
+        `known` is given, one such voice is enough.
+        """
+        request = Heard(request_id, tuple(voices[:VOICES_MAX]), known)
         place = self._place_of.get(request_id)
         if place is not None:
-            before = self._window[place]
-            if before is not None and (before.voices, before.known) == (heard.voices, known):
+            previous = self._window[place]
+            if previous is not None and (previous.voices, previous.known) == (
+                request.voices,
+                known,
+            ):
                 return
             self._remove_request(place)
-        if sum(said is not None for _, said in heard.voices) < (2 if known is None else 1):
+        if sum(label is not None for _, label in request.voices) < (2 if known is None else 1):
             return
         if place is None:
             place = self._new_place()
-        self._window[place] = heard
+        self._window[place] = request
         self._place_of[request_id] = place
-        self._hear_again(heard)
+        self._hear_again(request)
         for _ in range(REHEARD_N):
             self._turn = (self._turn + 1) % len(self._window)
             other = self._window[self._turn]
@@ -152,7 +159,7 @@ class Reliability:
                 self._hear_again(other)
 
     def _new_place(self) -> int:
-        """A free place, if need be that of the oldest request."""
+        """A free place in the window, if need be that of the oldest request."""
         place = self._next
         self._next = (place + 1) % WINDOW_N
         if place == len(self._window):
@@ -161,21 +168,21 @@ class Reliability:
         return place
 
     def _remove_request(self, place: int) -> None:
-        heard = self._window[place]
-        if heard is not None:
-            self._count_units(heard, {})
+        request = self._window[place]
+        if request is not None:
+            self._count_units(request, {})
             self._window[place] = None
-            del self._place_of[heard.request_id]
+            del self._place_of[request.request_id]
 
     def _hear_again(self, heard: Heard) -> None:
-        """One step of EM: the posterior by what is known now, its own share of it included."""
+        """One step of EM: the posterior of a request by all counts, its own included."""
         known = heard.known
         posterior = self.posterior(heard.voices) if known is None else {known: 1.0}
         units = {truth: round(p * UNIT) for truth, p in posterior.items()}
         self._count_units(heard, {truth: n for truth, n in units.items() if n})
 
     def _count_units(self, heard: Heard, units: dict[str, int]) -> None:
-        """Let a request count with these units of each class, instead of those before."""
+        """Replace the units of each class with which a request counts."""
         changes = {truth: units.get(truth, 0) - n for truth, n in heard.units.items()}
         changes |= {truth: n for truth, n in units.items() if truth not in heard.units}
         heard.units = units
@@ -185,10 +192,10 @@ class Reliability:
 
     def _change_counts(self, voices: Iterable[Voice], truth: str, change: int) -> None:
         _add(self._of_class, truth, change)
-        for annotator, said in voices:
+        for annotator, answer in voices:
             rows = self.said.setdefault(annotator, {})
             row = rows.setdefault(truth, {})
-            _add(row, said, change)
+            _add(row, answer, change)
             if not row:
                 del rows[truth]
             if not rows:
@@ -196,7 +203,7 @@ class Reliability:
 
 
 def _add(counts: dict[Any, int], key: Any, change: int) -> None:
-    """Add to a count; one that is nothing is not kept."""
+    """Add to a count, and drop it when it is zero."""
     n = counts.get(key, 0) + change
     if n:
         counts[key] = n
@@ -205,14 +212,14 @@ def _add(counts: dict[Any, int], key: Any, change: int) -> None:
 
 
 class DawidSkene:
-    """The class that is likely enough, by how the annotators who named it have erred.
+    """A consensus that settles a request once one class is probable enough, by who named it.
 
-    With `answers_wanted` classes named, a request is settled as soon as one of them has a
-    probability of `confidence`; else it waits for one more answer, up to `answers_max`. Then, and
-    when asking is over, the likeliest is the label if it is likelier than all others together, and
-    if `unsure` is "disputed" only with that `confidence`. If it is "asked" no request waits: the
-    label is said with its probability, and whoever asks may ask again. A class that nobody named is
-    never the label.
+    Once `answers_wanted` answers name a class, a request is settled as soon as one class has a
+    probability of `confidence`; until then it waits for one more answer, up to `answers_max`. Then,
+    and when asking is over, the likeliest class is the label if it is likelier than all others
+    together; if `unsure` is "disputed", it must also reach `confidence`. If `unsure` is "asked", no
+    request waits: the label comes with its probability, and the asking side may ask again. A class
+    that nobody named is never the label. `classes` are the declared ones.
 
     >>> def says(annotator, label):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
@@ -237,7 +244,7 @@ class DawidSkene:
     def decide(
         self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
     ) -> Outcome:
-        """The outcome after the first answers that decide it, else after all of them."""
+        """The outcome after the first answers that decide it, or else after all of them."""
         tally: dict[str, int] = {}
         voices: list[Voice] = []
         for heard_n, answer in enumerate(answers, start=1):
@@ -255,15 +262,15 @@ class DawidSkene:
             if label is not None and belief[label] >= self.confidence:
                 return Outcome(label, True, _sorted(tally), belief[label])
             if is_last:
-                return self._last_word(tally, belief, is_dispute=True)
+                return self._decide_finally(tally, belief, is_dispute=True)
         if not is_closing:
             return Outcome(None, False, _sorted(tally))
-        return self._last_word(tally, self.reliability.posterior(voices), is_dispute=False)
+        return self._decide_finally(tally, self.reliability.posterior(voices), is_dispute=False)
 
-    def _last_word(
+    def _decide_finally(
         self, tally: dict[str, int], belief: dict[str, float], *, is_dispute: bool
     ) -> Outcome:
-        """What is decided when no more answers come."""
+        """The outcome when no more answers come."""
         label = _likeliest(tally, belief)
         enough = self.confidence if self.unsure == "disputed" else 0.5
         if label is None or belief[label] < enough or belief[label] <= 0.5:
@@ -273,14 +280,14 @@ class DawidSkene:
     def ended(
         self, request_id: str, answers: Sequence[Answer], *, known: str | None = None
     ) -> None:
-        """Learn from what stands in an ended request now, instead of what stood before."""
+        """Learn from the current answers of an ended request, in place of its previous ones."""
         self.reliability.replace_answers(
             request_id, [(a.annotator, a.label) for a in answers], known
         )
 
 
 def _likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:
-    """Of the classes that were named; of several as likely the first of the alphabet."""
+    """The likeliest of the named classes; of equally likely ones the alphabetically first."""
     return max(sorted(tally), key=lambda label: belief[label], default=None)
 
 

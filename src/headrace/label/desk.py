@@ -1,4 +1,4 @@
-"""The desk: requests come in, answers come in, and every request has exactly one end.
+"""The desk: it takes requests and answers, and every request has exactly one end.
 
 The desk does not choose what is asked, send anything, or learn; and it has no clock:
 
@@ -13,28 +13,29 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   it has if they make one class likelier than not (by majority: it has more than half of them); else
   it expires, or is withdrawn.
 - The first of `LabelSettled`, `LabelDisputed`, `RequestExpired`, `RequestWithdrawn` is the end
-  (revision 0). When later answers change the label, give one where there was none, or take it away,
-  an outcome with the next revision follows. Nothing follows while the label stays as it is.
-- After the end a request takes answers as long as it is remembered (`closed_n`). A late answer to
-  one that has no label may still settle it, with fewer answers than wanted if need be. To one that
-  has a label, a late answer is a correction if its annotator has answered before; from anybody
-  else it is counted and changes nothing, for nobody was waiting for it.
+  (revision 0). When later answers change the label, settle a request that had none, or take the
+  label away, the desk emits an outcome with the next revision. While the label stays the same, it
+  emits nothing.
+- After its end a request takes answers as long as it is remembered (`closed_n`). If it has no
+  label, a late answer may still settle it, with fewer answers than wanted if need be. If it has
+  one, a late answer is a correction if its annotator has answered before; an answer of anybody
+  else is counted and changes nothing, because nobody was waiting for it.
 - With `late_answers = "refused"` the budget is paid back for a request that expired or was
-  withdrawn, so that an answer which would make a label of it all the same is rejected.
+  withdrawn, so an answer that would still make a label of it is rejected.
 - A request keeps 100 answers, or four times `answers_max` if that is more; further ones are
   rejected, and only then does the order of answers matter.
-- A request with `opinion_n` 2 or 3 asks somebody else about the label of a request that is
-  remembered. It is open, falls due and is withdrawn like any other; but its answer joins those of
-  the first request, of which all are then heard again: most of them are the label, for there is
-  nobody to wait for. The outcome is that of the first request, with its next revision and
-  `opinion_n`, and follows even if the label stays as it is (`confirms`). An opinion that nobody
-  gives changes nothing.
+- A request with `opinion_n` 2 or 3 asks another annotator about the label of a request that is
+  remembered. It is open, falls due and is withdrawn like any other, but its answer is added to
+  those of the first request, which is then decided again by the majority of all its answers, since
+  no more are awaited. The outcome is that of the first request, with its next revision and
+  `opinion_n`; the desk emits it even if the label stays the same (`confirms`). An opinion that
+  nobody gives changes nothing.
 - An answer of an expert (`label.experts`) that names a class is the truth: it is the label at once,
   and the question leaves the tools. Some of the requests whose truth is known are asked again
-  (`gold`): answers to these tell who is right how often, and never change a label.
-- While an open request has as many answers as it wants and these decide nothing, one more is asked
-  for at a time, by a question with an id of its own (`further`): its answers are the request's.
-- What falls due is dated with its deadline, not with the moment somebody looked, so that it is the
+  (`gold`): their answers measure how often each annotator is right, and never change a label.
+- While an open request has as many answers as it wants and these decide nothing, the desk asks for
+  one more at a time, by a question with its own id (`further`): its answers count for the request.
+- An outcome at a deadline is dated with the deadline, not with the time of the call, so it is the
   same however events are batched.
 """
 
@@ -73,14 +74,16 @@ from .spelling import spell_class
 ANSWERS_KEPT_MIN = 100
 
 Said: TypeAlias = Revised | QuestionChanged | InputRejected
-"""What an answer leads to."""
+"""An output of the desk in response to an answer."""
 
 
 class Desk:
-    """Open requests, and the answers to them.
+    """The open and remembered requests, and their answers.
 
-    `classes` are those declared; one never seen before is added when it is first answered, up to
-    `classes_max`. Raises `BadSettings` if more than that are declared.
+    - `classes`: the declared classes. An answer that names a new class adds it, up to
+      `classes_max`; `BadSettings` is raised if more than that are declared.
+    - `consensus`: how answers become a label; by default the one that `settings` names.
+    - `schema`: the spelling of classes; `gold`: the gold questions, by default by `settings`.
 
     >>> desk = Desk(LabelSettings(deadline_s=60), classes=["ham"], classes_max=10)
     >>> _ = desk.open_request(LabelRequested(
@@ -111,7 +114,7 @@ class Desk:
         self.classes_max = classes_max
         self._schema = schema or SchemaSettings()
         self.counts = Counts()
-        # Labels by class, those of first outcomes.
+        # How many requests were settled with each class; revisions are not counted.
         self.labels_n: dict[str, int] = {}
         self.annotators = Annotators()
         self.turnaround = Turnaround()
@@ -124,15 +127,15 @@ class Desk:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there were no gold questions."""
+        """Before version 2 there were no gold questions."""
         return fields | {"gold": GoldQuestions(LabelSettings())}
 
     def govern(self, settings: LabelSettings, gold: GoldQuestions) -> None:
-        """Go on by other settings. What was learned of annotators stays, if it is still used."""
-        before = self._consensus
+        """Replace the settings. The reliability of annotators is kept, if it is still used."""
+        previous = self._consensus
         self._consensus = consensus_of(settings, self.classes)
-        if isinstance(before, DawidSkene) and isinstance(self._consensus, DawidSkene):
-            self._consensus.reliability = before.reliability
+        if isinstance(previous, DawidSkene) and isinstance(self._consensus, DawidSkene):
+            self._consensus.reliability = previous.reliability
         self.settings = settings
         gold.known, self.gold = self.gold.known, gold
 
@@ -140,7 +143,7 @@ class Desk:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Declared classes, then those first seen in answers, in that order."""
+        """The declared classes, then the new ones in the order in which answers named them."""
         return tuple(self._classes)
 
     @property
@@ -149,33 +152,33 @@ class Desk:
 
     @property
     def is_full(self) -> bool:
-        """Nothing more should be asked. A request that was sent all the same is taken."""
+        """Whether no more requests should be made. One that was sent all the same is opened."""
         return self.open_n >= self.settings.open_max
 
     @property
     def oldest_open_at(self) -> float | None:
-        """When the request that has been open longest was asked."""
+        """When the oldest open request was asked, in seconds; None if no request is open."""
         oldest = self._ledger.oldest
         return oldest.request.at if oldest is not None else None
 
     def stale_n(self, now: float) -> int:
-        """Open requests with less than half of their time left at `now`, seconds."""
+        """The number of open requests with less than half of their time left at `now`, seconds."""
         return self._ledger.stale_n(now)
 
     def knows(self, request_id: str) -> bool:
-        """Whether an answer to it can be taken: it is open, or ended and remembered."""
+        """Whether the request of this question is open, or has ended and is remembered."""
         return self._ledger.find_asked(request_id) is not None
 
     def next_deadline(self) -> float | None:
-        """The earliest deadline at which `advance_clock` will have something to decide. O(1)."""
+        """The earliest deadline at which `advance_clock` has a request to decide. O(1)."""
         return self._ledger.next_deadline()
 
     # ------------------------------------------------------------------------------- changing
 
     def open_request(self, request: LabelRequested) -> list[RequestWithdrawn]:
-        """Open a request. One that is known already is counted and ignored.
+        """Open a request. If its id is known already, it is counted and ignored.
 
-        One for an opinion about a label that is no longer remembered is withdrawn at once.
+        A request for an opinion about a request that is forgotten is withdrawn at once.
         """
         if not self._ledger.register(request):
             self.counts.requests.asked_twice_n += 1
@@ -188,10 +191,10 @@ class Desk:
         return []
 
     def take_answer(self, answer: Answer, now: float) -> list[Said]:
-        """Take an answer; what it changed, or why it was rejected. It never raises.
+        """Take an answer and return the outputs it leads to, or its rejection. It never raises.
 
         Reasons of a rejection: `bad_answer`, `unknown_request`, `late_answer`, `too_many_classes`,
-        and `too_many_answers` for a request that has more of them than could ever matter.
+        and `too_many_answers` for a request that keeps as many as it may.
         """
         fault = fault_of(answer)
         if not fault:
@@ -218,12 +221,14 @@ class Desk:
         if not (label is None or label in self._classes or len(self._classes) < self.classes_max):
             detail = f"{label!r} would be one class more than {self.classes_max}"
             return [self._reject_answer(answer, now, Reason.TOO_MANY_CLASSES, detail)]
-        take = self._enter_opinion_answer if entry.request.opinion_n > 1 else self._enter_answer
-        said = (self._enter_gold_answer if is_gold else take)(entry, answer, now)
-        return [*said, *self.gold.mix_in(said, self._ledger, self.counts.gold, now)]
+        enter_answer = (
+            self._enter_opinion_answer if entry.request.opinion_n > 1 else self._enter_answer
+        )
+        outputs = (self._enter_gold_answer if is_gold else enter_answer)(entry, answer, now)
+        return [*outputs, *self.gold.mix_in(outputs, self._ledger, self.counts.gold, now)]
 
     def advance_clock(self, now: float) -> list[Revised | RequestExpired | QuestionChanged]:
-        """What falls due up to `now`, by (deadline, order of requests)."""
+        """Decide the requests that fall due up to `now`, ordered by (deadline, registration)."""
         outputs: list[Revised | RequestExpired | QuestionChanged] = []
         for entry in self._ledger.pop_due(now):
             request = entry.request
@@ -248,34 +253,34 @@ class Desk:
     def take_withdrawal(
         self, withdrawal: Withdrawal, now: float
     ) -> list[RequestWithdrawn | Revised | InputRejected]:
-        """As `withdraw`, for a message from outside: an unknown request is a rejection."""
+        """Withdraw as `withdraw` does, but reject a message that names an unknown request."""
         if self.knows(withdrawal.request_id):
             return [*self.withdraw(withdrawal.request_id, withdrawal.reason, now)]
-        said, name = "there is nothing to withdraw", withdrawal.request_id
-        return [InputRejected(reason=Reason.UNKNOWN_REQUEST, detail=said, at=now, input_id=name)]
+        detail, name = "there is nothing to withdraw", withdrawal.request_id
+        return [InputRejected(reason=Reason.UNKNOWN_REQUEST, detail=detail, at=now, input_id=name)]
 
     def withdraw(
         self, request_id: str, reason: str, now: float
     ) -> list[RequestWithdrawn | Revised]:
-        """End an open request now: with the label its answers agree on, else withdrawn.
+        """End an open request now, with the label that its answers agree on or else withdrawn.
 
-        Of one that has ended, open requests for an opinion are. All else is left alone.
+        If it has ended, its open requests for an opinion are withdrawn. Gold questions are left.
         """
         entry = self._ledger.find_asked(request_id)
         if entry is None or self._ledger.is_gold(request_id):
             return []
         if entry.has_ended:
             opinions = (self._ledger.find(one) for one in opinion_ids(request_id))
-            open_ones = [one for one in opinions if one is not None and not one.has_ended]
-            return [self._withdraw_entry(one, reason, now) for one in open_ones]
+            open_opinions = [one for one in opinions if one is not None and not one.has_ended]
+            return [self._withdraw_entry(one, reason, now) for one in open_opinions]
         entry.is_withdrawn = True
         outcomes = self._judge_entry(entry, now, is_closing=True, is_late=False)
         return [*outcomes] or [self._withdraw_entry(entry, reason, now)]
 
     def rescore_request(self, said: RequestRescored) -> list[RequestWithdrawn | Revised]:
-        """The model has moved: an open request has another priority, or ends as in `withdraw`.
+        """Give an open request the priority by the new model, or end it as `withdraw` does.
 
-        One that has ended is left alone, and so are opinions about its label.
+        A request that has ended is left alone, and so are opinions about its label.
         """
         entry = self._ledger.find(said.request_id)
         if entry is None or entry.has_ended:
@@ -286,28 +291,30 @@ class Desk:
         return self.withdraw(said.request_id, said.withdrawn, said.at)
 
     def requests(self) -> list[LabelRequested]:
-        """The requests that are known, open ones first."""
+        """The open requests, then the ended ones that are remembered."""
         return self._ledger.requests()
 
     def erase(self, request_ids: Collection[str], reason: str, now: float) -> Erased:
-        """Forget these requests and their answers; the open ones are withdrawn."""
-        found = [entry for one in sorted(request_ids) if (entry := self._ledger.find(one))]
-        has_label = any(entry.revision >= 0 and entry.label is not None for entry in found)
-        ended_n = sum(entry.has_ended for entry in found)
-        gone = [self._withdraw_entry(entry, reason, now) for entry in found if not entry.has_ended]
-        questions = [one for entry in found for one in drop_questions(entry, reason, now)]
-        for entry in found:
+        """Forget these requests and their answers; the open ones are withdrawn first."""
+        entries = [entry for one in sorted(request_ids) if (entry := self._ledger.find(one))]
+        has_label = any(entry.revision >= 0 and entry.label is not None for entry in entries)
+        ended_n = sum(entry.has_ended for entry in entries)
+        withdrawn = [
+            self._withdraw_entry(entry, reason, now) for entry in entries if not entry.has_ended
+        ]
+        questions = [one for entry in entries for one in drop_questions(entry, reason, now)]
+        for entry in entries:
             self._ledger.erase(entry.request.request_id)
             self.gold.forget(entry.request.request_id)
-        return Erased(gone, questions, ended_n, has_label)
+        return Erased(withdrawn, questions, ended_n, has_label)
 
     # ---------------------------------------------------------------------------------- parts
 
     def _enter_answer(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
-        """Enter a valid answer that is not there yet."""
+        """Enter a valid answer that the request does not have yet."""
         wanted_n = entry.request.answers_wanted
-        who = voice(answer, wanted_n)
-        before = [given for given in entry.answers if voice(given, wanted_n) == who]
+        answer_voice = voice(answer, wanted_n)
+        before = [earlier for earlier in entry.answers if voice(earlier, wanted_n) == answer_voice]
         is_late = entry.is_late(now)
         if is_late and entry.label is not None and not before:
             self.counts.answers.late_n += 1
@@ -325,12 +332,12 @@ class Desk:
         return [*ask_further(entry, self._standing(entry), self.settings.answers_max, now)]
 
     def _enter_gold_answer(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
-        """Enter a valid answer to a gold question: it changes what is known of its annotator."""
+        """Enter a valid answer to a gold question: it changes its annotator's statistics alone."""
         gold = entry.gold
         assert gold is not None
         if overflow := self._reject_overflow(gold, answer, now):
             return [*overflow]
-        before = [given for given in gold.answers if voice(given, 1) == voice(answer, 1)]
+        before = [earlier for earlier in gold.answers if voice(earlier, 1) == voice(answer, 1)]
         gold.answers.append(answer)
         self.counts.gold.answers_n += 1
         self._count_answer(answer, before, False, now - gold.asked[answer.request_id])
@@ -340,7 +347,7 @@ class Desk:
     def _enter_opinion_answer(
         self, entry: Entry, answer: Answer, now: float
     ) -> list[Revised | InputRejected]:
-        """Enter a valid answer to a request for an opinion: it is one about the first request."""
+        """Enter a valid answer to a request for an opinion, and add it to the first request."""
         first = self._find_first(entry.request)
         if first is None:
             self.counts.answers.unknown_n += 1
@@ -349,7 +356,7 @@ class Desk:
         if answer.annotator and answer.annotator in entry.request.not_by:
             detail = f"{answer.annotator!r} has answered before; an opinion is somebody else's"
             return [self._reject_answer(answer, now, Reason.BAD_ANSWER, detail)]
-        before = [given for given in entry.answers if given.annotator == answer.annotator]
+        before = [earlier for earlier in entry.answers if earlier.annotator == answer.annotator]
         if entry.has_ended and not before:
             self.counts.answers.late_n += 1
             return []
@@ -365,7 +372,7 @@ class Desk:
         return [self._enter_opinion(first, entry.request.opinion_n, now)]
 
     def _enter_opinion(self, first: Entry, opinion_n: int, at: float) -> Revised:
-        """An opinion was given: what the label is now, also if it is what it was."""
+        """Decide the first request again after an opinion, and return its outcome in any case."""
         if first.opinion_n == 1:
             first.asked_about = first.label
         first.opinion_n = opinion_n
@@ -374,26 +381,26 @@ class Desk:
         if changed:
             return changed[0]
         self._ledger.record_outcome(first, first.label)
-        outcome = self._hear_answers(first, is_closing=True)
+        outcome = self._decide_outcome(first, is_closing=True)
         return self._make_outcome(first, outcome, at, is_late=False, confirms=True)
 
     def _find_first(self, request: LabelRequested) -> Entry | None:
-        """The request whose label this one is about."""
+        """The ended request whose label this one is about; None if it is forgotten."""
         first = self._ledger.find(base_id(request.request_id))
         return first if first is not None and first.has_ended else None
 
     def _reject_overflow(self, of: Entry | Gold, answer: Answer, now: float) -> list[InputRejected]:
-        """The rejection of an answer where there are more already than could ever matter."""
+        """The rejection of an answer if `of` keeps as many as it may, else an empty list."""
         kept_max = max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
         if len(of.answers) < kept_max:
             return []
-        told = f"the request has {kept_max} answers already"
-        return [self._reject_answer(answer, now, Reason.TOO_MANY_ANSWERS, told)]
+        detail = f"the request has {kept_max} answers already"
+        return [self._reject_answer(answer, now, Reason.TOO_MANY_ANSWERS, detail)]
 
     def _count_answer(
         self, answer: Answer, before: Sequence[Answer], is_late: bool, waited_s: float
     ) -> None:
-        """Count an answer that enters a request; `before` are those of the same voice."""
+        """Count an answer that enters a request; `before` are earlier ones of the same voice."""
         if answer.label is not None:
             self._classes.setdefault(answer.label)
         self.counts.answers.accept(answer, before, is_late=is_late)
@@ -402,7 +409,7 @@ class Desk:
         self.annotators.count_answer(answer, latency_s)
 
     def _withdraw_entry(self, entry: Entry, reason: str, at: float) -> RequestWithdrawn:
-        """End a request without a label."""
+        """Withdraw a request, and return the message that says so."""
         entry.is_withdrawn = True
         self.counts.requests.withdrawn_n += 1
         self._close_entry(entry, at)
@@ -414,11 +421,11 @@ class Desk:
     def _judge_entry(
         self, entry: Entry, at: float, *, is_closing: bool, is_late: bool
     ) -> list[Revised]:
-        """Hear all answers of a request again; its new outcome, if that is one."""
-        outcome = self._hear_answers(entry, is_closing=is_closing)
+        """Decide a request from all its answers; return its outcome if it is a new one."""
+        outcome = self._decide_outcome(entry, is_closing=is_closing)
         if not entry.has_ended and not outcome.is_decided:
             return []
-        # An ended request that lost its outcome to a correction waits for its deadline again.
+        # If a correction took the outcome of an ended request, it waits for its deadline again.
         is_waiting = not outcome.is_decided and not is_closing
         if entry.has_ended and outcome.label == entry.label:
             self._count_standing(entry, at)
@@ -430,8 +437,8 @@ class Desk:
             self.labels_n[outcome.label] = self.labels_n.get(outcome.label, 0) + 1
         return [self._make_outcome(entry, outcome, at, is_late)]
 
-    def _hear_answers(self, entry: Entry, *, is_closing: bool) -> Outcome:
-        """What all answers of a request amount to."""
+    def _decide_outcome(self, entry: Entry, *, is_closing: bool) -> Outcome:
+        """The outcome of a request, from all its answers."""
         answers = self._standing(entry)
         truth = self.gold.truth_of(answers)
         if truth is not None:
@@ -446,7 +453,7 @@ class Desk:
         )
 
     def _close_entry(self, entry: Entry, at: float) -> None:
-        """End a request without a label."""
+        """End a request without a label; its budget is paid back if late answers are refused."""
         entry.is_paid_back = self.settings.late_answers == "refused"
         self._record_outcome(entry, None, at)
 
@@ -458,7 +465,7 @@ class Desk:
         self._ledger.note_waiting(entry, is_waiting)
 
     def _count_standing(self, entry: Entry, at: float) -> None:
-        """Put into the annotators' statistics what stands now, instead of what stood before."""
+        """Update what a request counts in the annotators' statistics to its current answers."""
         before = entry.accounted
         self.annotators.count_comparisons(*before, sign=-1)
         entry.accounted = (tuple(self._standing(entry)), entry.label)
@@ -467,7 +474,7 @@ class Desk:
         self._learn_reliability(entry, at)
 
     def _learn_reliability(self, entry: Entry, at: float) -> None:
-        """Let the statistics and the consensus know what the answers tell of who errs."""
+        """Update the statistics of gold questions, and a consensus that learns reliability."""
         answers, truth = self.gold.compare(entry, self.annotators, at)
         learn = getattr(self._consensus, "ended", None)
         if learn is not None:
@@ -485,7 +492,7 @@ class Desk:
     def _make_outcome(
         self, entry: Entry, outcome: Outcome, at: float, is_late: bool, confirms: bool = False
     ) -> Revised:
-        """An outcome; who answered is told where others may be asked, or by setting."""
-        tells = self.settings.names_annotators or self.settings.second_opinion_share
-        by = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
+        """The message of an outcome; it names the annotators if the settings need that."""
+        names_them = self.settings.names_annotators or self.settings.second_opinion_share
+        by = {a.annotator: None for a in self._standing(entry) if a.annotator and names_them}
         return message_of(entry, outcome, at, is_late, tuple(by), confirms)

@@ -1,11 +1,11 @@
-"""One more answer to a request that its answers leave open, asked for as a question of its own.
+"""Further questions: one more answer to a request that its answers so far leave open.
 
-A labelling tool shows a question until as many have answered as its request wants, and cannot know
-whether the run makes a label of these answers. So where they leave the request open, refusals and
-disagreement included, the desk asks one more annotator, up to `answers_max` answers: a question
-with an id of its own (`further_id`) that every tool shows like any other. Its answer is one to the
-request. It is no request: nothing is paid for it from the budget, and it has no end of its own.
-When the request is settled, whatever of its questions is still open is taken back.
+A labelling tool shows a question until as many annotators have answered as its request wants, and
+cannot know whether the run makes a label of these answers. If they leave the request open, because
+of refusals or disagreement, the desk asks one more annotator, up to `answers_max` answers. The
+question has its own id (`further_id`), so that every tool shows it like any other; its answer
+counts for the request. It is no request: the budget pays nothing for it, and it has no end of its
+own. When the request is settled, its open questions are withdrawn from the tools.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from ..request_ids import further_id
 from .ledger import Entry
 
 SETTLED = "settled"
-"""Why a question is taken back."""
+"""The reason in the message that withdraws a question."""
 
 
 def ask_further(
     entry: Entry, standing: Sequence[Answer], answers_max: int, at: float
 ) -> list[QuestionChanged]:
-    """The next question of an open request, where all that were asked are answered."""
+    """Ask the next further question of an open request; a list with that question, or empty.
+
+    None is asked while one is open, below the wanted answers, at `answers_max`, or for an opinion.
+    `standing` are the current answers of the request, `at` is in seconds.
+    """
     request = entry.request
     asked_n = request.answers_wanted + len(entry.further)
     is_open = any(not is_answered for is_answered in entry.further.values())
@@ -45,35 +49,38 @@ def ask_further(
 
 
 def take_back(entry: Entry, at: float, *, is_shown: bool = False) -> list[QuestionChanged]:
-    """The questions of a request that has just ended, less those that were answered.
+    """Withdraw the request's own question and its unanswered further ones after its first outcome.
 
-    `is_shown`: tools wait for more answers to it, though nobody was asked for one more.
+    `is_shown`: tools still show the request, because it has fewer answers than it wants.
     """
     if entry.revision > 0 or not (entry.further or is_shown):
         return []
     request = entry.request
-    open_ids = [one for one, is_answered in entry.further.items() if not is_answered]
+    open_ids = [
+        question_id for question_id, is_answered in entry.further.items() if not is_answered
+    ]
     entry.further = dict.fromkeys(entry.further, True)
     return [
         QuestionChanged(
             at=at,
             record=RequestWithdrawn(
-                request_id=one, event_id=request.event_id, at=at, reason=SETTLED
+                request_id=question_id, event_id=request.event_id, at=at, reason=SETTLED
             ),
         )
-        for one in (request.request_id, *open_ids)
+        for question_id in (request.request_id, *open_ids)
     ]
 
 
 def drop_questions(entry: Entry, reason: str, at: float) -> list[QuestionChanged]:
-    """The end of all questions about a request but its own, gold ones too: it is erased.
+    """Withdraw all further and gold questions about a request that is erased.
 
-    It is told without a word of the event.
+    The messages do not name the event.
     """
     gold = entry.gold.asked if entry.gold is not None else ()
     return [
         QuestionChanged(
-            at=at, record=RequestWithdrawn(request_id=one, event_id="", at=at, reason=reason)
+            at=at,
+            record=RequestWithdrawn(request_id=question_id, event_id="", at=at, reason=reason),
         )
-        for one in (*entry.further, *gold)
+        for question_id in (*entry.further, *gold)
     ]

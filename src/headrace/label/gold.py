@@ -1,16 +1,16 @@
-"""Gold questions: questions whose answer is known, asked again to learn who is right how often.
+"""Gold questions: questions whose answer is known, asked again to measure how often annotators err.
 
-The answers that experts give (`label.experts`) are taken as the truth. Whenever a request is
-settled, chance picks whether one question that an expert has answered is asked again, of anybody
-else (`label.gold_share`). Those that were asked least lately come first, each at most
+An expert's answer (`label.experts`) is taken as the truth. Whenever a request is settled, chance
+decides whether one question that an expert has answered is asked again, to anybody else
+(`label.gold_share`). The question that was asked least recently comes first; each is asked at most
 `GOLD_ASKED_MAX` times. The answers never change a label: they are compared with the truth, and a
 consensus that learns how annotators err learns from them (docs/adr/0023-gold-questions.md).
 
-Nothing in a gold question tells that it is one: its id is made like that of any request, it wants
-as many answers, has as much time and shows what the first question showed. So it can't name those
-who have answered the first one either; an answer of theirs is taken, and counts for nothing.
+A gold question cannot be recognised: its id is made like that of any request, it wants as many
+answers, has as much time and shows what the first question showed. So it cannot exclude the
+annotators who answered the first question either; their answers are accepted and count for nothing.
 
-Limits: `KNOWN_MAX` requests wait for their turn; the one that waits longest leaves for a new one.
+Limits: `KNOWN_MAX` requests wait for their turn; a new one displaces the one that waits longest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .counts import GoldCounts
 from .ledger import Entry, Gold, Ledger
 
 KNOWN_MAX = 200
-"""Requests whose truth is known, of which gold questions are made in turn."""
+"""The most requests with a known truth that wait to be asked again as gold questions."""
 
 PURPOSE = "gold"
 
@@ -37,9 +37,8 @@ PURPOSE = "gold"
 class GoldQuestions:
     """Which questions are asked again, and when.
 
-    `known` are the ids of requests whose truth is known, in the order of their turn. Of a settled
-    request the luck is that of its id, by `chance`; with `desks_n` desks each has questions of its
-    own.
+    `known` has the ids of requests whose truth is known, in the order of their turn. `chance` draws
+    by the id of the settled request. `desks_n` is the number of desks; each has its own questions.
 
     >>> gold = GoldQuestions(LabelSettings(experts=["eve"]))
     >>> said = [("al", "ham"), ("eve", "spam")]
@@ -57,7 +56,7 @@ class GoldQuestions:
         self._desks_n = desks_n
 
     def truth_of(self, answers: Sequence[Answer]) -> str | None:
-        """The class that experts name; None if none does, or if they differ."""
+        """The class that the experts name; None if no expert names one, or if they differ."""
         if not self.experts:
             return None
         named = {a.label for a in answers if a.annotator in self.experts and a.label is not None}
@@ -66,10 +65,10 @@ class GoldQuestions:
     def compare(
         self, entry: Entry, annotators: Annotators, at: float
     ) -> tuple[Sequence[Answer], str | None]:
-        """Count how the answers to gold questions about a request compare with its truth now.
+        """Compare the answers to gold questions about a request with its truth, and count them.
 
-        Returns the answers that tell of who errs, and the truth, if it is known: of the experts'
-        own, which are true by what is taken, nothing is learned then.
+        Returns the answers to learn reliability from, and the truth or None. If the truth is known,
+        the experts' own answers are left out, because they are right by definition.
         """
         answers, gold = entry.accounted[0], entry.gold
         truth = self.truth_of(answers)
@@ -78,12 +77,12 @@ class GoldQuestions:
             annotators.count_gold_answers(before, gold.accounted, at)
         if truth is None:
             return answers, None
-        self._keep_turn(entry)
+        self._queue_request(entry)
         others = tuple(answer for answer in answers if answer.annotator not in self.experts)
         return others + (gold.accounted[0] if gold is not None else ()), truth
 
-    def _keep_turn(self, entry: Entry) -> None:
-        """The truth of a request is known: it waits for its turn, if it does not yet."""
+    def _queue_request(self, entry: Entry) -> None:
+        """Queue a request whose truth is known, unless it waits or was asked often enough."""
         request_id = entry.request.request_id
         if self.share and request_id not in self.known and _has_turns(entry):
             self.known[request_id] = None
@@ -91,16 +90,23 @@ class GoldQuestions:
                 del self.known[next(iter(self.known))]
 
     def forget(self, request_id: str) -> None:
-        """A request is erased."""
+        """Remove an erased request from the queue."""
         self.known.pop(request_id, None)
 
     def mix_in(
         self, said: Sequence[object], ledger: Ledger, counts: GoldCounts, at: float
     ) -> list[QuestionChanged]:
-        """The gold questions that these outputs lead to: some requests of them are settled."""
+        """Ask the gold questions that the labels among the outputs `said` lead to; return them.
+
+        `ledger` and `counts` are those of the desk; `at` is the time of asking, in seconds.
+        """
         asked = []
-        for one in said if self.share else ():
-            if isinstance(one, LabelSettled) and one.revision == 0 and self._is_due(one.request_id):
+        for output in said if self.share else ():
+            if (
+                isinstance(output, LabelSettled)
+                and output.revision == 0
+                and self._is_due(output.request_id)
+            ):
                 entry = self._take_turn(ledger)
                 if entry is not None:
                     asked.append(self._ask_gold(entry, ledger, at))
@@ -120,11 +126,14 @@ class GoldQuestions:
             deadline=at + (request.deadline - request.at),
         )
         ledger.ask_gold(entry, question.request_id, at)
-        self._keep_turn(entry)
+        self._queue_request(entry)
         return QuestionChanged(at=at, record=question)
 
     def _take_turn(self, ledger: Ledger) -> Entry | None:
-        """The request whose turn it is; those that are forgotten or in doubt by now lose theirs."""
+        """Remove the next request from the queue and return it, or None if no request is left.
+
+        Requests that are forgotten, or have no known truth any more, are skipped.
+        """
         while self.known:
             request_id = next(iter(self.known))
             del self.known[request_id]
@@ -135,13 +144,13 @@ class GoldQuestions:
 
 
 def _standing(entry: Entry, gold: Gold) -> tuple[Answer, ...]:
-    """What stands of the answers to gold questions, less those of whoever answered the request."""
-    known = {answer.annotator for answer in entry.answers if answer.annotator}
-    given = standing(gold.answers, wanted_n=1)
-    return tuple(answer for answer in given if answer.annotator not in known)
+    """The current answers to gold questions, without those of the request's own annotators."""
+    answered_before = {answer.annotator for answer in entry.answers if answer.annotator}
+    current = standing(gold.answers, wanted_n=1)
+    return tuple(answer for answer in current if answer.annotator not in answered_before)
 
 
 def _has_turns(entry: Entry) -> bool:
-    """Whether more gold questions may be asked about a request: each is about a first question."""
+    """Whether more gold questions may be asked about a request; never about one for an opinion."""
     asked_n = len(entry.gold.asked) if entry.gold is not None else 0
     return asked_n < GOLD_ASKED_MAX and entry.request.opinion_n == 1

@@ -1,13 +1,13 @@
 """The requests, open and ended, with every answer they got: precious state, as data.
 
 The ledger decides nothing and emits nothing: it knows which requests are open, which ended ones are
-still remembered, and which deadline comes next. What an answer means is for the desk.
+still remembered, and which deadline comes next. The desk decides what an answer means.
 
-Limits: open requests are limited by whoever asks (`LabelSettings.open_max`), not here, because a
-request that was sent must not be forgotten. Of the ended ones the latest `closed_n` are remembered,
-whole, because an answer or a correction may still make an example of them; at the limit the one
-that ended first is forgotten, whether its deadline has passed or not: an answer to it is then one
-to an unknown request, and were it delivered again, it would be open again.
+Limits: the asking side limits open requests (`LabelSettings.open_max`); the ledger does not,
+because a request that was sent must not be forgotten. The latest `closed_n` ended requests are
+remembered whole, because an answer or a correction may still make an example of them. At the limit
+the request that ended first is forgotten, whether its deadline has passed or not: a later answer is
+one to an unknown request, and if the request itself were delivered again, it would open again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ HEAP_SLACK_N = 64
 
 
 class Gold:
-    """The gold questions about one request: when each was asked, by id, and all answers to them.
+    """The gold questions about one request.
 
-    `accounted` is what the annotators' statistics hold of it: answers, and the truth.
+    `asked` has the time each was asked, in seconds, by its id; `answers` all answers to them.
+    `accounted` are the answers, and the truth, that the annotators' statistics count now.
     """
 
     __slots__ = ("accounted", "answers", "asked")
@@ -38,14 +39,16 @@ class Gold:
 class Entry:
     """One request and what became of it.
 
-    `order` is its number in order of registration. `answers` are distinct and valid, in order of
-    arrival. `revision` is that of its latest outcome, -1 while it is open; `label` is the class it
-    has now. `is_waiting`: its deadline will still decide something. `is_withdrawn`: nobody is asked
-    any longer. `is_paid_back`: it ended without a label, for good. `accounted` is what the
-    annotators' statistics hold of it. `opinion_n` is 1, 2 or 3: the latest opinion that was given;
-    `asked_about` the label that the second was asked about. `further` has the questions for one
-    more answer by id, and whether each is answered (`further`); `gold` those whose answer was
-    known (`gold`).
+    - `order`: its number in order of registration.
+    - `answers`: the distinct, valid answers, in order of arrival.
+    - `revision`: that of its latest outcome, -1 while it is open; `label`: its present class.
+    - `is_waiting`: its deadline will still decide something.
+    - `is_withdrawn`: nobody is asked any longer; `is_paid_back`: it ended without a label for good.
+    - `accounted`: the answers, and the label, that the annotators' statistics count now.
+    - `opinion_n`: 1, 2 or 3, the latest opinion that was given; `asked_about`: the label that the
+      second opinion was about.
+    - `further`: whether each question for one more answer is answered, by its id.
+    - `gold`: the gold questions about it.
     """
 
     __slots__ = (
@@ -83,7 +86,7 @@ class Entry:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 nobody was asked for one more answer, before 3 no gold question."""
+        """Before version 2 there were no further questions, before 3 no gold questions."""
         return {"further": {}} | fields | {"gold": None}
 
     @property
@@ -91,7 +94,7 @@ class Entry:
         return self.revision >= 0
 
     def is_late(self, now: float) -> bool:
-        """An answer at `now` is late. While the request is open, none is."""
+        """Whether an answer at `now`, seconds, is late. While the request is open, none is."""
         return self.has_ended and (self.is_withdrawn or now >= self.request.deadline)
 
 
@@ -107,7 +110,7 @@ class Ledger:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there were no gold questions."""
+        """Before version 2 there were no gold questions."""
         return fields | {"_gold": {}}
 
     def __init__(self, closed_n: int) -> None:
@@ -117,7 +120,7 @@ class Ledger:
         self._closed: dict[str, Entry] = {}
         self._deadlines: list[tuple[float, int, str]] = []
         self._heap_max = HEAP_SLACK_N
-        # By the id of a gold question, that of the request it is about.
+        # The id of the request that each gold question is about, by the question's id.
         self._gold: dict[str, str] = {}
 
     @property
@@ -135,14 +138,14 @@ class Ledger:
         return next(iter(self._open.values()), None)
 
     def stale_n(self, now: float) -> int:
-        """Open requests that more than half of their time has passed for, at `now`; seconds."""
+        """The number of open requests with less than half of their time left at `now`, seconds."""
         return sum(
             now - entry.request.at > (entry.request.deadline - entry.request.at) / 2.0
             for entry in self._open.values()
         )
 
     def register(self, request: LabelRequested) -> bool:
-        """Open a request; false, and nothing done, if its id is already known."""
+        """Open a request. Return false, and do nothing, if its id is already known."""
         if self.find(request.request_id) is not None:
             return False
         entry = Entry(request, self.registered_n)
@@ -152,19 +155,19 @@ class Ledger:
         return True
 
     def find(self, request_id: str) -> Entry | None:
-        """The request, open or remembered."""
+        """The request with this id, open or remembered; None if it is neither."""
         return self._open.get(request_id) or self._closed.get(request_id)
 
     def find_asked(self, request_id: str) -> Entry | None:
-        """The request that a question is about: its own, one for one more answer, a gold one."""
-        found = self.find(self._gold.get(request_id, request_id))
-        if found is not None:
-            return found
-        about = self.find(base_id(request_id))
-        return about if about is not None and request_id in about.further else None
+        """The request that a question belongs to; the question may be a further or a gold one."""
+        entry = self.find(self._gold.get(request_id, request_id))
+        if entry is not None:
+            return entry
+        base = self.find(base_id(request_id))
+        return base if base is not None and request_id in base.further else None
 
     def is_gold(self, request_id: str) -> bool:
-        """Whether a question is a gold one about a request that is remembered."""
+        """Whether the id is that of a gold question about a request that is remembered."""
         return request_id in self._gold
 
     def ask_gold(self, entry: Entry, question_id: str, at: float) -> None:
@@ -184,11 +187,11 @@ class Ledger:
             self._forget(next(iter(self._closed)))
 
     def requests(self) -> list[LabelRequested]:
-        """Those that are open, then those that ended and are remembered."""
+        """The open requests, then the ended ones that are remembered."""
         return [entry.request for entry in (*self._open.values(), *self._closed.values())]
 
     def erase(self, request_id: str) -> None:
-        """Forget an ended request before its time."""
+        """Forget an ended request, whatever `closed_n` is."""
         if request_id in self._closed:
             self._forget(request_id)
         self._drop_settled()
@@ -206,7 +209,8 @@ class Ledger:
         self._drop_settled()
 
     def pop_due(self, now: float) -> list[Entry]:
-        """Requests whose deadline is at or before `now`, by (deadline, order); each once."""
+        """Remove and return the requests whose deadline is at or before `now`, each once, ordered
+        by (deadline, order of registration)."""
         entries = []
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline = heapq.heappop(self._deadlines)
@@ -222,8 +226,8 @@ class Ledger:
         return self._deadlines[0][0] if self._deadlines else None
 
     def _push_deadline(self, entry: Entry) -> None:
-        """Most requests are settled long before their deadline, which would stay in the heap until
-        then; so at twice its size after the last clearing the heap is cleared of those."""
+        """Add the deadline of a request to the heap, and clear the heap of settled ones if it has
+        doubled: most requests are settled long before their deadline, which would stay there."""
         if len(self._deadlines) >= self._heap_max:
             self._deadlines = [d for d in self._deadlines if self._find_waiting(d) is not None]
             heapq.heapify(self._deadlines)
@@ -232,13 +236,13 @@ class Ledger:
         heapq.heappush(self._deadlines, (request.deadline, entry.order, request.request_id))
 
     def _drop_settled(self) -> None:
-        """The head of the heap is always a deadline that matters, so that reading it changes
+        """Pop settled requests off the head of the heap, so that reading the next deadline changes
         nothing."""
         while self._deadlines and self._find_waiting(self._deadlines[0]) is None:
             heapq.heappop(self._deadlines)
 
     def _find_waiting(self, deadline: tuple[float, int, str]) -> Entry | None:
-        """The request that this deadline belongs to, if it still waits for it."""
+        """The request of this deadline, if it still waits for it."""
         _, order, request_id = deadline
         entry = self.find(request_id)
         return entry if entry is not None and entry.order == order and entry.is_waiting else None

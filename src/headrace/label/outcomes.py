@@ -1,4 +1,4 @@
-"""What is said of an outcome: a label or a dispute, with what the request brought along."""
+"""The message of an outcome: a label or a dispute, with the fields copied from its request."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Revised: TypeAlias = LabelSettled | LabelDisputed
 
 
 class Erased(NamedTuple):
-    """What became of requests that are forgotten: the open ones are withdrawn.
+    """The result of erasing requests.
 
-    `questions` are the ends of other questions about them, `ended_n` how many had ended;
-    `has_label`: one of them had a label.
+    `withdrawn` are the ends of the open ones, `questions` the ends of other questions about them.
+    `ended_n` is how many had ended before, `has_label` whether any of them had a label.
     """
 
     withdrawn: list[RequestWithdrawn]
@@ -27,7 +27,11 @@ class Erased(NamedTuple):
 def message_of(  # noqa: PLR0917 - an outcome and what is said of it
     entry: Entry, outcome: Outcome, at: float, is_late: bool, by: tuple[str, ...], confirms: bool
 ) -> Revised:
-    """The outcome of a request as a message; `by` are those who answered."""
+    """The outcome of a request as a message.
+
+    `at` is the time of the outcome, seconds; `is_late` whether a late answer led to it; `by` are
+    the annotators to name; `confirms` whether an opinion left the label as it was.
+    """
     request = entry.request
     if outcome.label is None:
         return LabelDisputed(

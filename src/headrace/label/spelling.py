@@ -1,4 +1,4 @@
-"""The class of an answer as it is known: one class in several spellings, and closed lists."""
+"""The class of an answer in its known spelling: one class in several spellings, closed lists."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..settings import SchemaSettings
 def spell_class(
     answer: Answer, known: Collection[str], schema: SchemaSettings
 ) -> tuple[Answer, str]:
-    """The answer with its class as in `known`; and what is wrong with that, empty if nothing.
+    """The answer with its class spelled as in `known`, and its fault as a sentence, or "".
 
-    Space around a class is dropped, unless a known one has it.
+    Space around a class is dropped, unless a known class has it.
 
     >>> said = Answer(request_id="r", label=" TRUE ", at=0.0)
     >>> spell_class(said, ["false", "true"], SchemaSettings(class_spelling="join"))[0].label

@@ -1,21 +1,21 @@
 """An interval for the accuracy that holds at all times at once: a confidence sequence.
 
-Whoever looks at a 95 % interval a hundred times will see it miss. Here the chance that it *ever*
-misses, however often one looks and whenever one stops, is at most 5 %.
+A 95 % interval that is looked at a hundred times will miss at times. Here the probability that it
+*ever* misses, however often it is looked at and whenever one stops, is at most 5 %.
 
-Let event i be right (R = 1) or wrong (0), guessed right with chance g on arrival, and asked with
-probability p; A says whether it was. Then x = A (R - g) / p has the mean R - g, and for a fixed
-bet b below p
+Let the prediction of event i be right (R = 1) or wrong (0), with a guess g on arrival; the event is
+asked with probability p, and A is 1 if it was, else 0. Then x = A (R - g) / p has the mean R - g,
+and for a fixed bet b below p
 
     product of (1 + b x)  <=  in expectation  product of exp(b (R - g))
 
 so the product divided by exp(b times the sum of R - g) is a nonnegative supermartingale, which ever
-exceeds 40 with a probability of 1/40 (Ville). Solved for the sum it is a lower bound that holds for
-ever, the same with -x an upper one; a mixture of bets serves all lengths. (Betting as in
-Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86, 2024;
-for a mean that moves as in Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric,
-nonasymptotic confidence sequences", Annals of Statistics 49, 2021.) No drift breaks it: the events
-are taken as they were, and only the draw is chance.
+exceeds 40 with a probability of at most 1/40 (Ville). Solved for the sum, this is a lower bound
+that always holds; -x in place of x makes an upper bound; a mixture of bets suits all lengths.
+(Betting as in Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting",
+JRSS B 86, 2024; for a moving mean as in Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform,
+nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49, 2021.) No drift breaks
+it: the events are fixed, and only the draw is random.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-_BETS_N = 14  # Bets, each half of the one before.
-_LARGEST = 0.9  # The largest, as a share of the smallest probability.
-_LEVEL = math.log(2.0 / 0.05)  # Each side may miss with 2.5 %.
+_BETS_N = 14  # The number of bets, each half of the one before.
+_LARGEST = 0.9  # The largest bet, as a share of the smallest probability.
+_LEVEL = math.log(2.0 / 0.05)  # Each side may miss with a probability of 2.5 %.
 
 
 class Bets:
-    """Logarithms of what was won on either side by each bet; to be added to others.
+    """The logarithms of the wealth of each bet on either side; two objects can be added.
 
-    `propensity_min` is the smallest probability with which an event may be asked: one asked with
-    less counts as if it were that, which leaves the guarantee.
+    `propensity_min` is the smallest probability with which an event may be asked. An event asked
+    with less counts as asked with `propensity_min`; the guarantee no longer covers it.
 
     >>> bets = Bets(propensity_min=0.05)
     >>> for i in range(500):
@@ -53,7 +53,7 @@ class Bets:
         return _LARGEST * self.propensity_min * np.exp2(-np.arange(_BETS_N))
 
     def add(self, propensity: float, difference: float) -> None:
-        """One label: right (1 or 0) less what was guessed."""
+        """Add one label; `difference` is right (1 or 0) minus the guess."""
         x = difference / max(propensity, self.propensity_min)
         self._won[0] += np.log1p(self._sizes * x)
         self._won[1] += np.log1p(-self._sizes * x)
@@ -64,11 +64,11 @@ class Bets:
         return total
 
     def bounds(self) -> tuple[float, float]:
-        """Of the sum of R - g over all events so far, labelled or not."""
+        """The bounds of the sum of R - g over all events so far, labelled or not."""
         return self._find_least(self._won[0]), -self._find_least(self._won[1])
 
     def _find_least(self, won: NDArray[np.float64]) -> float:
-        """The least sum at which the mixture has not won more than it may."""
+        """The smallest sum at which the mixture's wealth is below its limit."""
         sizes = self._sizes
         low, high = -1.0, 1.0
         while self._mix_bets(won, sizes, low) < _LEVEL:

@@ -1,14 +1,14 @@
 """A model's probabilities made honest by one number, the temperature, learned from the labels.
 
-Temperature scaling: q = p ** (1 / T) / sum(p ** (1 / T)), T chosen so that labels are as likely as
-can be (Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017). Above
-1 the model was too sure. The likeliest class stays what it was, so no accuracy changes.
+Temperature scaling: q = p ** (1 / T) / sum(p ** (1 / T)), with T such that labels are likeliest
+(Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017). A T above 1
+means that the model was too sure. The likeliest class stays the same, so no accuracy changes.
 
-Here T is fitted on a stream: on what the model said of each labelled row *before* it learned the
-label; each label weighs 1 / propensity, recent ones more. Naive Bayes and trees are at times wrong
-at odds of millions to one, and a few such labels would flatten everything; so the loss is that of
-a world where one label in twenty is drawn by lot, -log(0.95 q + 0.05 / k). It is kept for a fixed
-grid of temperatures: the state has a fixed size and the best one is found exactly, by no descent.
+T is fitted on a stream, on the predictions of labelled rows *before* their label was learned; each
+label weighs 1 / propensity, recent ones more. Naive Bayes and trees are at times wrong at odds of
+millions to one, and a few such labels would flatten everything. So the loss assumes that one label
+in twenty is random: -log(0.95 q + 0.05 / k). It is stored for a fixed grid of temperatures, so the
+state has a fixed size, and the best temperature is found exactly, without descent.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Calibration"]
 GRID = np.exp2(np.arange(-24, 25) / 8.0)
 """Exponents 1 / T that are compared, 1/8 to 8, eight to an octave; the 25th is 1."""
 
-_FADE = 0.995  # What is left of a label's weight when the next one comes.
-# Standard deviation of the prior of log T around 0: what few labels can move is little.
+_FADE = 0.995  # The factor of a label's weight at each further label.
+# Standard deviation of the prior of log T around 0: a few labels can move T only a little.
 _PRIOR_SD = 0.5
-# The share of labels that may be anything, whatever the model says.
+# The assumed share of random labels.
 _LOT = 0.05
-# No label weighs more than so many times what they weigh on average.
+# The largest weight of a label, as a multiple of the average weight.
 _HEAVY = 5.0
 
 _LOG_GRID: NDArray[np.float64] = np.log(GRID)
@@ -56,11 +56,11 @@ class Calibration:
         self._square_sum = 0.0
 
     def learn(self, probabilities: NDArray[np.float64], code: int, propensity: float) -> None:
-        """One label: what the raw model said of its row, shape (k,), before it learned it.
+        """Learn from a label; `probabilities`, shape (k,), are the raw ones before it was learned.
 
-        `propensity`, in (0, 1], is the chance with which it was asked; one with 0 doesn't judge and
-        is passed over. So is a class that was given no probability at all: no temperature would
-        have given it any.
+        `propensity`, in (0, 1], is the probability with which its event was asked. A label with the
+        propensity 0 does not judge and is ignored. So is a class with the probability 0, which
+        stays 0 at any temperature.
         """
         is_known = 0 <= code < len(probabilities) and probabilities[code] > 0.0
         if not is_known or not 0.0 < propensity <= 1.0:
@@ -76,7 +76,7 @@ class Calibration:
         self.temperature = self._find_best()
 
     def _weigh_label(self, propensity: float) -> float:
-        """1 / propensity, cut where a single label would drown all others."""
+        """1 / propensity, limited so that a single label can't outweigh all others."""
         weight = 1.0 / propensity
         if self._weight_sum > 0.0:
             # The faded number of labels is between 1 and 1 / (1 - fade).
@@ -85,7 +85,7 @@ class Calibration:
         return weight
 
     def _find_best(self) -> float:
-        # What one blindly drawn label would weigh: in its unit the loss is one of so many labels.
+        # The weight of one blindly drawn label; in this unit the loss counts effective labels.
         unit = self._square_sum / self._weight_sum
         total = self._losses / unit + _PENALTY
         i = min(max(int(total.argmin()), 1), len(GRID) - 2)
@@ -96,9 +96,9 @@ class Calibration:
         return math.exp(-(float(_LOG_GRID[i]) + _STEP * min(1.0, max(-1.0, shift))))
 
     def apply(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated rows, shape (n, k), each of sum 1, from the raw ones.
+        """The calibrated rows, shape (n, k), each with the sum 1, from the raw ones.
 
-        A row's answer has the same bits in any batch.
+        A row has the same bits in any batch.
         """
         if self.temperature == 1.0 or probabilities.shape[1] == 0:
             return probabilities

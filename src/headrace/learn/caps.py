@@ -1,11 +1,10 @@
-"""Totals that many shards spend, a cap and money: how much each may, as the training log has it.
+"""How much of a total, a cap or money, each of many shards may spend, by the training log.
 
-A total is one number for all partitions, and each shard asks by itself. So a shard *claims* its
-part in the log that all read, before it asks: it says how much its partition has spent in all,
-gives back what is left of an earlier part, and gets an even part of the total, as far as nobody
-else holds it. Whatever becomes of a shard, what it holds is held until its partition claims again.
-So the parts never add up to more than the total, however partitions, settings and workers come and
-go.
+A total is one number for all partitions, but each shard asks by itself. So before a shard asks, it
+*claims* its part in the log that all read: the claim states how much its partition has spent in
+all, returns what is left of an earlier part, and gets an even part of the total, as far as no other
+partition holds it. A partition holds its part until it claims again, whatever becomes of its shard.
+So the parts never add up to more than the total, however partitions, settings and workers change.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ..messages.base import Message
 from ..query.accounts import Total
 
 PARTITIONS_MAX = 200_000
-"""More partitions than a cluster of brokers has."""
+"""An upper limit, which is above the number of partitions of any cluster of brokers."""
 
 Labels = Annotated[int, Meta(ge=0)]
 Millionths = Annotated[int, Meta(ge=0)]
@@ -29,8 +28,9 @@ Millionths = Annotated[int, Meta(ge=0)]
 class CapClaimed(Message, frozen=True, kw_only=True):
     """A partition claims its part of a `cap` of labels, of `money` in millionths, or of both.
 
-    It has spent `spent_n` of the one and `spent_money` of the other so far. The shard counts its
-    claims by `number`, from 1; of several with one number the first counts.
+    It has spent `spent_n` labels and `spent_money` so far. `partitions_n` partitions share the
+    totals. The shard numbers its claims from 1; if several have the same `number`, the first
+    counts.
     """
 
     partition: Annotated[int, Meta(ge=0, lt=PARTITIONS_MAX)]
@@ -43,7 +43,7 @@ class CapClaimed(Message, frozen=True, kw_only=True):
 
 
 class Caps:
-    """The claims that count, and what each partition may spend in all; a function of the claims.
+    """The claims that count, and how much each partition may spend; a function of the claims.
 
     >>> caps = Caps()
     >>> for i in range(2):
@@ -57,7 +57,7 @@ class Caps:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Version 1 knew no money."""
+        """Before version 2 there was no money."""
         return {"_money": {}} | fields
 
     def __init__(self) -> None:
@@ -66,16 +66,16 @@ class Caps:
         self._money: dict[int, int] = {}
 
     def number_of(self, partition: int) -> int:
-        """The number of its last claim; 0 for none."""
+        """The number of the last claim of a partition; 0 without one."""
         claim = self._claims.get(partition)
         return 0 if claim is None else claim.number
 
     def limit_of(self, partition: int) -> Total:
-        """What it may spend in all, what it has spent among it."""
+        """The total that a partition may spend, including what it has spent."""
         return Total(self._limits.get(partition, 0), self._money.get(partition, 0))
 
     def holds(self, partition: int, cap: int | None, money: int | None, partitions_n: int) -> bool:
-        """Whether its last claim was to these totals among so many."""
+        """Whether a partition's last claim has these totals and this number of partitions."""
         claim = self._claims.get(partition)
         asked = cap, money, partitions_n
         return claim is not None and (claim.cap, claim.money, claim.partitions_n) == asked
@@ -85,7 +85,7 @@ class Caps:
         return claim.number > self.number_of(claim.partition)
 
     def fold(self, claim: CapClaimed) -> bool:
-        """Take the next claim; false if it only repeats."""
+        """Apply the next claim; return false if it is a repetition."""
         if not self.counts(claim):
             return False
         self._claims[claim.partition] = claim
@@ -103,10 +103,10 @@ class Caps:
 def _raise_limits(
     limits: Mapping[int, int], total: int, have_claimed: list[bool]
 ) -> dict[int, int]:
-    """The limits that rise when what nobody holds is handed out.
+    """The limits that rise when the free rest of the total is distributed, by partition.
 
-    Whoever has least gets first, and nobody more than its part. What is due to partitions that have
-    not claimed yet is kept for them.
+    The partition with the least comes first, and none gets more than its even part. The share of
+    partitions that have not claimed yet is reserved for them.
     """
     free, n = total - sum(limits.values()), len(have_claimed)
     if free <= 0:
@@ -115,7 +115,7 @@ def _raise_limits(
     held = [limits.get(i, 0) for i in range(n)]
 
     def needed(level: int) -> int:
-        """What lifts everybody to this level."""
+        """The amount that lifts every partition to this level."""
         return sum(max(0, min(part, level) - has) for part, has in zip(parts, held, strict=True))
 
     level = bisect_right(range(parts[0] + 1), free, key=needed) - 1

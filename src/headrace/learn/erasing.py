@@ -1,8 +1,9 @@
-"""Labelled examples are erased, and models that learned them are made anew.
+"""Erasing labelled examples, and making the models that learned them anew.
 
-What is solved from evidence at each label (a committee's Gaussian process and discriminant) is
-solved from what is left. A river classifier learns one label at a time and can't unlearn: it is
-trained from nothing on the examples that are left in the memory, by the weights of a retraining.
+Models that are solved from evidence at each label (a committee's Gaussian process and discriminant)
+are solved from the remaining evidence. A river classifier learns one label at a time and can't
+unlearn: it is trained from scratch on the examples that remain in the memory, with the weights of a
+retraining.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from .trainer import Trainer
 from .twins import Twins
 
 Names = Callable[[str, str | None, Features | None], bool]
-"""Whether an event with this id, key and features is to be forgotten."""
+"""A function that returns whether an event with this id, key and features must be erased."""
 
 
 def erase_labels(order: ErasureOrdered, trainer: Trainer) -> SubjectErased:
-    """Forget what a trainer alone holds of the events that an order names; what that was."""
+    """Erase the data of the events that an order names from a trainer; return what was erased."""
     version = trainer.version + 1
     examples_n, is_refitted = erase_examples(
         trainer, Subject(order).names, order.request_ids, is_learned=order.is_learned
@@ -40,17 +41,18 @@ def erase_labels(order: ErasureOrdered, trainer: Trainer) -> SubjectErased:
     rows = [example.row for example in trainer.memory.examples()]
     categories_n = trainer.schema.forget_categories(rows)
     read_anew(trainer)
-    found = {"examples": examples_n, "model categories": categories_n}
-    erased = {where: n for where, n in found.items() if n}
+    counts = {"examples": examples_n, "model categories": categories_n}
+    erased = {where: n for where, n in counts.items() if n}
     return SubjectErased(at=order.at, key=order.key, erased=erased, is_refitted=is_refitted)
 
 
 def erase_examples(
     trainer: Trainer, names: Names, request_ids: Collection[str], *, is_learned: bool
 ) -> tuple[int, bool]:
-    """Forget the examples of these requests; how many, and whether models were made anew.
+    """Erase the examples of these requests, and of events that `names` returns true for.
 
-    They are made anew if an example was found, or if one is known to have been learned once.
+    Returns how many were erased, and whether models were made anew: they are if an example was
+    found, or if `is_learned` says that one was learned once.
     """
     trainer.version += 1
     examples = trainer.memory.examples()
@@ -69,20 +71,21 @@ def erase_examples(
 
 
 def forget_examples(trainer: Trainer, before: float, *, is_unlearned: bool) -> tuple[int, bool]:
-    """Forget the examples of before a time, seconds; how many, and whether models were made anew.
+    """Erase the examples before a time, seconds.
 
-    They are where it `is_unlearned`. Else what river classifiers have learned stays in their sums,
-    and evidence alone is forgotten: of all models that are kept, and of the twins what the memory
-    does not hold any more, for they date nothing.
+    Returns how many were erased, and whether models were made anew: they are if `is_unlearned`.
+    Otherwise river classifiers keep what they have learned in their sums, and only evidence is
+    erased: in all models that are kept, and in the twins whatever the memory no longer has, because
+    twins know no times.
     """
     gone = {x.id for x in trainer.memory.examples() if x.at < before}
     for request_id in sorted(gone):
         trainer.memory.remove(request_id)
     trainer.noise.erase(gone, before)
     learners = [part for part in _parts_of(trainer) if isinstance(part, Learner)]
-    evidence_n = [one.erase(lambda key, x, at: at < before) for one in learners]
+    evidence_n = [learner.erase(lambda key, x, at: at < before) for learner in learners]
     if trainer.retrainings.open_job is not None and gone:
-        # It was to learn them.
+        # The open job would learn the erased examples.
         trainer.retrainings.drop()
     twins, kept = trainer.twins, {x.id for x in trainer.memory.examples()}
     for twin in (*twins.random, *twins.chosen, twins.joint):
@@ -97,9 +100,9 @@ def forget_examples(trainer: Trainer, before: float, *, is_unlearned: bool) -> t
 
 
 def _make_anew(trainer: Trainer) -> None:
-    """The model as the examples that are left make it; and nothing that was learned before.
+    """Replace the model by one trained on the remaining examples, and drop all other models.
 
-    Whatever was displaced or is in training has learned it too.
+    Displaced models, versions and a model in training have learned the erased examples too.
     """
     trainer.displaced.forget()
     trainer.retrainings.drop()
@@ -110,14 +113,14 @@ def _make_anew(trainer: Trainer) -> None:
 
 
 def read_anew(trainer: Trainer) -> None:
-    """Categories of the schema were forgotten: all models read it anew."""
+    """Make all models read the schema anew, after categories were erased from it."""
     twins = trainer.twins
     for part in (*_parts_of(trainer), *twins.random, *twins.chosen, twins.joint):
         part.attach(trainer.schema)
 
 
 def _parts_of(trainer: Trainer) -> list[Part]:
-    """The model in use, then all that were displaced or kept."""
+    """The model in use, then the parked models, the versions and the predecessor on trial."""
     champion, displaced = trainer.champion, trainer.displaced
     parts: list[Part] = [champion.learner, *(parked.part for parked in displaced.parked)]
     parts += [version.learner for version in trainer.versions.all]
@@ -125,7 +128,7 @@ def _parts_of(trainer: Trainer) -> list[Part]:
 
 
 def _train_anew(trainer: Trainer) -> Part:
-    """What a retraining makes anew, trained from nothing on the examples that are left."""
+    """The part that a retraining replaces, trained from scratch on the remaining examples."""
     champion = trainer.champion
     unlearned = champion.set_apart(champion.part().unlearned())
     examples = tuple(trainer.memory.examples())

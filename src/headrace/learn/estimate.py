@@ -1,7 +1,7 @@
-"""From sums over labels to an accuracy with its 95 % interval.
+"""The accuracy with its 95 % interval, computed from sums over labels.
 
-Who is judged, and when, is in `evaluation`; here is only the arithmetic, which docs/ACCURACY.md
-tells in words.
+`evaluation` decides which predictions are judged, and when; here is only the arithmetic, which
+docs/ACCURACY.md explains.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from .intervals import Z, interval_of, raised_squares, variance_of, wilson
 from .quality import Cells
 
 ONE = 1 << 40
-"""Guesses are added as integers of this unit, so that no order of adding shows."""
+"""Guesses are added as integers of this unit, so that the order of addition does not matter."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """Accuracy over the events numbered `from_seq` to `to_seq`, the latter not included.
 
-    The bounds are of a 95 % interval. `naive` is the share right among the same labels as if they
-    had been drawn blindly: for comparison, not for belief. `effective_n` is the number of labels
-    drawn blindly that would weigh as much. All are `None` where there is no label; the numbers of
-    the range are `None` where several streams are joined.
+    `low` and `high` are a 95 % interval. `naive` is the share right among the same labels as if
+    they had been drawn blindly: for comparison, not to be trusted. `effective_n` is the number of
+    blindly drawn labels that would weigh as much. Accuracies and bounds are `None` without a label;
+    `from_seq` and `to_seq` are `None` for several streams together.
     """
 
     accuracy: float | None = None
@@ -42,7 +42,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(Protocol):
-    """A request whose label and chance are both known."""
+    """A request whose label and propensity are both known."""
 
     guess: float
     confidence: float
@@ -53,10 +53,10 @@ class Judged(Protocol):
 
 
 class Sums:
-    """What an estimate needs of a set of events and labels, each set to be added to another.
+    """The sums over events and labels that an estimate is made of; two can be merged.
 
-    `w`, `d`, `v`: sums of weights 1/p, of differences right - guess and of the squares of these
-    that the guess lets expect, guess (1 - guess), and of their products. `cells` are for the
+    The names of the sums are products of the letters `w`, the weight 1/p; `d`, the difference
+    right - guess; and `v`, the expected square of d, guess (1 - guess). `cells` are for the
     measures by class, `bets` for an interval that holds at all times.
     """
 
@@ -64,7 +64,7 @@ class Sums:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 what guesses let expect was not added up: what was seen stands in for it."""
+        """Before version 2 expected squares were not summed: the observed ones replace them."""
         return fields | {"wv": fields["wdd"], "wwv": fields["wwdd"]}
 
     def __init__(self, bets: Bets | None = None) -> None:
@@ -102,12 +102,12 @@ class Sums:
     def merge(self, other: Sums) -> None:
         for name, value in vars(other).items():
             if value is not None:
-                mine = getattr(self, name)
-                setattr(self, name, value if mine is None else mine + value)
+                own = getattr(self, name)
+                setattr(self, name, value if own is None else own + value)
 
 
 def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimate:
-    """The estimate that the sums make, for a range of events."""
+    """The estimate from the sums, for the events numbered `from_seq` to before `to_seq`."""
     if sums.labels_n == 0 or sums.events_n == 0:
         return Estimate(events_n=sums.events_n, from_seq=from_seq, to_seq=to_seq)
     shift = sums.wd / sums.w
@@ -132,15 +132,15 @@ def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimat
         rarer_n=min(sums.right_n, sums.labels_n - sums.right_n),
     )
     low, high = interval_of(accuracy, variance, effective_n, effective_n - 1.0)
-    # Guesses are never quite 0 or 1, so the estimate and its bounds are not either. Where no label
-    # was wrong nothing speaks against 1 (as in the exact interval of a coin), where none was right
-    # nothing against 0.
+    # Guesses are never quite 0 or 1, so the estimate and its bounds are not either. If no label was
+    # wrong, there is no evidence against 1 (as in the exact interval of a coin); if none was right,
+    # none against 0.
     if sums.right_n == sums.labels_n:
         high = 1.0
     elif sums.right_n == 0:
         low = 0.0
     if sums.bets is not None:
-        # What was won is of the labels that came: of a share q of what was asked.
+        # The bets were on the labels that came, which are a share q of the requests.
         sums_low, sums_high = (bound / q / sums.events_n for bound in sums.bets.bounds())
         guessed = sums.guess_sum / ONE / sums.events_n
         low = max(0.0, min(accuracy, guessed + sums_low))
@@ -163,10 +163,10 @@ def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimat
 
 
 def blind_labels(estimate: Estimate) -> float | None:
-    """How many labels of events drawn blindly would give as narrow an interval; None without one.
+    """How many blindly drawn labels would make as narrow an interval; None without an interval.
 
-    Wilson's interval solved for the number of draws. Compared with `labels_n` it says what the
-    choice of events costs the estimate, or saves; of what it gains the model it says nothing.
+    Wilson's interval is solved for the number of draws. The result, compared with `labels_n`, shows
+    what the choice of events costs or saves the estimate; it does not show what the model gains.
 
     >>> round(blind_labels(Estimate(accuracy=0.9, low=0.833, high=0.942, labels_n=100)))
     119

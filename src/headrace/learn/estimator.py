@@ -1,14 +1,13 @@
-"""A scikit-learn classifier as a model: labels come one by one, and features as they are.
+"""A scikit-learn classifier as a model that learns labels one by one, from features as they come.
 
 An estimator with `partial_fit` learns each label as it comes. Any other is fitted anew on the
-latest `memory_n` labelled examples, at places that are counted: when a quarter more than at the
-last fit are there, at the latest after `refit_every_n`, and at a new class. The memory serves the
-first kind too: where a class or more columns come than it was made for, it is made anew and learns
-the memory in order.
+latest `memory_n` labelled examples: once the labels since the last fit are a quarter of the memory,
+at the latest after `refit_every_n`, and at a new class. The memory serves the first kind too: at a
+new class, or when columns no longer fit, the estimator is made anew and learns the memory in order.
 
-What the estimator is given are the columns of `estimator_columns`. It is asked for blocks of
-`BLOCK_N` rows, filled up with zeros, because the last bits of a matrix product depend on the number
-of rows, and an event's score must not depend on what comes with it.
+The estimator reads the columns of `estimator_columns`. It predicts blocks of `BLOCK_N` rows, filled
+up with zeros, because the last bits of a matrix product depend on the number of rows, and an
+event's score must not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -33,32 +32,35 @@ from .scoring import Scorer
 from .scoring_inputs import Inputs
 
 BLOCK_N = 64
-"""Rows that an estimator is asked for at once."""
+"""The number of rows that an estimator predicts at once."""
 
 _TRIED_N = 60
 
 FEW_N = 50
-"""An estimator that raises on fewer examples is tried again; some want several of each class."""
+"""An estimator that raises on fewer examples is tried again; some need several of each class."""
 
 _ALWAYS_REFITTED = ("GaussianNB",)
-"""Its `partial_fit` of one row takes the smoothing of its variances from that row, which is none:
-where a feature is the same in a whole class, it divides by 0."""
+"""Estimators whose `partial_fit` is not used: GaussianNB takes the smoothing of its variances from
+the one row, where it is 0; if a feature is constant in a class, it divides by 0."""
 
 _Example: TypeAlias = tuple[dict[str, Any], int, float]
-"""Features, the place of the label, and what it counts."""
+"""The features, the place of the label in `_labels`, and the weight."""
 
 
 class SklearnClassifier(base.Classifier):
-    """A classifier of scikit-learn, or a pipeline of it, that learns and answers as river's do.
+    """A classifier or pipeline of scikit-learn that learns and predicts as river's classifiers do.
 
-    `estimator` is copied, and what it has learned is not. `memory_n` labelled examples are kept, in
-    order of learning. Of an estimator that is fitted anew, `refit_every_n` labels come between two
-    fits, fewer at first. `is_scaled`: numbers are standardised, which estimators of counts, such as
-    MultinomialNB, can't use. `seed` is the `random_state` of each part that has none.
+    - `estimator`: copied without what it has learned.
+    - `memory_n`: the number of labelled examples kept, in order of learning.
+    - `refit_every_n`: for an estimator that is fitted anew, the labels between two fits; fewer at
+      first.
+    - `is_scaled`: whether numbers are standardised; estimators of counts, such as MultinomialNB,
+      need false.
+    - `seed`: the `random_state` of each part that has none.
 
-    A class that the memory has lost is not known any more. While there is but one class, or the
-    estimator can't be fitted on so few examples (under `FEW_N`), the answer is the classes' shares.
-    Without `predict_proba` an estimator says a class alone.
+    A class that has left the memory is no longer known. While there is only one class, or the
+    estimator can't be fitted on so few examples (under `FEW_N`), the classes' shares are predicted.
+    An estimator without `predict_proba` gives its class the probability 1.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> model = SklearnClassifier(LogisticRegression())
@@ -85,7 +87,7 @@ class SklearnClassifier(base.Classifier):
         self._labels: list[Any] = []
         self._since_n = 0
         self._fitted: Any = None
-        self._known: list[int] = []  # Places in `_labels` of the classes that it was fitted on.
+        self._known: list[int] = []  # Places in `_labels` of the classes of the latest fit.
         self._columns = EstimatorColumns(8, is_scaled=is_scaled)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,9 +95,9 @@ class SklearnClassifier(base.Classifier):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        then, now = state.pop("sklearn"), _sklearn_version()
-        if then.split(".")[:2] != now.split(".")[:2]:
-            raise BadInput(f"the model is of scikit-learn {then}, and {now} is installed")
+        stored, installed = state.pop("sklearn"), _sklearn_version()
+        if stored.split(".")[:2] != installed.split(".")[:2]:
+            raise BadInput(f"the model is of scikit-learn {stored}, and {installed} is installed")
         vars(self).update(state)
 
     @property
@@ -135,7 +137,7 @@ class SklearnClassifier(base.Classifier):
         return "sample_weight" in inspect.signature(learn).parameters
 
     def _fit(self) -> None:
-        """Make it anew from the memory."""
+        """Make the estimator anew from the memory."""
         self._since_n = 0
         columns = EstimatorColumns.of((x for x, _, _ in self._memory), is_scaled=self.is_scaled)
         known = sorted({place for _, place, _ in self._memory})
@@ -176,11 +178,14 @@ class SklearnClassifier(base.Classifier):
             )
 
     def erase(self, names: Callable[[Mapping[Any, Any]], bool]) -> int:
-        """Forget the examples whose features it names, and be fitted on the rest; how many."""
-        left = [one for one in self._memory if not names(one[0])]
-        gone_n = len(self._memory) - len(left)
+        """Forget the examples whose features `names` returns true for, and fit on the rest.
+
+        Returns how many were forgotten.
+        """
+        remaining = [example for example in self._memory if not names(example[0])]
+        gone_n = len(self._memory) - len(remaining)
         if gone_n:
-            self._memory = deque(left, maxlen=self.memory_n)
+            self._memory = deque(remaining, maxlen=self.memory_n)
             self._fit()
         return gone_n
 
@@ -188,46 +193,48 @@ class SklearnClassifier(base.Classifier):
 
     @property
     def labels(self) -> list[Any]:
-        """The classes that it tells apart, in the order of the columns of `answers`."""
+        """The classes of the latest fit, in the order of the columns of `answers`."""
         return [self._labels[place] for place in self._known]
 
     @property
     def columns(self) -> EstimatorColumns:
-        """How features are read at present."""
+        """The present mapping of features to columns."""
         return self._columns
 
     def predict_proba_one(self, x: dict[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
-        """Probabilities by class; {} before the first label."""
+        """The probabilities by class; {} before the first label."""
         row = self._columns.row({str(name): value for name, value in x.items()})
         return dict(zip(self.labels, self.answers(row[np.newaxis])[0].tolist(), strict=True))
 
     def predict_proba_many(self, X: Any) -> Any:
-        """The same for a data frame, a line an example, as a frame with a column a class."""
+        """The probabilities for each row of a data frame, as a frame with a column per class."""
         names = [str(name) for name in X.columns]
         rows = [
             self._columns.row(dict(zip(names, line, strict=True)))
             for line in X.itertuples(index=False, name=None)
         ]
-        said = self.answers(np.stack(rows) if rows else np.zeros((0, self._columns.width)))
-        return type(X)(said, index=X.index, columns=self.labels)
+        probabilities = self.answers(np.stack(rows) if rows else np.zeros((0, self._columns.width)))
+        return type(X)(probabilities, index=X.index, columns=self.labels)
 
     def answers(self, rows: Floats) -> Floats:
-        """Probabilities of rows of `columns`, shape (n, width), by `labels`: shape (n, m).
+        """The probabilities of the `labels`, shape (n, m), for rows of `columns`, shape (n, width).
 
-        A row has the same bits in any company.
+        A row has the same bits in any batch.
         """
         n, m = len(rows), len(self._known)
         if self._fitted is None:
             places = [place for _, place, _ in self._memory]
             shares = [places.count(place) / len(places) for place in self._known]
             return np.tile(np.array(shares), (n, 1))
-        found, block = np.zeros((n, m)), np.zeros((BLOCK_N, rows.shape[1]))
+        probabilities, block = np.zeros((n, m)), np.zeros((BLOCK_N, rows.shape[1]))
         with one_thread():
             for start in range(0, n, BLOCK_N):
-                part = rows[start : start + BLOCK_N]
-                block[: len(part)], block[len(part) :] = part, 0.0
-                found[start : start + BLOCK_N] = self._ask_estimator(block, m)[: len(part)]
-        return found
+                rows_part = rows[start : start + BLOCK_N]
+                block[: len(rows_part)], block[len(rows_part) :] = rows_part, 0.0
+                probabilities[start : start + BLOCK_N] = self._ask_estimator(block, m)[
+                    : len(rows_part)
+                ]
+        return probabilities
 
     def _ask_estimator(self, block: Floats, m: int) -> Floats:
         if hasattr(self._fitted, "predict_proba"):
@@ -237,7 +244,7 @@ class SklearnClassifier(base.Classifier):
 
 
 class SklearnScorer(Scorer):
-    """The columns of a schema as those of the estimator, many rows in one pass."""
+    """Scores many rows in one pass: converts a schema's columns to those of the estimator."""
 
     def __init__(self, model: SklearnClassifier, schema: SchemaView) -> None:
         super().__init__(model, Inputs(), schema)
@@ -276,13 +283,13 @@ class SklearnScorer(Scorer):
 
 
 def is_estimator(model: Any) -> bool:
-    """Whether it is an estimator of scikit-learn, or is made like one."""
+    """Whether the model is an estimator of scikit-learn, or has its methods."""
     is_made_like_one = all(hasattr(model, name) for name in ("get_params", "fit", "predict"))
     return is_made_like_one and not isinstance(model, base.Base | type)
 
 
 def faults_of(model: SklearnClassifier) -> list[str]:
-    """Why the estimator can't be used; empty where nothing speaks against it.
+    """The reasons why the estimator can't be used; empty if there is none.
 
     >>> from sklearn.linear_model import Ridge
     >>> faults_of(SklearnClassifier(Ridge()))
@@ -307,7 +314,7 @@ def faults_of(model: SklearnClassifier) -> list[str]:
 
 
 def _faults_of_fit(model: SklearnClassifier) -> list[str]:
-    """Why it can't be fitted on examples that nothing is wrong with: its options, most likely."""
+    """The error of a fit on harmless examples, in a list; its cause is most likely an option."""
     stranger = SklearnClassifier(
         model.estimator, _TRIED_N, _TRIED_N, is_scaled=model.is_scaled, seed=model.seed
     )
@@ -327,7 +334,7 @@ def _faults_of_fit(model: SklearnClassifier) -> list[str]:
 
 
 def _clone_seeded(estimator: Any, seed: int) -> Any:
-    """An unlearned copy, in which nothing is left to the chance of the process."""
+    """An unlearned copy in which every `random_state` that is None is set to the seed."""
     fresh = _of_sklearn("clone")(estimator)
     unset = [
         path
@@ -345,8 +352,8 @@ def _of_sklearn(name: str) -> Callable[..., Any]:
             "the model is an estimator of scikit-learn, which is not installed: "
             "pip install headrace[sklearn]"
         ) from error
-    found: Callable[..., Any] = getattr(sklearn_base, name)
-    return found
+    function: Callable[..., Any] = getattr(sklearn_base, name)
+    return function
 
 
 @functools.cache

@@ -1,9 +1,9 @@
-"""Features as the columns of numbers that a scikit-learn estimator takes.
+"""Features as columns of numbers, as a scikit-learn estimator needs them.
 
-A number is one column: standardised by the mean and deviation of the examples learned, 0 where it
-is missing, which is their mean. A category is one column a value: 1 where it is that value, 0 where
-it is another, a new one, or missing. Columns beyond those in use stand ready and are 0: what comes
-later fits in without the estimator being made anew, and was 0 before.
+A number is one column, standardised by the mean and deviation of the learned examples; a missing
+number is 0, which is their mean. A category is one column per value: 1 if it has that value, 0 if
+it has another or a new one, or is missing. Spare columns are 0, so that later features fit in
+without the estimator being made anew; before they came, their columns were 0.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import numpy as np
 from .schema_view import Floats
 
 COLUMNS_MAX = 2_048
-"""Of more columns than this the later ones are not read."""
+"""The most columns; later ones are ignored."""
 
 _LARGEST, _LARGEST_SCALED = 1e100, 1e30
-"""Beyond these, numbers are cut: squares must not overflow, trees keep them in 32 bits."""
+"""Numbers are clipped to these: squares must not overflow, and trees store 32 bits."""
 
 Column: TypeAlias = tuple[str, str | None]
 """The name of a number with None, or of a category with one of its values."""
 
 
 class EstimatorColumns:
-    """Which columns there are, and by how much numbers are shifted and divided.
+    """The columns of features, and the means and deviations that numbers are scaled by.
 
     >>> columns = EstimatorColumns(width=4)
     >>> [columns.learn(x) for x in ({"x": 1.0, "c": "a"}, {"x": 3.0, "c": "b"})]
@@ -47,7 +47,7 @@ class EstimatorColumns:
 
     @classmethod
     def of(cls, examples: Iterable[Mapping[str, Any]], *, is_scaled: bool) -> EstimatorColumns:
-        """Columns for all of these, and as many again."""
+        """Columns for the features of these examples, with room for as many again."""
         counted = cls(COLUMNS_MAX, is_scaled=is_scaled)
         examples = list(examples)
         for x in examples:
@@ -55,15 +55,15 @@ class EstimatorColumns:
         width = 8
         while width < min(COLUMNS_MAX, 2 * len(counted.places)):
             width *= 2
-        found = cls(width, is_scaled=is_scaled)
+        columns = cls(width, is_scaled=is_scaled)
         for x in examples:
-            found.learn(x)
-        return found
+            columns.learn(x)
+        return columns
 
     def learn(self, x: Mapping[str, Any]) -> bool:
-        """Take an example into the means; false where it has columns that there is no room for."""
+        """Add an example to the means; return false if there is no room for its columns."""
         for name, value in x.items():
-            column, number = _read(name, value)
+            column, number = _column_of(name, value)
             if column is None:
                 continue
             place = self.places.get(column)
@@ -74,11 +74,11 @@ class EstimatorColumns:
                     continue
                 place = self.places[column] = len(self.places)
             if column[1] is None:
-                self._move(place, number)
+                self._add_number(place, number)
         return True
 
-    def _move(self, place: int, number: float) -> None:
-        """Welford's running mean and sum of squares."""
+    def _add_number(self, place: int, number: float) -> None:
+        """Update a column's mean and sum of squares by Welford's method."""
         self._n[place] += 1.0
         from_mean = number - self.centres[place]
         self.centres[place] += from_mean / self._n[place]
@@ -88,19 +88,19 @@ class EstimatorColumns:
             self.spreads[place] = math.sqrt(variance) if variance > 0.0 else 1.0
 
     def row(self, x: Mapping[str, Any]) -> Floats:
-        """One example as numbers, shape (width,)."""
-        found = np.zeros(self.width)
+        """The columns of one example, shape (width,)."""
+        columns = np.zeros(self.width)
         if not self.is_scaled:
-            found += self.centres
+            columns += self.centres
         for name, value in x.items():
-            column, number = _read(name, value)
+            column, number = _column_of(name, value)
             place = None if column is None else self.places.get(column)
             if column is not None and place is not None:
-                found[place] = 1.0 if column[1] is not None else self._scaled(number, place)
-        return found
+                columns[place] = 1.0 if column[1] is not None else self._scaled(number, place)
+        return columns
 
     def numbers(self, values: Floats, place: int) -> Floats:
-        """The column at this place from the numbers of n events, NaN where missing; shape (n,)."""
+        """The column at this place, shape (n,), from a number per event, NaN if missing."""
         missing = 0.0 if self.is_scaled else self.centres[place]
         return np.where(np.isnan(values), missing, self._scaled(values, place))
 
@@ -111,8 +111,8 @@ class EstimatorColumns:
         return np.clip(value, -_LARGEST_SCALED, _LARGEST_SCALED)
 
 
-def _read(name: str, value: Any) -> tuple[Column | None, float]:
-    """The column of a feature and its number; no column for what is missing."""
+def _column_of(name: str, value: Any) -> tuple[Column | None, float]:
+    """The column of a feature and its number; None for the column of a missing feature."""
     if value is None:
         return None, 0.0
     if isinstance(value, str):

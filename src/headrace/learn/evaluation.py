@@ -1,15 +1,15 @@
-"""How right are the predictions? An accuracy with a 95 % interval, from labels that were chosen.
+"""The accuracy of the predictions with a 95 % interval, from labels that were chosen.
 
-Labels bought by doubt are no fair sample: the share right among them is too low. Each label here
-counts 1/p, p being the probability with which its event was asked about at its first chance, and
+Labels bought by doubt are no fair sample: the share right among them is too low. Here each label
+weighs 1/p, p being the probability with which its event was asked about at its first chance, and
 corrects a guess that is made for every event on arrival:
 
     accuracy = mean of all guesses + sum(w (right - guess)) / sum(w),   w = 1/p
 
 which is the self-normalised difference estimator of survey sampling (Särndal, Swensson, Wretman,
 "Model Assisted Survey Sampling", 1992, ch. 6 and 7), also known as prediction-powered (Zrnic and
-Candès, "Active statistical inference", ICML 2024). How well its intervals cover is measured by
-`bench/coverage.py` and told in docs/ACCURACY.md. Measures by class are in `quality`. Events that
+Candès, "Active statistical inference", ICML 2024). `bench/coverage.py` measures how well its
+intervals cover; docs/ACCURACY.md has the results. Measures by class are in `quality`. Events that
 were predicted before there was a model are left out. This is no drift detector.
 """
 
@@ -28,28 +28,28 @@ from .quality import Quality, quality_of
 
 __all__ = ["Estimate", "Evaluation", "Quality", "join_evaluations"]
 
-# A window is so many blocks, and moves by one block at a time.
+# The number of blocks in a window, which moves by one block at a time.
 BLOCKS_N = 50
-# Requests whose events have left the memory and whose label or chance is still to come, at most;
-# the oldest is given up for a new one, and counted in `lost_n`.
+# The most requests kept whose events have left the memory before their label or propensity came; at
+# the limit the oldest is dropped for a new one, and counted in `lost_n`.
 LATE_MAX = 10_000
 
 _BINS_N = 20  # Bins of confidence, equally wide over [0, 1].
-_FADE = 0.995  # What is left of a label's weight in the bins when the next label comes.
-_CONFIDENCE_LABELS = 20.0  # A bin trusts the confidence itself as much as so many labels.
-_ENDED_SHARE = 0.8  # A stretch is judged once so many of its requests have ended...
-_STRETCH_N = 5  # ...a stretch being so many blocks.
+_FADE = 0.995  # The factor of a label's weight in the bins at each further label.
+_CONFIDENCE_LABELS = 20.0  # The weight of the confidence itself in a bin, in labels.
+_ENDED_SHARE = 0.8  # A stretch is judged once this share of its requests has ended...
+_STRETCH_N = 5  # ...a stretch being this many blocks.
 _PROPENSITY_MIN = 1e-9
-_SHORT_N = 16  # Events up to which numbers one by one are quicker than arrays.
+_SHORT_N = 16  # Up to this many events, single numbers are quicker than arrays.
 
 
 class Evaluation:
     """The state: guesses of the last events in blocks, requests that judge them, and the bins.
 
-    Only requests of an event's *first* chance (the draw on arrival; with rounds the first round
-    after it too) are announced by `note_asked`; a label bought later teaches, it does not judge.
-    Two windows of events are remembered, so that labels may be late by a window; later ones count
-    in `estimate_all` only, and can't be revised.
+    The caller passes only requests of an event's *first* chance (the draw on arrival; with rounds
+    also the first round after it) to `note_asked`; a label bought later is for learning and does
+    not judge. Two windows of events are remembered, so that labels may be late by a window; later
+    ones count in `estimate_all` only, and can't be revised.
 
     >>> evaluation = Evaluation(window_n=100)
     >>> guesses = evaluation.guess(np.full(200, 0.9))
@@ -66,9 +66,10 @@ class Evaluation:
     """
 
     def __init__(self, window_n: int, anytime_min: float | None = None) -> None:
-        """`anytime_min`: the interval of `estimate_all` holds at all times; see `anytime`.
+        """`window_n` is the number of events in `estimate`.
 
-        No event may be asked with a smaller probability.
+        With `anytime_min`, the smallest probability with which any event is asked, the interval of
+        `estimate_all` holds at all times; see `anytime`. Raises `BadSettings` if `window_n` is 0.
         """
         if window_n < 1:
             raise BadSettings(f"evaluation.window_n is {window_n}; must be at least 1 (events)")
@@ -91,29 +92,30 @@ class Evaluation:
     def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """The chance that each prediction is right, shape (n,), from confidences of shape (n,).
 
-        A confidence is the probability of the predicted class; one that is not a number is taken
-        as 1/2. Pure, and each row is independent of the others.
+        A confidence is the probability of the predicted class; NaN counts as 1/2. Nothing is
+        changed, and each row is independent of the others.
         """
         return self.bins.guess(confidence)
 
     @property
     def guessed_by(self) -> NDArray[np.float64]:
-        """What guesses rest on: as long as it is the same object, so is what `guess` gives."""
+        """The basis of the guesses: as long as it is the same object, `guess` does not change."""
         return self.bins.seen
 
     def reach_events(self, events_n: int) -> None:
-        """So many events arrived; their guesses may follow later, by `count_events`.
+        """Open the blocks of all events up to `events_n`; `count_events` may add guesses later.
 
-        Later by less than a window: blocks that leave the memory have all theirs.
+        They must follow within less than a window, because blocks leave the memory complete.
         """
         for number in range(self.events_n // self.block_n, (events_n - 1) // self.block_n + 1):
             if number not in self.blocks:
                 self._open_block(number)
 
     def count_events(self, guesses: NDArray[np.float64]) -> None:
-        """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave.
+        """Count events in the order of their numbers, with the result of `guess` for each.
 
-        NaN instead for an event that was predicted before there was a model: it has no accuracy.
+        A guess of NaN marks an event that was predicted before there was a model: it has no
+        accuracy.
         """
         is_predicted = ~np.isnan(guesses)
         units = np.rint(np.where(is_predicted, guesses, 0.0) * ONE).astype(np.int64)
@@ -129,7 +131,7 @@ class Evaluation:
             start = end
 
     def _open_block(self, number: int) -> _Block:
-        """The newest block, opened if need be; the one that is too old then joins the past."""
+        """Return a block, opened if need be; a block that is then too old joins the past."""
         if number not in self.blocks:
             self.blocks[number] = _Block()
             if len(self.blocks) > 2 * self.window_blocks_n:
@@ -157,9 +159,10 @@ class Evaluation:
     # ----------------------------------------------------------------------------- requests
 
     def note_asked(self, seq: int, request_id: str, guess: float, confidence: float) -> None:
-        """The event of this number, already counted, was asked about at its first chance.
+        """Note that an event was asked about at its first chance; see `Evaluation`.
 
-        With a guess of NaN the event was not predicted, and its label judges nothing.
+        `seq` is the event's number; it was counted before. `guess` and `confidence` are those on
+        arrival. A guess of NaN means that the event was not predicted; its label judges nothing.
         """
         if math.isnan(guess) or request_id in self.requests or request_id in self.late:
             return
@@ -173,10 +176,10 @@ class Evaluation:
             self._keep_late(request_id, request)
 
     def note_chance(self, request_id: str, propensity: float) -> None:
-        """The probability, in (0, 1], with which a first chance asks about this event.
+        """Note the propensity of a request, in (0, 1].
 
-        It is known on arrival, or, with rounds, in the first one after, maybe after the label.
-        A request with one below 1e-9 or above 1 is forgotten: no budget has such chances.
+        It is known on arrival or, with rounds, in the first round after it, maybe after the label.
+        A request with a propensity below 1e-9 or above 1 is forgotten: no budget has such ones.
         """
         request = self._find_request(request_id)
         if request is None or request.propensity is not None:
@@ -192,10 +195,10 @@ class Evaluation:
     def note_label(
         self, request_id: str, right: bool, label: str = "", predicted: str = ""
     ) -> None:
-        """The label came; `right` tells whether the prediction made on arrival is that label.
+        """Note the label of a request; `right` is whether the prediction on arrival was that class.
 
-        `label` and `predicted`, its class and the one that was predicted, are for `quality`.
-        Called again for the same request it revises the judgement. The bins keep what they learnt
+        `label` and `predicted`, the class of the label and the predicted one, are for `quality`.
+        Another call for the same request revises the judgement. The bins keep what they learnt
         first: it fades anyway.
         """
         request = self._find_request(request_id)
@@ -207,16 +210,16 @@ class Evaluation:
         self._settle_request(request_id, request)
 
     def remembers(self, request_id: str) -> bool:
-        """Whether this request judges, or may yet."""
+        """Whether this request is a judge, or may become one."""
         return self._find_request(request_id) is not None
 
     def guess_of(self, request_id: str) -> float | None:
-        """The chance of being right that a judging request was given; None when not known."""
+        """The guess of a request that judges or may judge; None for any other."""
         request = self._find_request(request_id)
         return None if request is None else request.guess
 
     def end_request(self, request_id: str) -> None:
-        """No label will come, or the one that came is withdrawn."""
+        """Note that no label will come, or that the one that came is withdrawn."""
         request = self._find_request(request_id)
         if request is None:
             return
@@ -228,7 +231,7 @@ class Evaluation:
         return self.requests.get(request_id) or self.late.get(request_id)
 
     def _settle_request(self, request_id: str, request: _Request) -> None:
-        """Label and chance are both known, perhaps: then the label is fit to judge and to teach."""
+        """Use a request in the bins, and as a judge, if its label and propensity are known."""
         if not request.is_judge:
             return
         if not request.is_taught:
@@ -240,10 +243,10 @@ class Evaluation:
     # ---------------------------------------------------------------------------- estimates
 
     def estimate(self) -> Estimate:
-        """Accuracy over the last `window_n` events whose labels are back, in whole blocks.
+        """The accuracy over the last `window_n` events whose labels are back, in whole blocks.
 
-        While labels are out, the range ends where most requests before have ended: to speak of
-        newer events from the labels of older ones would be wrong whenever the world drifts.
+        While labels are out, the range ends where most earlier requests have ended: to judge newer
+        events by the labels of older ones would be wrong whenever the stream drifts.
         """
         first, last = self._range()
         return self._estimate(self._sums(first, last), first, last)
@@ -252,7 +255,7 @@ class Evaluation:
         return estimate_of(sums, first * self.block_n, self._end(last))
 
     def estimate_all(self) -> Estimate:
-        """The same from the first event on, up to where labels are back."""
+        """The accuracy from the first event on, up to where labels are back."""
         _, last = self._range()
         return self._estimate_all(last)
 
@@ -264,7 +267,7 @@ class Evaluation:
         return _quality_of(self._sums(*self._range()))
 
     def _range(self) -> tuple[int, int]:
-        """The blocks, first to last inclusive, that `estimate` speaks of; last < first: none."""
+        """The first and last block of `estimate`, inclusive; last < first if there is none."""
         numbers = list(self.blocks)
         asked_n = [len(block.request_ids) for block in self.blocks.values()]
         over_n = [
@@ -303,20 +306,24 @@ class Evaluation:
 
 
 def join_evaluations(evaluations: Sequence[Evaluation]) -> tuple[Estimate, Estimate, Quality]:
-    """Of several shards together: `estimate`, `estimate_all` and `quality`, from one look at each.
+    """The `estimate`, `estimate_all` and `quality` of several shards together.
 
-    Only the estimates of a single one say of which of its events they speak.
+    The range of events is set only for a single shard. Each shard's `_range` is computed once.
     """
-    looked = [(one, *one._range()) for one in evaluations]
-    windows = [one._sums(first, last) for one, first, last in looked]
+    ranges = [(evaluation, *evaluation._range()) for evaluation in evaluations]
+    windows = [evaluation._sums(first, last) for evaluation, first, last in ranges]
     window, whole = Sums(), Sums()
     for sums in windows:
         window.merge(sums)
-    if len(looked) == 1:
-        [(one, first, last)], [sums] = looked, windows
-        return one._estimate(sums, first, last), one._estimate_all(last), _quality_of(window)
-    for one, _, last in looked:
-        whole.merge(one._sums_all(last))
+    if len(ranges) == 1:
+        [(evaluation, first, last)], [sums] = ranges, windows
+        return (
+            evaluation._estimate(sums, first, last),
+            evaluation._estimate_all(last),
+            _quality_of(window),
+        )
+    for evaluation, _, last in ranges:
+        whole.merge(evaluation._sums_all(last))
     both = estimate_of(window, None, None), estimate_of(whole, None, None)
     return *both, _quality_of(window)
 
@@ -329,7 +336,7 @@ def _quality_of(sums: Sums) -> Quality:
 
 
 class _Block:
-    """`block_n` successive events: their guesses as one sum, and who was asked about."""
+    """`block_n` successive events: the sum of their guesses, and the requests about them."""
 
     def __init__(self) -> None:
         self.events_n = 0
@@ -338,7 +345,7 @@ class _Block:
 
 
 class _Request:
-    """One question about one event; it judges once its label and its chance are known."""
+    """One request about one event; it judges once its label and its propensity are known."""
 
     def __init__(self, seq: int, guess: float, confidence: float) -> None:
         self.seq = seq
@@ -362,10 +369,10 @@ class _Request:
 
 
 class _Bins:
-    """Confidence made honest: the share right among labels of like confidence.
+    """Bins that make confidence honest: the share right among labels of similar confidence.
 
-    Each label weighs 1/p, so a bin speaks of all events of that confidence, not of those bought.
-    A bin with few labels stays near the confidence itself.
+    Each label weighs 1/p, so a bin represents all events of that confidence, not only those asked
+    about. In a bin with few labels the guess stays near the confidence itself.
     """
 
     def __init__(self) -> None:
@@ -380,18 +387,18 @@ class _Bins:
         trusted = np.clip(np.where(np.isnan(confidence), 0.5, confidence), 0.0, 1.0)
         if self.weight_sum == 0.0:
             return trusted
-        # What one blindly drawn label would weigh among these.
+        # The weight that one blindly drawn label would have among these.
         unit = self.square_sum / self.weight_sum
         prior = _CONFIDENCE_LABELS * unit
         bins = np.minimum((trusted * _BINS_N).astype(np.intp), _BINS_N - 1)
-        found: NDArray[np.float64] = (self.right[bins] + prior * trusted) / (
+        guesses: NDArray[np.float64] = (self.right[bins] + prior * trusted) / (
             self.seen[bins] + prior
         )
-        return found
+        return guesses
 
     def _guess_few(self, confidence: list[float]) -> list[float]:
-        """The same of a few events, with the same bits."""
-        # Comparisons cost a fifth of what min, max and isnan do. NaN differs from itself.
+        """`guess` for a few events, with the same bits."""
+        # Comparisons take a fifth of the time of min, max and isnan. NaN differs from itself.
         trusted = [
             (x if x < 1.0 else 1.0) if x > 0.0 else 0.0 if x == x else 0.5  # noqa: FURB136, PLR0124
             for x in confidence
@@ -409,7 +416,7 @@ class _Bins:
         assert request.propensity is not None
         weight = 1.0 / request.propensity
         b = request.bin
-        # New arrays: whoever holds the old ones sees that guesses have moved.
+        # New arrays, so that a holder of the old ones can tell that guesses have changed.
         self.right, self.seen = self.right * _FADE, self.seen * _FADE
         self.right[b] += weight if request.is_right else 0.0
         self.seen[b] += weight

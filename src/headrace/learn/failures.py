@@ -1,6 +1,6 @@
-"""What a model failed at first, in words. Counts are kept where they are state; these are not.
+"""The texts of a model's first failures. These are not part of the state, only counts are.
 
-An exception's text may hold the address of an object, so that no two processes have the same.
+An exception's text may contain the address of an object, which differs between processes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ Act: TypeAlias = Literal["learn", "predict"]
 ACTS: tuple[Act, ...] = get_args(Act)
 
 TEXT_MAX = 200
-"""So many letters of an exception's text are kept."""
+"""The most letters of an exception's text that are kept."""
 
 FAILING_N = 10
-"""A model that failed at so many in a row is failing: where every second one fails by chance, ten
-in a row are one in a thousand. As many first labels, none of them learned, end a start."""
+"""A model that failed this many times in a row is failing: if every second event fails by chance,
+ten in a row have a probability of one in a thousand. A model that learned none of this many first
+labels stops the run."""
 
 
 class Failures:
@@ -37,13 +38,13 @@ class Failures:
         self.first: dict[Act, str] = {}
 
     def note_failure(self, act: Act, error: Exception | str) -> None:
-        """Keep it if it is the first."""
+        """Keep the failure if it is the first of its act."""
         if act not in self.first:
             self.first[act] = describe_error(error)
 
 
 class FailedEvents:
-    """Events on which a model that has learned failed: `n`, of which the latest `in_row_n`.
+    """Counts of events on which a trained model failed: `n` in all, the latest `in_row_n` in a row.
 
     >>> failed = FailedEvents()
     >>> failed.count_failed(np.array([[np.nan, np.nan], [0.5, 0.5], [np.nan, np.nan]]))
@@ -56,7 +57,7 @@ class FailedEvents:
         self.in_row_n = 0
 
     def count_failed(self, probabilities: NDArray[np.float64]) -> None:
-        """These events, shape (n, k), with a row of NaN where the model failed."""
+        """Count events by their probabilities, shape (n, k); a row of NaN is a failure."""
         if not probabilities.shape[1]:
             return
         first = probabilities[:, 0]
@@ -79,22 +80,26 @@ def check_start(
     failed_n: int = 0,
     failed_in_row_n: int = 0,
 ) -> None:
-    """Raise `BadSettings` when all that a model was given first failed, as counted here.
+    """Raise `BadSettings` if a model failed at all of its first labels or events.
 
-    That is the first `FAILING_N` labels, or every event since so many labels were learned.
+    - `failures`: the texts for the message.
+    - `learned_n`, `unlearnable_n`: labels learned and not learned; it is raised for at least
+      `FAILING_N` of the latter and none of the former.
+    - `failed_n`, `failed_in_row_n`: events on which the model failed, in all and lately in a row;
+      it is raised for at least `FAILING_N`, all in a row, after `FAILING_N` labels were learned.
 
     >>> check_start(Failures(), learned_n=0, unlearnable_n=9)
     """
     if unlearnable_n >= FAILING_N and not learned_n:
         what = f"could not learn one of the first {unlearnable_n:,} labels"
-        said = failures.first.get("learn")
+        text = failures.first.get("learn")
     elif failed_n >= FAILING_N <= learned_n and failed_n == failed_in_row_n:
         what = f"failed on each of {failed_n:,} events"
-        said = failures.first.get("predict")
+        text = failures.first.get("predict")
     else:
         return
     raise BadSettings(
-        f"the model {what}{f' ({said})' if said else ''}; give model.name one that takes these "
+        f"the model {what}{f' ({text})' if text else ''}; give model.name one that takes these "
         "features and classes, or begin it with steps that do (select, impute, encode), and start "
         "anew: with another --state, or on Kafka by headrace reset"
     )

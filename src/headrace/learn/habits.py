@@ -1,4 +1,4 @@
-"""How a river model behaves, found out by trying it: weights, missing features, first words."""
+"""Tests of a river model's behaviour, on copies: weights, missing features, first predictions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .presets import RiverClassifier
 
 
 def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
-    """Whether `learn_one(x, y, w=...)` of this model weighs, found out on clones of it.
+    """Whether the weight in `learn_one(x, y, w=...)` of this model works, tested on clones.
 
-    Signatures do not tell: some ensembles take `**kwargs` and drop them, some pass them to members
-    that raise. So 32 examples over the numeric features `names` are learned three times. The model
-    weighs if w=1 on all changes nothing, and examples of class 1 with w=4 make class 1 more likely
-    and with w=0.25 less likely than without.
+    The signature does not show it: some ensembles accept `**kwargs` and ignore them, some pass them
+    to members that raise. So clones learn 32 examples over the numeric features `names`. The weight
+    works if w=1 on all changes nothing, and if w=4 on the examples of class 1 makes class 1 more
+    likely and w=0.25 less likely than no weight.
 
     >>> from river import linear_model, naive_bayes
     >>> takes_weight(linear_model.LogisticRegression(), ["amount"])
@@ -28,19 +28,19 @@ def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
     False
     """
     try:
-        plain, one = _tilt(model, names, None), _tilt(model, names, 1.0)
-        return plain == one and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
+        plain, unit = _tilt(model, names, None), _tilt(model, names, 1.0)
+        return plain == unit and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
     except Exception:  # the argument is refused, here or further inside
         return False
 
 
 def keeps_absence(model: RiverClassifier, x: Mapping[str, Any], label: Any) -> bool:
-    """Whether the model is given nothing for a missing feature, or `None`; found out on copies.
+    """Whether a missing feature should be left out for this model, instead of being `None`.
 
-    River's models take a feature that is not there; its imputers, `Select`, and functions that look
-    a feature up want `None` in its place. So the example x, `None` where something is missing, is
-    learned without each of its features in turn: `None` is chosen where an imputer is in the model,
-    or where absence raises and `None` does not.
+    River's models accept a missing feature; its imputers, `Select`, and functions that look up a
+    feature need `None` in its place. So copies learn the example x, in which missing features are
+    `None`, without each of its features in turn. `None` is chosen if the model contains an imputer,
+    or if absence raises and `None` does not.
 
     >>> from river import linear_model, preprocessing, stats
     >>> imputer = preprocessing.StatImputer(("load", stats.Mean()))
@@ -64,26 +64,26 @@ _TRIED_MAX = 16
 
 
 def _takes(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
-    """Whether a copy can learn x, twice, and predict it."""
+    """Whether a copy can learn x twice and predict it."""
     stranger = copy.deepcopy(model)
     try:
         stranger.learn_one(dict(x), label)
         stranger.learn_one(dict(x), label)
         stranger.predict_one(dict(x))
-    except Exception:  # that is what was to be found out
+    except Exception:  # the model does not accept x
         return False
     return True
 
 
 def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:
-    """Mean probability of class 1 after class 1 was learned with this weight."""
+    """The mean probability of class 1 after a clone learned class 1 with this weight."""
     clone, chance = model.clone(), Chance(0)
     rows = [
         {name: chance.uniform(f"row {i}", name) for name in names or ["a", "b", "c"]}
         for i in range(32)
     ]
     for i, x in enumerate(rows):
-        # The classes overlap, so that a weight has something to move.
+        # The classes overlap, so that a weight has an effect.
         label = chance.uniform("label", str(i)) < 0.25 + 0.5 * next(iter(x.values()))
         if weight is None:
             clone.learn_one(x, label)
@@ -99,11 +99,11 @@ def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> flo
 
 
 def first_words(model: RiverClassifier) -> tuple[bool, bool]:
-    """Whether the model has nothing to say yet, and whether it says probabilities; asks a copy."""
+    """Whether the model has no answer yet, and whether it predicts probabilities; on a copy."""
     stranger = copy.deepcopy(model)
     try:
         return not stranger.predict_proba_one({}), True
     except NotImplementedError:
         return False, False
-    except Exception:  # it wants a feature that is not there: it speaks, let it
+    except Exception:  # it needs a feature that is missing here, so it may have an answer
         return False, True

@@ -1,6 +1,6 @@
-"""Variance and 95 % interval of a share estimated from weighted labels, with few-label care.
+"""The variance and 95 % interval of a share from weighted labels, corrected for few labels.
 
-What is estimated is not known here; docs/ACCURACY.md tells in words what this does.
+docs/ACCURACY.md explains the method.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import math
 Z = 1.959963984540054
 """The normal distribution's 97.5 % quantile."""
 
-_PRIOR_LABELS = 4.0  # The error's variance is mixed with a coin's, as if seen on so many labels.
+_PRIOR_LABELS = 4.0  # The weight, in labels, of a coin's variance mixed with the observed one.
 
 
 def variance_of(
     share: float, squares: float, w: float, ww: float, *, q: float, rarer_n: int
 ) -> float:
-    """Variance of a weighted share, from the sum `squares` of w (w - q) (value - share)^2.
+    """The variance of a weighted share, from the sum `squares` of w (w - q) (value - share)^2.
 
-    `w` and `ww` are the sums of the weights and of their squares, `rarer_n` is the number of labels
-    on the rarer side, right or wrong. Labels that are all right do not make the variance 0: where
-    few are on the rarer side it is mixed with that of a coin that falls as often on the right side
-    as was seen, one of either side added.
+    - `w`, `ww`: the sums of the weights and of their squares.
+    - `q`: the share of the requests that have a label.
+    - `rarer_n`: the number of labels on the rarer side, right or wrong.
+
+    Labels that are all right do not make the variance 0: if few are on the rarer side, it is mixed
+    with the variance of a coin with the observed share, after adding one label of either side.
     """
     effective_n = w * w / ww
     coin = _shrink_share(share, effective_n)
@@ -32,13 +34,13 @@ def variance_of(
 
 
 def raised_squares(squares: float, *, expected: float) -> float:
-    """The sum of squares, raised half way to what guesses let expect where it is below that.
+    """The sum of squares, raised half way to the expected sum if it is below that.
 
-    Labels of sure events weigh much and are seldom wrong. In a window in which none of them was,
-    both the errors seen and their squares are too small, and the interval lies above the truth.
-    What is `expected`, the anticipated variance (Isaki and Fuller, "Survey design under the
-    regression superpopulation model", JASA 77, 1982), knows nothing of that luck. Guesses may be
-    wrong too: what was seen is never lowered.
+    Labels of sure events weigh much and are seldom wrong. In a window in which none of them was
+    wrong, both the observed errors and their squares are too small, and the interval lies above the
+    truth. `expected`, the anticipated variance by the guesses (Isaki and Fuller, "Survey design
+    under the regression superpopulation model", JASA 77, 1982), does not depend on that luck.
+    Guesses may be wrong too, so the observed sum is never lowered.
 
     >>> raised_squares(40.0, expected=100.0), raised_squares(100.0, expected=40.0)
     (70.0, 100.0)
@@ -49,9 +51,11 @@ def raised_squares(squares: float, *, expected: float) -> float:
 def interval_of(
     share: float, variance: float, effective_n: float, freedom: float
 ) -> tuple[float, float]:
-    """Wilson's interval for a share in [0, 1], which stays there, with Student's quantile.
+    """Wilson's interval for a share, within [0, 1], with Student's quantile.
 
-    A share with this variance is taken as that of so many blind draws.
+    - `variance`: that of the share; it is converted to a number of blind draws.
+    - `effective_n`: the number of blind draws that the labels weigh as much as.
+    - `freedom`: the degrees of freedom of the variance.
     """
     coin = _shrink_share(share, effective_n)
     draws_n = coin * (1.0 - coin) / variance if variance > 0.0 else math.inf
@@ -64,7 +68,7 @@ def _shrink_share(share: float, effective_n: float) -> float:
 
 
 def wilson(share: float, draws_n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's score interval (JASA 22, 1927) for a share seen in so many draws."""
+    """Wilson's score interval (JASA 22, 1927) for a share observed in `draws_n` draws."""
     if math.isinf(draws_n):
         return share, share
     z = quantile * quantile / draws_n
@@ -74,7 +78,7 @@ def wilson(share: float, draws_n: float, quantile: float) -> tuple[float, float]
 
 
 def t_quantile(freedom: float) -> float:
-    """Student's 97.5 % quantile, to 3 % from 2 degrees of freedom on (Abramowitz, Stegun 26.7.5).
+    """Student's 97.5 % quantile, to 3 %, from 2 degrees of freedom on (Abramowitz, Stegun 26.7.5).
 
     >>> round(t_quantile(10.0), 3)
     2.228
@@ -89,10 +93,10 @@ def t_quantile(freedom: float) -> float:
 
 
 def typical_of(n: int, log_sum: float, log_squares: float) -> tuple[float, float, float] | None:
-    """Lower 95 % bound, geometric mean and upper bound of n positive values; None below three.
+    """The lower 95 % bound, geometric mean and upper bound of n positive values; None below three.
 
-    From the sums of their logarithms and of the squares of these: Student's interval of the
-    logarithm, back on the scale of the values.
+    It is Student's interval of the logarithm, from the sums of the logarithms and of their squares,
+    transformed back to the scale of the values.
 
     >>> [round(value) for value in typical_of(8, 32.0, 135.0)]
     [24, 55, 126]

@@ -1,6 +1,6 @@
-"""A finished retraining judged: the entry of the training log that it leads to; nothing is folded.
+"""Judging a finished retraining: the entry of the training log that it leads to.
 
-The rule is `retrain.compare`.
+The rule is `retrain.compare`. Nothing is folded here.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ def verdict(
     margin: float,
     model_version: int,
 ) -> ModelAdopted | ModelKept:
-    """What becomes of a challenger; `pairs` are whether champion and challenger were right on each
-    control label that both were asked. `model_version` is that of an adoption.
+    """The log entry that adopts a challenger or keeps the champion.
+
+    `at` is in seconds. `pairs` has, for each control label that both predicted, whether the
+    champion and whether the challenger was right. `margin` is that of `retrain.compare`;
+    `model_version` is the version after an adoption.
 
     >>> type(verdict(0, 1.0, [(False, True)] * 20, margin=0.01, model_version=9)).__name__
     'ModelAdopted'
     >>> verdict(0, 1.0, [(False, True)] * 2, margin=0.01, model_version=9).reason
     'only 2 control labels to compare on'
     """
-    champion = [mine for mine, _ in pairs]
-    challenger = [theirs for _, theirs in pairs]
+    champion = [is_champion_right for is_champion_right, _ in pairs]
+    challenger = [is_right for _, is_right in pairs]
     labels_n = len(pairs)
     champion_right = sum(champion) / max(1, labels_n)
     challenger_right = sum(challenger) / max(1, labels_n)
@@ -55,7 +58,7 @@ def verdict(
 
 
 def unjudged(job_id: int, at: float, reason: str) -> ModelKept:
-    """The champion stays, since there is no challenger to compare it with."""
+    """The log entry that keeps the champion because there is no challenger, with the reason."""
     return ModelKept(
         job_id=job_id, at=at, reason=reason, champion_right=0.0, challenger_right=0.0, labels_n=0
     )

@@ -1,8 +1,8 @@
-"""One river classifier behind a narrow border: rows and class codes in, probabilities out.
+"""One river classifier behind a narrow interface: rows and class codes in, probabilities out.
 
 Nothing here chooses a model (models.py) or keeps examples (memory.py). Whatever river does, the
-stream goes on: an empty answer becomes a uniform row, and an exception, or what is no distribution,
-a row of NaN - the model failed on it, which is no doubt. `failures` has the first of each kind.
+stream goes on: an empty answer becomes a uniform row; an exception, or an answer that is no
+distribution, a row of NaN, as a failure is not doubt. `failures` has the first of each kind.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ from .tree_scoring import TreeScorer, is_of_trees
 _CODES = (bool, int)
 
 PAIRWISE_N = 8
-"""From so many numbers on numpy adds them in another order than one after the other."""
+"""Sums of at least this many numbers numpy does not add up one after the other."""
 
 
 class Learner:
     """A river classifier that learns and scores rows; classes are codes 0..k-1.
 
-    Codes, not text, because some river models walk sets of labels and so depend on the hash seed of
-    the process when labels are text; but a model that knows labels of its own learns those.
+    The model learns codes, not text, because some river models iterate over sets of labels, whose
+    order for text depends on the hash seed of the process. A model that has its own labels learns
+    those. `missing` says whether a missing feature is left out ("absent") or passed as None
+    ("none"); by default the first label finds out which ("found").
 
     >>> from river import naive_bayes
     >>> class Amounts:
@@ -68,17 +70,17 @@ class Learner:
         self.unlearnable_n = 0
         self.failed_in_row_n = 0  # labels in a row, up to the latest, that could not be learned
         self.failures = Failures()
-        # From before the first label: a later clone() of some ensembles keeps what they learned.
+        # Cloned before the first label: a later clone() of some ensembles keeps what they learned.
         self._blank = model.clone()
         self._own_labels = OwnLabels.of(model)
         self._is_silent, self._gives_probabilities = first_words(model)
         self._accepts_weight: bool | None = None
-        # Whether missing features stay away or come as None: found out at the first label.
+        # Whether missing features are left out instead of None; None until the first label.
         self._is_absence_kept: bool | None = {"found": None, "absent": True, "none": False}[missing]
         self._compile()
 
     def _compile(self) -> None:
-        """Whatever of the model can be scored in batches."""
+        """Make the scorer or table of a model that can be scored in batches."""
         self._table: CommitteeTable | None = None
         self._scorer: Scorer | None = None
         self._read = LastRow()
@@ -87,14 +89,14 @@ class Learner:
         elif isinstance(self.model, SklearnClassifier):
             self._scorer = SklearnScorer(self.model, self.schema)
         elif not self._own_labels and is_of_trees(self.model):
-            # Where river is to be given `None` for what is missing, it is asked itself.
+            # A tree that needs `None` for missing features is scored by river.
             is_absent = self._is_absence_kept is not False
             self._scorer = TreeScorer(self.model, self.schema) if is_absent else None
         elif not self._own_labels:
             self._scorer = compile(self.model, self.schema)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the scorers, which the model gives again, and failures, which are words."""
+        """The state without the scorers, which are made from the model, and without failures."""
         left_out = ("_scorer", "_table", "_read", "failures")
         return {k: value for k, value in self.__dict__.items() if k not in left_out}
 
@@ -102,9 +104,9 @@ class Learner:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 failures were counted otherwise, before 3 every model learned codes.
+        """Before version 2 failures were counted otherwise, before 3 every model learned codes.
 
-        Before 4 it was kept whether the model tells more than two classes apart, which it says.
+        Before 4 the state had `_is_multiclass`, which the model itself knows.
         """
         for name in ("failed_predictions_n", "_is_multiclass"):
             fields.pop(name, None)
@@ -117,20 +119,17 @@ class Learner:
 
     @property
     def row_by_row(self) -> str:
-        """What the model is, if nothing of it can be scored in batches; else empty."""
+        """The name of the model, if it cannot be scored in batches; else empty."""
         return name_of(self.model) if self._scorer is None and self._table is None else ""
 
     @property
     def wants_context(self) -> bool:
-        """Whether labels should come back with a `Context` that `context` made."""
+        """Whether labels should come back with the `Context` that `context` returned."""
         return self._table is not None
 
     @property
     def accepts_weight(self) -> bool:
-        """Whether the model's own weight argument does what a weight should (docs/WEIGHTS.md).
-
-        Found out by behaviour on first use, on clones; see `takes_weight`.
-        """
+        """Whether the model's weight argument works (docs/WEIGHTS.md); `takes_weight` tests it."""
         if self._accepts_weight is None:
             names = [
                 name
@@ -142,57 +141,57 @@ class Learner:
 
     @property
     def is_silent(self) -> bool:
-        """It has nothing to say yet: every row would be uniform."""
+        """Whether the model has no answer yet, so that every row would be uniform."""
         return self._is_silent
 
     def probabilities(
         self, X: Floats, at: Floats | None = None, original_of: OriginalOf | None = None
     ) -> Floats:
-        """Class probabilities, shape (n, k), k the classes of the schema; each row sums to 1.
+        """Class probabilities, shape (n, k), for the k classes of the schema; each row sums to 1.
 
-        X has shape (n, d) with d at most the schema's width, `at`, shape (n,), are the events'
-        times in seconds, for models whose evidence ages; without, they are of now. A row's answer
-        has the same bits in any batch. Where the model has no answer, the row is uniform; where it
-        fails, NaN; a class that it does not know gets 0. `original_of(i)` are the features of event
-        i as they came, for models that are not compiled, and for free texts.
+        `X` has shape (n, d), d at most the schema's width. `at`, shape (n,), are the events' times
+        in seconds, for models whose evidence ages; by default the present. `original_of(i)` are the
+        features of event i as they came, for models that are not compiled, and for free texts. A
+        row has the same bits in any batch. It is uniform if the model has no answer, and NaN if the
+        model fails; a class that the model does not know gets 0.
         """
         n, k = len(X), len(self.schema.classes)
-        # An unlearned model is not even asked: river's forests take the features of the first event
-        # they predict for all there are, and workers that see other events would drift apart.
+        # An unlearned model is not called: river's forests fix their features at the first event
+        # that they predict, so workers that see different events would diverge.
         if k == 0 or self._is_silent:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
-            found = by_class(*self._table.score(X, at, original_of), k)
+            scores = by_class(*self._table.score(X, at, original_of), k)
         elif isinstance(self._scorer, TreeScorer):
-            found = self._by_trees(self._scorer, X, k, original_of)
+            scores = self._by_trees(self._scorer, X, k, original_of)
         elif self._scorer is not None:
-            found = by_class(*self._scorer.score(X), k)
+            scores = by_class(*self._scorer.score(X), k)
         else:
-            found = self._by_river(X, k, original_of)
-        return self._distributions(found)
+            scores = self._by_river(X, k, original_of)
+        return self._distributions(scores)
 
     @property
     def has_members(self) -> bool:
-        """Whether the model is made of members: a committee, or an ensemble of river's."""
+        """Whether the model is a committee or a river ensemble."""
         return self._table is not None or ensemble_in(self.model) is not None
 
     def members(self, X: Floats, at: Floats, original_of: OriginalOf) -> Floats | None:
-        """What `probabilities` says, by each member: shape (m, n, k); None before the first label.
+        """The `probabilities` by each of m members: shape (m, n, k); None before the first label.
 
-        A member that fails, or says nothing, says that all classes are alike.
+        A member without an answer, or that fails, has a uniform row.
         """
         k = len(self.schema.classes)
         if k == 0 or self._is_silent:
             return None
         if self._table is not None:
             committee = self._table.committee
-            said = committee.opinions(self._table.rows(X, at, original_of))
-            found = [by_class(committee.classes, opinion, k) for opinion in said]
+            member_opinions = committee.opinions(self._table.rows(X, at, original_of))
+            by_member = [by_class(committee.classes, opinion, k) for opinion in member_opinions]
         else:
             inputs = [self._make_input(row, original_of(i)) for i, row in enumerate(X)]
             codes = self._own_labels.code
-            found = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
-        return as_distributions(np.stack(found)) if found else None
+            by_member = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
+        return as_distributions(np.stack(by_member)) if by_member else None
 
     def context(
         self,
@@ -202,9 +201,10 @@ class Learner:
         moments: Mapping[str, Moments],
         original: Features | None = None,
     ) -> Context | None:
-        """What has to come back with the label of this event, if the model wants anything.
+        """The `Context` that must come back with this event's label; None if the model needs none.
 
-        `events_n` events, whose `moments` by numeric feature these are, came since the last one.
+        `row`, shape (d,), `at`, in seconds, and `original`, the features as they came, are of this
+        event; `moments`, by numeric feature, are of the `events_n` events since the last request.
         """
         if self._table is None or self._is_silent:
             return Context(events_n=events_n, moments=dict(moments)) if self._table else None
@@ -228,11 +228,11 @@ class Learner:
         context: Context | None = None,
         original: Features | None = None,
     ) -> bool:
-        """Learn one example; False, and counted in `unlearnable_n`, when the model cannot.
+        """Learn one example; return False, and count it in `unlearnable_n`, if the model cannot.
 
-        A model without `accepts_weight` is never given the weight. A committee is also told when
-        the event happened, `at` in seconds, by which `key` its label may be corrected, and the
-        `context` that came with it. `original` are the event's features as they came.
+        `row` has shape (d,), `code` is the class, `original` are the features as they came. A model
+        without `accepts_weight` ignores `weight`. Only a committee uses `at`, the event's time in
+        seconds, `key`, by which its label may be corrected, and `context`, which came with it.
         """
         classes_n = len(self.schema.classes) if self.model._multiclass else 2
         if not 0 <= code < classes_n:
@@ -270,27 +270,27 @@ class Learner:
         return self._own_labels.label(self.schema.classes[code], code) if self._own_labels else code
 
     def count_unlearnable(self, error: Exception | str) -> None:
-        """A label could not be learned, by this error or for this reason."""
+        """Count a label that could not be learned, with its error or reason."""
         self.failures.note_failure("learn", error)
         self.unlearnable_n += 1
         self.failed_in_row_n += 1
 
     def failures_by_member(self) -> dict[str, Failures]:
-        """What the members of a committee failed at, by their names; of those that did."""
+        """The failures of a committee's members, by name, without members that never failed."""
         return self._table.committee.failures_by_member() if self._table is not None else {}
 
     @property
     def is_made_anew(self) -> bool:
-        """The model is solved anew from its own evidence at each label: nothing is to retrain."""
+        """Whether the model is solved anew from its evidence at each label, as a committee is."""
         return self._table is not None
 
     @property
     def river_members_n(self) -> int:
-        """How many river classifiers a committee has; 0 of any other model."""
+        """The number of river classifiers in a committee; 0 for any other model."""
         return len(self.model.river_places()) if self._table is not None else 0
 
     def describe_evidence(self) -> dict[str, Any]:
-        """How much evidence a committee has and how old it is, seconds; None of other models."""
+        """The amount of evidence of a committee and its age in seconds; None for other models."""
         committee = self.model if self._table is not None else None
         return {
             "evidence_n": committee.evidence_n if committee else None,
@@ -299,7 +299,7 @@ class Learner:
         }
 
     def novice(self) -> Learner:
-        """An unlearned learner to compare ways of asking on; of a committee one cheap member."""
+        """An unlearned learner for comparing ways of asking; for a committee, one cheap member."""
         if self._table is None:
             fresh = self.unlearned()
             fresh._read = self._read
@@ -307,24 +307,24 @@ class Learner:
         return Learner(Committee(members=[Discriminant()]), self.schema)
 
     def forget(self, key: Hashable) -> None:
-        """Take a label back, as far as the model can."""
+        """Unlearn the label with this key, if the model is a committee."""
         if self._table is not None:
             self._table.committee.forget(key)
 
     def erase(self, is_gone: Callable[[Hashable, Mapping[Any, Any], float], bool]) -> int:
-        """Forget labels by key, features and time, as far as the model can; words of failures too.
+        """Forget labels by key, features and time, as far as the model can, and all failures.
 
-        How many of its own evidence, or of its own memory.
+        `is_gone` decides by these, the time in seconds. Returns how many labels were erased.
         """
         self.failures = Failures()
-        found_n = 0
+        erased_n = 0
         if self._table is not None:
-            found_n = self._table.committee.erase(is_gone)
+            erased_n = self._table.committee.erase(is_gone)
         elif isinstance(self.model, SklearnClassifier):
-            # It knows neither ids nor times.
-            found_n = self.model.erase(lambda x: is_gone(None, x, math.inf))
+            # An sklearn model has neither ids nor times.
+            erased_n = self.model.erase(lambda x: is_gone(None, x, math.inf))
         self._compile()
-        return found_n
+        return erased_n
 
     def is_right(
         self,
@@ -333,36 +333,36 @@ class Learner:
         context: Context | None = None,
         original: Features | None = None,
     ) -> bool:
-        """Whether the model, as it is now, would have said so: test, then learn.
+        """Whether the model as it is now predicts class `code`, for testing before learning.
 
-        Among equally likely classes the lowest code is the one predicted. Always asks river: for
-        one row between two labels, compiling the model anew would cost more than it saves.
+        The parameters are those of `learn`. Among equally likely classes the lowest code is
+        predicted. River predicts: compiling the model anew for one row would cost more.
         """
         return is_likeliest(self.predict_row(row, context, original), code)
 
     def predict_row(
         self, row: Floats, context: Context | None = None, original: Features | None = None
     ) -> Floats:
-        """Class probabilities of one row, shape (k,), as `is_right` sees them: by river.
+        """Class probabilities of one row, shape (k,), as `is_right` uses them: by river.
 
-        A committee pools what its members said on arrival, if the `context` has that. NaN where it
-        failed.
+        A committee pools its members' opinions on arrival, if the `context` has them. NaN if the
+        model fails.
         """
         k = len(self.schema.classes)
         if k == 0 or self._is_silent:
             return np.full(k, 1.0 / k if k else 0.0)
         if self._table is not None:
             return self._pooled_before(row, k, context, original)
-        found, total = self._one_by_river(row, k, original), 0.0
-        for p in found:
+        scores, total = self._one_by_river(row, k, original), 0.0
+        for p in scores:
             total += p
-        if k < PAIRWISE_N and min(found) >= 0.0 and 0.0 < total < math.inf:
-            return np.array([p / total for p in found])
-        said: Floats = self._distributions(np.array([found]))[0]
-        return said
+        if k < PAIRWISE_N and min(scores) >= 0.0 and 0.0 < total < math.inf:
+            return np.array([p / total for p in scores])
+        probabilities: Floats = self._distributions(np.array([scores]))[0]
+        return probabilities
 
     def unlearned(self) -> Learner:
-        """The same hyper-parameters and seed, the same schema, nothing learned."""
+        """An unlearned learner with the same hyper-parameters, seed and schema."""
         fresh = Learner(self._blank.clone(), self.schema)
         fresh._accepts_weight = self._accepts_weight
         fresh._is_absence_kept = self._is_absence_kept
@@ -371,7 +371,7 @@ class Learner:
         return fresh
 
     def as_it_began(self) -> Learner:
-        """What makes novices later as this one would now, whatever it finds out until then."""
+        """A learner without what was learned, whose `novice` is what this one's would be now."""
         alike = copy.copy(self)
         alike.model = self._blank
         alike.attach(self.schema)
@@ -379,14 +379,14 @@ class Learner:
         return alike
 
     def copy(self) -> Learner:
-        """An independent learner that knows the same; the schema is shared."""
+        """An independent copy of the learner; the schema is shared."""
         return copy.deepcopy(self, {id(self.schema): self.schema})
 
     def through(self, schema: SchemaView) -> Learner:
-        """The same model read through another schema, until the next label; it must not learn."""
-        seen = copy.copy(self)
-        seen.attach(schema)
-        return seen
+        """A view of the same model with another schema, until the next label; it must not learn."""
+        view = copy.copy(self)
+        view.attach(schema)
+        return view
 
     def attach(self, schema: SchemaView) -> None:
         """Read rows by this schema from now on: for a learner back from another process."""
@@ -396,35 +396,35 @@ class Learner:
     def _pooled_before(
         self, row: Floats, k: int, context: Context | None, original: Features | None
     ) -> Floats:
-        """What the committee says of one row without its label, shape (k,)."""
+        """The committee's probabilities of one row, shape (k,), before it learns the label."""
         assert self._table is not None
         committee = self._table.committee
-        said = None if context is None else committee.said_in(self._in_codes(context))
-        if said is None:
-            alone: Floats = self.probabilities(row[np.newaxis], None, lambda _: original)[0]
-            return alone
-        pooled = committee.pool_opinions(said[:, np.newaxis])
+        opinions = None if context is None else committee.said_in(self._in_codes(context))
+        if opinions is None:
+            present: Floats = self.probabilities(row[np.newaxis], None, lambda _: original)[0]
+            return present
+        pooled = committee.pool_opinions(opinions[:, np.newaxis])
         answer: Floats = by_class(committee.classes, pooled, k)[0]
         return answer
 
     def _in_codes(self, context: Context) -> Context:
-        """The same with the codes of the classes for their names, as the model learns them."""
+        """The context with class names replaced by their codes, which the model learns."""
         codes = {name: code for code, name in enumerate(self.schema.classes)}
         opinions: dict[Any, tuple[float, ...]] = {
-            codes[name]: said for name, said in context.opinions.items() if name in codes
+            codes[name]: shares for name, shares in context.opinions.items() if name in codes
         }
         return Context(opinions=opinions, events_n=context.events_n, moments=context.moments)
 
     @property
     def _reads_originals(self) -> bool:
-        """The model is asked by river, event by event, and gets what came."""
+        """Whether river scores the model event by event, from the features as they came."""
         return self._table is None and self._scorer is None
 
     def _make_input(self, row: Floats, original: Features | None) -> dict[str, Any]:
-        """What the model is given of one event.
+        """The features of one event for the model to learn or predict.
 
-        A compiled model reads rows, so it learns what they hold. One that is not is given what
-        river would be: the event's own values, and `None` for a missing feature if it wants that.
+        A compiled model reads rows, so it learns their values. Any other model gets the event's own
+        values, and `None` for a missing feature if it needs that.
         """
         scorer = self._scorer
         is_row_enough = scorer is not None and not (
@@ -438,50 +438,50 @@ class Learner:
         return x
 
     def _by_river(self, X: Floats, k: int, original_of: OriginalOf | None = None) -> Floats:
-        found = np.zeros((len(X), k))
+        scores = np.zeros((len(X), k))
         for i, row in enumerate(X):
-            found[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
-        return found
+            scores[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
+        return scores
 
     def _by_trees(
         self, scorer: TreeScorer, X: Floats, k: int, original_of: OriginalOf | None
     ) -> Floats:
         if scorer.is_too_large:
             return self._by_river(X, k, original_of)
-        found = by_class(*scorer.score(X), k)
+        scores = by_class(*scorer.score(X), k)
         if original_of is not None:
             for i in scorer.beyond(X):
-                found[i] = self._one_by_river(X[i], k, original_of(i))
-        return found
+                scores[i] = self._one_by_river(X[i], k, original_of(i))
+        return scores
 
     def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
-        """What river says of each of k classes; NaN where it fails."""
-        found, own, classes = [0.0] * k, self._own_labels, self.schema.classes
+        """The probabilities by river for one row, a list of k; NaN if it fails."""
+        scores, own, classes = [0.0] * k, self._own_labels, self.schema.classes
         are_codes = not own
         try:
             for label, probability in self._answer(self._make_input(row, original)).items():
                 is_code = are_codes and type(label) in _CODES
                 code = int(label) if is_code else own.code(label, classes)
                 if 0 <= code < k:
-                    found[code] = float(probability)
+                    scores[code] = float(probability)
         except Exception as error:  # as in learn
             if self.learned_n:
                 self.failures.note_failure("predict", error)
             return [math.nan] * k
-        return found
+        return scores
 
     def _distributions(self, found: Floats) -> Floats:
-        """Rows that sum to 1; uniform where the model said nothing, NaN where it failed.
+        """Rows that sum to 1; uniform if the model has no answer, NaN if it failed.
 
-        What an unlearned model fails at says nothing of it: that is uniform too.
+        A failure of an unlearned model is no evidence against it, so that row is uniform too.
         """
-        # For one row these cost half of what the methods of an array do.
+        # For one row these functions take half the time of an array's methods.
         total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
         # A NaN makes every comparison false.
         is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
         if np.logical_and.reduce(is_good):
-            good: Floats = found / total[:, np.newaxis]
-            return good
+            normalised: Floats = found / total[:, np.newaxis]
+            return normalised
         is_silent = (lowest >= 0.0) & (total == 0.0) | (not self.learned_n)
         if not (is_good | is_silent).all():
             self.failures.note_failure("predict", "its probabilities are no distribution")

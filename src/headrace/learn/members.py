@@ -1,4 +1,4 @@
-"""What members say: each one of a river ensemble, for strategies that go by disagreement."""
+"""The opinions of each member of a river ensemble, for strategies that use disagreement."""
 
 from __future__ import annotations
 
@@ -34,37 +34,41 @@ def opinions_of(
     k: int,
     code_of: Callable[[Any], int],
 ) -> list[Floats]:
-    """What each member says of n events, as arrays (n, k); [] where the model has no members yet.
+    """Each member's probabilities for n events, arrays of shape (n, k); [] without members.
 
-    `code_of` gives the column of a label. A row of zeros is of a member that raised.
+    - `model`: a river ensemble, or a pipeline that ends in one.
+    - `inputs`: the features of the n events; `k`: the number of classes.
+    - `code_of`: returns the column of a label; a column outside 0 to k-1 is ignored.
+
+    The row of a member that raised is 0.
     """
     members = ensemble_in(model) or []
-    found = [np.zeros((len(inputs), k)) for _ in members]
+    opinions = [np.zeros((len(inputs), k)) for _ in members]
     for i, x in enumerate(inputs):
         try:
-            given = model.transform_one(dict(x)) if isinstance(model, compose.Pipeline) else x
+            transformed = model.transform_one(dict(x)) if isinstance(model, compose.Pipeline) else x
         except Exception:
-            # Whatever a step raises, no member has been asked.
+            # A step before the members raised: all their rows stay 0.
             continue
-        for member, rows in zip(members, found, strict=True):
+        for member, rows in zip(members, opinions, strict=True):
             try:
-                said = member.predict_proba_one(given) or {}
+                probabilities = member.predict_proba_one(transformed) or {}
             except Exception:
                 continue
-            for label, probability in said.items():
+            for label, probability in probabilities.items():
                 column = code_of(label)
                 if 0 <= column < k:
                     rows[i, column] = probability
-    return found
+    return opinions
 
 
 def as_distributions(said: Floats) -> Floats:
-    """Rows along the last axis that sum to 1; uniform where one is no distribution.
+    """Normalise rows along the last axis to sum 1; a row that is no distribution becomes uniform.
 
     >>> as_distributions(np.array([[1.0, 3.0], [0.0, 0.0], [np.nan, 1.0]])).tolist()
     [[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]
     """
-    # The reductions themselves: an array's methods take longer, of a few rows, than what they do.
+    # For a few rows an array's methods take longer than these reductions themselves.
     total = np.add.reduce(said, axis=-1, keepdims=True)
     lowest = np.minimum.reduce(said, axis=-1, keepdims=True, initial=0.0)
     is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)

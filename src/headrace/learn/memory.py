@@ -1,14 +1,15 @@
 """The labelled examples that retraining starts from: bounded, biased towards recent ones.
 
-Not the training log, which keeps everything: this is what one retraining can afford to read.
+The training log keeps everything; the memory keeps as many examples as one retraining can read.
 
-With a half life, the memory is a weighted sample without replacement (Efraimidis, Spirakis,
+With a half-life, the memory is a weighted sample without replacement (Efraimidis, Spirakis,
 "Weighted random sampling with a reservoir", IPL 2006) under forward decay (Cormode, Shkapenyuk,
-Srivastava, Xu, "Forward decay", ICDE 2009). An example weighs 2**(at / half_life), its luck u is a
-hash of its id, and the smallest keys (-log u) / weight stay. In logarithms, so that no weight
-overflows, the key is log(-log u) - at * ln 2 / half_life: it never changes, and nothing is drawn.
-Without a half life the keys are -at: the oldest leaves, because a half life taken from the span of
-the memory would change with every example, and keys of two half lives cannot be compared.
+Srivastava, Xu, "Forward decay", ICDE 2009). An example weighs 2**(at / half_life), its uniform
+number u is a hash of its id, and the examples with the smallest keys (-log u) / weight stay. The
+key is stored as its logarithm, log(-log u) - at * ln 2 / half_life, so that no weight overflows; it
+never changes, and no random number is drawn. Without a half-life the key is -at, so the oldest
+example leaves: a half-life from the span of the memory would change with every example, and keys of
+two half-lives cannot be compared.
 """
 
 from __future__ import annotations
@@ -27,21 +28,25 @@ from ..messages import Context, Features
 from ..settings import LearnSettings
 
 SPANS_MAX = 8
-"""An event older than so many times the newer half of the examples is hardly what it says."""
+"""No event counts as older than this many times the span of the newer half of the examples: a
+larger age is probably a wrong time."""
 
 FRESH_MIN = 20
-"""The newest so many examples weigh at least one half, however short ago the drift was."""
+"""This many of the newest examples weigh at least one half, however recent the last drift is."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Example:
     """A settled label with its event.
 
-    `at` is when the event happened, `row` its features over the schema's columns, `code` the class.
-    `original` are the features as they came, for models that read them.
-    `champion_right` is whether the model in use had it right before learning it; None: not known.
-    `context` is what the members of a committee said of it on arrival, kept where it is judged by.
-    `weight` is what the label counts beside others: 1, or how sure it is (`learn.soft_labels`).
+    - `id`: the id of its request.
+    - `at`: when the event happened, in seconds.
+    - `row`: its features over the schema's columns, shape (d,); `code`: the code of its class.
+    - `is_control`: whether the event was drawn blindly, so that the label may judge a model.
+    - `champion_right`: whether the model in use predicted the class before learning it, or None.
+    - `context`: the opinions of a committee's members on arrival, kept if challengers need them.
+    - `original`: the features as they came, for models that read them.
+    - `weight`: 1, or how sure the label is (`learn.soft_labels`).
     """
 
     id: str
@@ -58,7 +63,7 @@ class Example:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 all labels counted the same."""
+        """Before version 2 all labels had the same weight."""
         return fields | {"weight": 1.0}
 
 
@@ -106,11 +111,14 @@ class Memory:
         original: Features | None = None,
         weight: float = 1.0,
     ) -> None:
-        """Take an example; one with the same id is replaced. The row is copied."""
+        """Add an example, with the fields of `Example`, in place of one with the same id.
+
+        The row is copied. Above `memory_n` an example is evicted.
+        """
         self.remove(example_id)
-        kept = np.array(row, dtype=np.float64)
+        copied = np.array(row, dtype=np.float64)
         self._by_id[example_id] = Example(
-            example_id, at, kept, code, is_control, champion_right, context, original, weight
+            example_id, at, copied, code, is_control, champion_right, context, original, weight
         )
         bisect.insort(self._order, (at, example_id))
         if is_control:
@@ -120,9 +128,9 @@ class Memory:
             self._evict()
 
     def revise(self, example_id: str, code: int, weight: float = 1.0) -> bool:
-        """The label was corrected; False if the example is not (or no longer) here.
+        """Correct the label of an example; False if the memory does not have it.
 
-        Where the class changes, whether the champion had it right is no longer known.
+        If the class changes, `champion_right` becomes unknown.
         """
         example = self._by_id.get(example_id)
         if example is None:
@@ -132,7 +140,7 @@ class Memory:
         return True
 
     def remove(self, example_id: str) -> bool:
-        """Forget an example, such as one disputed after all; False if it is not here."""
+        """Remove an example, e.g. after a dispute; False if the memory does not have it."""
         example = self._by_id.pop(example_id, None)
         if example is None:
             return False
@@ -143,24 +151,24 @@ class Memory:
         return True
 
     def examples(self) -> list[Example]:
-        """All, by `at`, then by id."""
+        """All examples, ordered by `at`, then by id."""
         return [self._by_id[example_id] for _, example_id in self._order]
 
     def dated(self, at: float, now: float) -> float:
-        """When an event of this time counts as having been, its label given at `now`; seconds.
+        """The event time `at`, limited to a plausible range before its label at `now`; seconds.
 
-        A wild time must not stretch what is remembered, whose span says how fast it ages: no event
-        came after its label, and none counts as older than `SPANS_MAX` times the newer half.
+        A wrong time must not stretch the memory, because its span sets the half-life: no event
+        comes after its label, and none counts as older than `SPANS_MAX` times the newer half.
         """
         if now <= 0.0:
-            # Nobody knew what time it was.
+            # The time of the label is unknown.
             return at
         middle = self._order[(len(self._order) - 1) // 2][0] if self._order else None
         oldest = at if middle is None else now - SPANS_MAX * (now - middle)
         return min(max(at, oldest), now)
 
     def latest_control(self, n: int) -> list[Example]:
-        """The latest n control examples (or as many as there are), by `at`, then by id."""
+        """The latest n control examples, or as many as there are, ordered by `at`, then by id."""
         return [self._by_id[example_id] for _, example_id in self._control[-n:]] if n > 0 else []
 
     def _key(self, at: float, example_id: str) -> tuple[float, float, str]:
@@ -182,15 +190,16 @@ class Memory:
 
 
 def _take_out(found: list[Any], value: Any) -> None:
-    """Remove a value from a sorted list that holds it."""
+    """Remove a value from a sorted list that contains it."""
     del found[bisect.bisect_left(found, value)]
 
 
 def half_life_s_of(examples: Sequence[Example], drift_at: float) -> float:
-    """Half of the span that the memory covers, or a third of the time since the last drift.
+    """The half-life in seconds: half of the memory's span, or a third of the time since the drift.
 
-    So what came after a drift weighs seven times what came before it, as soon as there is enough of
-    it. `drift_at` and the answer are in seconds.
+    The smaller one counts, but it is at least the span of the newest `FRESH_MIN` examples. So once
+    there are enough of them, examples from after a drift weigh seven times as much as those from
+    before it. `examples` are ordered by time; `drift_at` is the time of the last drift, seconds.
     """
     if not examples:
         return 1.0
@@ -201,6 +210,6 @@ def half_life_s_of(examples: Sequence[Example], drift_at: float) -> float:
 
 
 def weights_of(examples: Sequence[Example], half_life_s: float) -> tuple[float, ...]:
-    """The weight of each example: 1 of the newest, half of it `half_life_s` before, seconds."""
+    """The weight of each example: 1 for the newest, 0.5 for one `half_life_s` seconds older."""
     newest = examples[-1].at if examples else 0.0
     return tuple(0.5 ** ((newest - example.at) / half_life_s) for example in examples)

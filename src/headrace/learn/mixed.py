@@ -1,7 +1,7 @@
 """Naive Bayes over numbers and categories together: river's GaussianNB, with counted categories.
 
-One-hot encoding before GaussianNB does not serve: a category that a class never had is 0 without
-variance there, and river gives a feature without variance the floor density even when it is 0.
+One-hot encoding before GaussianNB does not work: for a class that never had a category, the feature
+is always 0, and river gives a feature without variance the floor density even when it is 0.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from river import naive_bayes, proba
 
 
 class MixedNB(naive_bayes.GaussianNB):
-    """Numbers are Gaussian in each class; texts are counted, with one added to every count.
+    """Naive Bayes with Gaussian numbers in each class, and texts counted with one added.
 
     The chance of value v of feature f in class c is (n_cfv + 1) / (n_cf + values of f + 1), where
-    the last 1 stands for all values not seen yet (Laplace's rule of succession).
+    the last 1 is for all values not seen yet (Laplace's rule of succession).
 
     >>> model = MixedNB()
     >>> for city, label in [("Rome", 0), ("Rome", 0), ("Oslo", 1)]:
@@ -33,7 +33,7 @@ class MixedNB(naive_bayes.GaussianNB):
 
     @staticmethod
     def _make_gaussian() -> proba.Gaussian:
-        # A Gaussian holds a generator, though nobody here draws from it: a seed makes states alike.
+        # A Gaussian has an unused random generator; a seed makes states equal.
         gaussian = proba.Gaussian(seed=0)  # type: ignore[no-untyped-call]
         gaussian._var.ddof = 0  # as river has it here
         return gaussian
@@ -49,7 +49,7 @@ class MixedNB(naive_bayes.GaussianNB):
             self.texts.setdefault(name, {})[text] = None
 
     def joint_log_likelihood(self, x: dict[Hashable, Any]) -> Any:
-        """Log prior plus the log likelihood of every feature, by class."""
+        """The log prior plus the log likelihood of every feature, by class."""
         numbers, texts = _split_features(x)
         joint: Any = super().joint_log_likelihood(numbers)  # type: ignore[no-untyped-call]
         for label in joint:
@@ -57,7 +57,7 @@ class MixedNB(naive_bayes.GaussianNB):
         return joint
 
     def log_chance(self, label: Any, name: Hashable, text: str) -> float:
-        """Log of the chance of this text in this class."""
+        """The logarithm of the chance of this text in this class."""
         counts = self.text_counts.get(label, {}).get(name, {})
         values_n = len(self.texts.get(name, {}))
         return math.log((counts.get(text, 0) + 1) / (sum(counts.values()) + values_n + 1))

@@ -1,8 +1,7 @@
 """River classifiers by name, and the check that a classifier is fit for the core.
 
-This is not a model zoo: the committee, which is the default, six presets that scale numbers and
-encode categories where the learner needs it, and the door for a model of your own,
-`module:function`.
+This is not a model zoo: it has the committee, which is the default, six presets that scale numbers
+and encode categories where the learner needs it, and `module:function` for a model of your own.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ __all__ = [
 def build(
     name_or_path: str, seed: int, classes_n: int, options: Mapping[str, Any] | None = None
 ) -> RiverClassifier:
-    """A preset, or what `module:function` returns when called with `options`; it may be a class.
+    """Build a preset, or call `module:function`, which may be a class, with `options`.
 
-    `classes_n` is the number of classes known so far: with exactly two, `logistic` is river's
-    LogisticRegression, else SoftmaxRegression. Raises `BadSettings` when there is no such model, or
-    it does not pass `check_model`.
+    `seed` is for presets. `classes_n` is the number of classes known so far: with exactly two,
+    `logistic` is river's LogisticRegression, else SoftmaxRegression. Raises `BadSettings` if there
+    is no such model, or if it does not pass `check_model`.
 
     >>> build("logistic", seed=7, classes_n=2)["model"].__class__.__name__
     'LogisticRegression'
@@ -73,7 +72,7 @@ naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 
 
 
 def as_model(model: Any) -> Any:
-    """The model; of scikit-learn's, one that learns as river's do.
+    """The model; an estimator of scikit-learn is wrapped so that it learns as river's models do.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> type(as_model(LogisticRegression())).__name__
@@ -83,7 +82,7 @@ def as_model(model: Any) -> Any:
 
 
 def check_model(model: Any) -> None:
-    """Raise `BadSettings` when the model is no classifier, or cannot be repeated or stored.
+    """Raise `BadSettings` if the model is no classifier, or cannot be reproduced or stored.
 
     >>> from river import linear_model
     >>> check_model(linear_model.LinearRegression())

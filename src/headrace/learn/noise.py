@@ -1,17 +1,17 @@
-"""Which labels look wrong, and how many may be: the model's earlier word against the label's.
+"""Labels that look wrong, and how many may be wrong, by comparison with earlier predictions.
 
-Confident learning (Northcutt, Jiang, Chuang, "Confident learning: estimating uncertainty in dataset
-labels", JAIR 70, 2021), on a stream: what the calibrated model said of a row *before* it learned
-its label. Of each class the threshold is the mean probability that rows with that label were given
-for it. A label is suspicious when another class reaches its own threshold, is the likeliest, and
-the label's class does not reach its own. The share of labels, each weighing 1 / propensity, that
-are suspicious is the higher estimate of how many are wrong. Hard rows make right labels suspicious
-too: what the probabilities themselves let expect is taken off for the lower one. That is the truth
-where the model is exact about what is so; calibrated on wrong labels it expects them, and then the
-truth is nearer to the higher one.
+This is confident learning (Northcutt, Jiang, Chuang, "Confident learning: estimating uncertainty in
+dataset labels", JAIR 70, 2021) on a stream: it uses the calibrated prediction of a row *before* the
+label was learned. The threshold of a class is the mean probability predicted for it over the rows
+with that label. A label is suspicious if another class is the likeliest and reaches its threshold,
+and the label's class does not reach its own. The share of suspicious labels, each weighing 1 /
+propensity, is the higher estimate of the share of wrong labels. Hard rows make right labels
+suspicious too, so the lower estimate subtracts the share that the probabilities themselves lead to
+expect. The lower estimate is the truth if the model's probabilities are exact; a model calibrated
+on wrong labels expects them, and then the truth is nearer to the higher estimate.
 
-Both hold only as far as wrong labels depend on the class and not on the row: it is a list to look
-through, and a range to watch.
+Both hold only if wrong labels depend on the class and not on the row: it is a list to look through,
+and a range to watch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from ..messages import LabelSettled
 
 LATEST_N = 50
-"""Suspicious labels that are kept to be looked at: the latest."""
+"""The number of latest suspicious labels that are kept to be looked at."""
 
-_FADE = 0.998  # What is left of a label's weight when the next one comes.
+_FADE = 0.998  # The factor of a label's weight at each further label.
 _LABELS_MIN = 20.0  # A class with fewer labels has no threshold yet.
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
-    """A label that looks wrong: `likelier` was said with `confidence` before it was learned."""
+    """A label that looks wrong: `likelier` was predicted with `confidence` before learning it."""
 
     request_id: str
     event_id: str
@@ -56,7 +56,7 @@ class LabelNoise:
         self.labels_n = 0
         self.suspicious_n = 0
         self.latest: deque[Suspicion] = deque(maxlen=LATEST_N)
-        # By code of the class: labels so far, and the mean probability given for it, fading.
+        # By class code: the number of labels, and the fading mean of the class's probability.
         self._seen: list[float] = []
         self._means: list[float] = []
         self._weight_sum = 0.0
@@ -65,7 +65,7 @@ class LabelNoise:
 
     @property
     def shares(self) -> tuple[float, float] | None:
-        """The lower and the higher estimate of the share of wrong labels; none before a label."""
+        """The lower and the higher estimate of the share of wrong labels; None before a label."""
         if self._weight_sum == 0.0:
             return None
         low = max(0.0, self._excess_sum / self._weight_sum)
@@ -74,19 +74,24 @@ class LabelNoise:
     def learn(
         self, entry: LabelSettled, honest: NDArray[np.float64], code: int, classes: list[str]
     ) -> None:
-        """One label; `honest`, shape (k,), the calibrated model said of its row before."""
-        said: list[float] = honest.tolist()
-        while len(self._seen) < len(said):
+        """Learn from a label.
+
+        - `entry`: the settled label; `code`: the code of its class.
+        - `honest`: the calibrated prediction of its row before the label was learned, shape (k,).
+        - `classes`: the names of the classes.
+        """
+        probabilities: list[float] = honest.tolist()
+        while len(self._seen) < len(probabilities):
             self._seen.append(0.0)
             self._means.append(0.0)
         if self._seen[code] >= _LABELS_MIN:
-            sure = self._find_sure(said)
-            is_suspicious = sure is not None and code in self._list_unlike(said, sure)
+            sure = self._find_sure(probabilities)
+            is_suspicious = sure is not None and code in self._list_unlike(probabilities, sure)
             weight = 1.0 / entry.propensity if 0.0 < entry.propensity <= 1.0 else 1.0
             self._weight_sum = self._weight_sum * _FADE + weight
             expected = 0.0
-            for c in () if sure is None else self._list_unlike(said, sure):
-                expected += said[c]
+            for c in () if sure is None else self._list_unlike(probabilities, sure):
+                expected += probabilities[c]
             excess = float(is_suspicious) - expected
             self._suspicious_sum = self._suspicious_sum * _FADE + weight * is_suspicious
             self._excess_sum = self._excess_sum * _FADE + weight * excess
@@ -100,12 +105,12 @@ class LabelNoise:
                         at=entry.at,
                         label=entry.label,
                         likelier=classes[sure],
-                        confidence=said[sure],
+                        confidence=probabilities[sure],
                     )
                 )
         self._seen[code] += 1.0
         rate = max(1.0 / self._seen[code], 1.0 - _FADE)
-        self._means[code] += rate * (said[code] - self._means[code])
+        self._means[code] += rate * (probabilities[code] - self._means[code])
 
     def _find_sure(self, said: list[float]) -> int | None:
         """The likeliest class, if it reaches its threshold."""
@@ -126,13 +131,15 @@ class LabelNoise:
         return bool(self.latest) and self.latest[-1].request_id == request_id
 
     def forget_suspicion(self, request_id: str) -> None:
-        """The label of this request was looked at again: confirmed, corrected or taken back."""
+        """Forget the suspicion of a label that was confirmed, corrected or taken back."""
         self.erase({request_id})
 
     def erase(self, request_ids: Collection[str], before: float = -math.inf) -> None:
-        """Forget what looked wrong of these requests, and of labels of before a time, seconds."""
-        kept = [
-            one for one in self.latest if one.request_id not in request_ids and one.at >= before
+        """Forget the suspicions of these requests, and of labels before a time, seconds."""
+        remaining = [
+            suspicion
+            for suspicion in self.latest
+            if suspicion.request_id not in request_ids and suspicion.at >= before
         ]
-        if len(kept) < len(self.latest):
-            self.latest = deque(kept, maxlen=LATEST_N)
+        if len(remaining) < len(self.latest):
+            self.latest = deque(remaining, maxlen=LATEST_N)

@@ -1,8 +1,8 @@
-"""What a model that knows its classes calls them.
+"""The labels of a model that already knows its classes.
 
-Most models learn codes, 0 to k-1. One that was trained elsewhere, or was told how often each class
-is to come (`imblearn.RandomSampler(desired_dist=...)`), has labels of its own, and codes would be
-strangers to it, or, worse, other classes.
+Most models learn codes, 0 to k-1. A model that was trained elsewhere, or was configured with the
+frequency of each class (`imblearn.RandomSampler(desired_dist=...)`), has its own labels: codes
+would be unknown to it or, worse, mean other classes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .scoring import code_of
 
 _KEPT_IN = ("class_counts", "classes", "classifiers", "desired_dist")
 _KEPT_ELSEWHERE = {linear_model.SoftmaxRegression: "weights", dummy.PriorClassifier: "counts"}
-"""Where river's classifiers keep the labels that they know."""
+"""The attributes in which river's classifiers store the labels that they know."""
 
 
 class OwnLabels:
-    """The labels that a model has for classes, found in the model before it learns from us.
+    """A model's own labels for classes, read from the model before it learns here.
 
     >>> from river import imblearn, naive_bayes
     >>> shares = {"fraud": 0.5, "fine": 0.5}
@@ -42,46 +42,46 @@ class OwnLabels:
 
     @classmethod
     def of(cls, model: Any) -> OwnLabels:
-        """Those of this model; truth values are none: so binary learners call any two classes."""
+        """The labels in this model, without booleans, which binary learners use for any classes."""
         return cls(
-            {class_name(label): label for label in _known(model) if not isinstance(label, bool)}
+            {class_name(label): label for label in _labels_in(model) if not isinstance(label, bool)}
         )
 
     def __bool__(self) -> bool:
         return bool(self.by_name)
 
     def label(self, name: str, code: int) -> Any:
-        """What to teach the model for a class of this name and code."""
+        """The label that the model learns for the class with this name and code."""
         if name in self.by_name:
             return self.by_name[name]
         return name if self._are_texts else code
 
     def code(self, label: Any, names: Sequence[str]) -> int:
-        """The code of a label that the model said; -1 for a class that is none of ours."""
+        """The code of a label that the model predicted; -1 if none of `names` has it."""
         if not self.by_name or isinstance(label, bool):
             return code_of(label)
         name = class_name(label)
         if name in names:
             return names.index(name)
-        # Numbers are codes where none of the classes has such a name.
+        # If no class has one of the model's names, numeric labels are codes.
         has_names = self._are_texts or not self.by_name.keys().isdisjoint(names)
         return -1 if has_names else code_of(label)
 
 
-def _known(model: Any) -> Iterator[Any]:
-    """Every label in the model and in the classifiers inside it."""
+def _labels_in(model: Any) -> Iterator[Any]:
+    """All labels in the model and in the classifiers inside it."""
     for _, part in parts_of(model):
         if not isinstance(part, base.Classifier):
             continue
-        places = [
+        attributes = [
             *_KEPT_IN,
             *(name for kind, name in _KEPT_ELSEWHERE.items() if type(part) is kind),
         ]
-        for place in places:
-            labels = getattr(part, place, None)
+        for attribute in attributes:
+            labels = getattr(part, attribute, None)
             if isinstance(labels, Iterable) and not isinstance(labels, str):
-                # A set has its order from the hash seed of the process.
+                # The order of a set depends on the hash seed of the process.
                 yield from sorted(labels, key=repr)
         if isinstance(part, UserList):
             for member in part:
-                yield from _known(member)
+                yield from _labels_in(member)

@@ -1,8 +1,9 @@
-"""Models that were displaced: parked with what their inputs looked like, and watched for a while.
+"""Displaced models: parked with a description of their inputs, and compared for a while.
 
-A parked model is tried again when the inputs look as they did when it was in use, for some concepts
-return. The one displaced last also goes on learning for so many control labels: if it proves better
-than the challenger that took its place, beyond noise, the adoption is rolled back.
+A parked model is tried again when the inputs look as they did when it was in use, because some
+concepts return. The model displaced last also goes on learning for `learn.trial_labels_n` control
+labels: if it proves better than the challenger that replaced it, beyond noise, the adoption is
+rolled back.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from .river_part import RiverPart
 from .schema_view import SchemaView
 
 Part: TypeAlias = Learner | RiverPart
-"""What a retraining makes anew: the model, or the river members of a committee."""
+"""The part of a model that a retraining replaces: all of it, or a committee's river members."""
 
 DESCRIBED_N = 100
-"""Latest labelled examples that inputs are described by."""
+"""The number of latest labelled examples that inputs are described by."""
 
 ALIKE_MAX = 0.25
 """Mean distance over the features up to which two descriptions look alike. A feature whose mean
 moved by one standard deviation is 0.5 apart; two samples of 100 of one stream are 0.06 apart."""
 
 NOISE = 2.75
-"""Standard deviations by which verdicts that differ must favour the predecessor. Of models
-that are alike, at most 2 % are rolled back, though each of 50 labels is looked at."""
+"""Standard deviations by which the differing verdicts must favour the predecessor. Between equally
+good models at most 2 % of adoptions are rolled back, although each of 50 labels is a test."""
 
 Description: TypeAlias = dict[str, tuple[float, float] | dict[str, float]]
-"""By feature: mean and standard deviation of a number, or shares of the categories."""
+"""By feature: the mean and standard deviation of a number, or the shares of the categories."""
 
 
 def learn(part: Part, example: Example, weight: float = 1.0) -> None:
-    """Teach an example, by its own weight and another."""
+    """Make the part learn an example, with its own weight times `weight`."""
     part.learn(
         example.row,
         example.code,
@@ -55,13 +56,16 @@ def learn(part: Part, example: Example, weight: float = 1.0) -> None:
 
 
 def is_right(part: Part, example: Example) -> bool:
-    """Whether the part has this example right, before it learns it."""
+    """Whether the part, before learning this example, predicts its class."""
     return part.is_right(example.row, example.code, example.context, example.original)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Parked:
-    """A displaced model. `at` is the time of the newest event it learned, seconds."""
+    """A displaced model, its number, and the description of its inputs.
+
+    `at` is the time of the newest event that it learned, in seconds.
+    """
 
     number: int
     at: float
@@ -72,7 +76,13 @@ class Parked:
 
 @dataclass(eq=False, slots=True)
 class Trial:
-    """An adopted challenger against its predecessor, on control labels that both then learn."""
+    """An adopted challenger compared with its predecessor on control labels.
+
+    - `job_id`: the job that made the challenger.
+    - `number`, `part`, `calibration`: those of the predecessor.
+    - `labels_n`: the control labels so far; `champion_right_n`, `predecessor_right_n`: how many
+      each model predicted before learning; `differing_n`: those that only one of them predicted.
+    """
 
     job_id: int
     number: int
@@ -84,23 +94,23 @@ class Trial:
     differing_n: int = 0
 
     def learn(self, example: Example, champion_right: bool) -> None:
-        """A label came: a control one judges, and the predecessor learns either."""
+        """Judge both models if the example is a control one; the predecessor learns it anyway."""
         if example.is_control:
-            is_mine = is_right(self.part, example)
+            is_predecessor_right = is_right(self.part, example)
             self.labels_n += 1
             self.champion_right_n += champion_right
-            self.predecessor_right_n += is_mine
-            self.differing_n += champion_right != is_mine
+            self.predecessor_right_n += is_predecessor_right
+            self.differing_n += champion_right != is_predecessor_right
         learn(self.part, example)
 
     @property
     def is_worse(self) -> bool:
-        """The predecessor is right more often, beyond noise (a sign test, McNemar 1947)."""
+        """Whether the predecessor is right more often beyond noise (a sign test, McNemar 1947)."""
         lost_n = self.predecessor_right_n - self.champion_right_n
         return lost_n > 0 and lost_n >= NOISE * math.sqrt(self.differing_n)
 
     def order_roll_back(self, at: float, model_version: int) -> ModelRolledBack:
-        """The entry that ends it with the predecessor back in use."""
+        """The log entry that ends the trial with the predecessor back in use; `at` in seconds."""
         return ModelRolledBack(
             job_id=self.job_id,
             at=at,
@@ -112,9 +122,9 @@ class Trial:
 
 
 class Displaced:
-    """Those that are parked, at most `learn.parked_max_n`, and the trial of the latest successor.
+    """The parked models, at most `learn.parked_max_n`, and the trial of the latest challenger.
 
-    Each is parked with what the inputs looked like when the retraining that displaced it was
+    Each is parked with a description of the inputs when the retraining that displaced it was
     ordered.
     """
 
@@ -126,27 +136,29 @@ class Displaced:
         self._described: Description = {}
 
     def look_at(self, examples: Sequence[Example], schema: SchemaView) -> None:
-        """These examples show what the inputs look like from now on."""
+        """Store the description of these examples for the next model to be parked."""
         self._described = describe(examples, schema)
 
     def find_alike(self, examples: Sequence[Example], schema: SchemaView) -> list[Parked]:
-        """Parked models whose inputs looked like those of these examples."""
+        """The parked models whose inputs looked like those of these examples."""
         present = describe(examples, schema)
-        return [one for one in self.parked if distance(one.description, present) <= ALIKE_MAX]
+        return [
+            parked for parked in self.parked if distance(parked.description, present) <= ALIKE_MAX
+        ]
 
     def park(self, job_id: int, at: float, part: Part, calibration: Calibration) -> None:
-        """Keep this part, which the challenger of a job displaces, and put that one on trial.
+        """Park the part that the challenger of a job displaces, and put the challenger on trial.
 
-        `at` is the time of the newest event that it learned, seconds.
+        `at` is the time of the newest event that the part learned, in seconds.
         """
         self._parked_n += 1
-        kept = copy.deepcopy(calibration)
-        parked = Parked(self._parked_n, at, part, kept, self._described)
+        copied = copy.deepcopy(calibration)
+        parked = Parked(self._parked_n, at, part, copied, self._described)
         self.parked = [*self.parked, parked][-self._settings.parked_max_n :]
         self.trial = Trial(job_id, parked.number, part.copy(), copy.deepcopy(calibration))
 
     def take_out(self, number: int | None) -> None:
-        """The parked model of this number is in use again."""
+        """Remove the parked model with this number, which is in use again."""
         self.parked = [parked for parked in self.parked if parked.number != number]
 
     def is_on_trial(self, job_id: int) -> bool:
@@ -158,17 +170,20 @@ class Displaced:
         trial = self.trial
         if trial is None:
             return
-        # Checked with the next label, so that whoever writes the log has time to say it.
+        # The trial ends at the next label, so that a roll back can be written to the log before.
         if trial.labels_n >= self._settings.trial_labels_n and not trial.is_worse:
             self.end_trial()
             return
-        part = champion()
-        if isinstance(trial.part, RiverPart) and isinstance(part, RiverPart):
-            trial.part = trial.part.copy_beside(part)
-        trial.learn(example, is_right(part, example))
+        champion_part = champion()
+        if isinstance(trial.part, RiverPart) and isinstance(champion_part, RiverPart):
+            trial.part = trial.part.copy_beside(champion_part)
+        trial.learn(example, is_right(champion_part, example))
 
     def roll_back(self, job_id: int) -> Trial:
-        """End the trial of this job; it holds the predecessor, which is parked no longer."""
+        """End the trial of this job and return it; its predecessor is no longer parked.
+
+        Raises `BrokenInvariant` if the challenger of this job is not on trial.
+        """
         trial = self.trial
         if trial is None or trial.job_id != job_id:
             raise BrokenInvariant(f"job {job_id} is rolled back and is not on trial")
@@ -177,17 +192,17 @@ class Displaced:
         return trial
 
     def end_trial(self) -> None:
-        """The challenger on trial is in use no more, or has proved itself."""
+        """End the trial, because the challenger is no longer in use or has proved itself."""
         self.trial = None
 
     def forget(self) -> None:
-        """Keep none of them any longer: they have learned what is to be forgotten."""
+        """Drop all parked models, because they have learned labels that must be erased."""
         self.parked = []
         self.end_trial()
 
 
 def describe(examples: Sequence[Example], schema: SchemaView) -> Description:
-    """What the features of the latest `DESCRIBED_N` examples look like."""
+    """The description of the features of the latest `DESCRIBED_N` examples."""
     described: Description = {}
     features = [schema.features(example.row) for example in examples[-DESCRIBED_N:]]
     for name in schema.names:
@@ -204,10 +219,11 @@ def describe(examples: Sequence[Example], schema: SchemaView) -> Description:
 
 
 def distance(one: Description, other: Description) -> float:
-    """Mean over the features that either has, 0 to 1.
+    """The distance of two descriptions, 0 to 1: the mean over the features that either has.
 
-    Of a number, how far the means are apart by the sum of the standard deviations; of categories,
-    the share that would have to move. A feature that one has not is 1 apart.
+    The distance of a number is the difference of the means by the sum of the standard deviations,
+    at most 1; that of categories is the share that would have to move; that of a feature which one
+    description lacks is 1.
 
     >>> distance({"x": (0.0, 1.0), "c": {"a": 1.0}}, {"x": (1.0, 1.0), "c": {"a": 0.5, "b": 0.5}})
     0.5

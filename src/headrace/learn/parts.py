@@ -1,4 +1,4 @@
-"""What a river model is made of: its steps, members and parameters, with the path to each."""
+"""The parts of a river model: its steps, members and parameters, with the path to each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from river import base, compose
 
 
 def parts_of(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The model and every estimator inside it, with the path on which it is found."""
+    """The model and every estimator inside it, each with its path."""
     yield path, model
     if isinstance(model, compose.TransformerUnion) or is_pipeline(model):
         inner = model.transformers if hasattr(model, "transformers") else model.steps
@@ -31,7 +31,7 @@ def parts_of(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def name_of(model: Any) -> str:
-    """What kind of model it is, with its steps; of members nothing.
+    """The name of the model's class, or of each step of a pipeline; members are not named.
 
     >>> from river import naive_bayes, preprocessing
     >>> name_of(preprocessing.StandardScaler() | naive_bayes.GaussianNB())
@@ -42,13 +42,13 @@ def name_of(model: Any) -> str:
 
 
 def is_pipeline(model: Any) -> bool:
-    """Whether it is a pipeline itself."""
-    # river answers isinstance(pipeline, X) for the last step as well, so the type itself is asked.
+    """Whether the model itself is a pipeline."""
+    # In river isinstance(pipeline, X) is also true for the last step's X, so the type is checked.
     return issubclass(type(model), compose.Pipeline)
 
 
 def parameters_of(part: Any) -> list[str]:
-    """Names of the parameters that it was made with; of a pipeline none."""
+    """The names of the constructor's parameters; none for a pipeline."""
     if is_pipeline(part):
         return []
     return list(inspect.signature(type(part).__init__).parameters)[1:]

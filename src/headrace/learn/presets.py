@@ -1,6 +1,6 @@
 """River classifiers ready to use: numbers scaled, categories encoded where the learner needs it.
 
-Names and checks are in `models`; here is only how each is made.
+Names and checks are in `models`; this module only builds the classifiers.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from river import (
 from .mixed import MixedNB
 
 RiverClassifier: TypeAlias = Any
-"""A classifier of river, or a pipeline that ends in one: the two share no type of their own."""
+"""A classifier of river, or a pipeline that ends in one: the two have no common type."""
 
 LEARNING_RATE = 0.1
-"""Step of the logistic preset: river's 0.01 is made for streams in which every event is labelled,
-here labels are few."""
+"""The learning rate of the logistic preset: river's 0.01 is meant for streams in which every event
+is labelled, here labels are few."""
 
 NEIGHBOURS_WINDOW_N = 500
 """Labelled events that the `knn` preset searches, exactly."""
 
 
 class Intercept(base.Transformer):
-    """A feature that is always 1, for learners without an intercept of their own.
+    """A feature that is always 1, for learners without an intercept.
 
     >>> Intercept().transform_one({"amount": 12.0})
     {'(intercept)': 1.0}
     """
 
     def transform_one(self, x: dict[Hashable, Any]) -> dict[Hashable, Any]:
-        """The constant alone: meant as one branch of a union."""
+        """Return the constant alone, as one branch of a union."""
         return {"(intercept)": 1.0}
 
 
@@ -78,8 +78,8 @@ def build_forest(seed: int, classes_n: int) -> RiverClassifier:
 
 
 def build_knn(seed: int, classes_n: int) -> RiverClassifier:
-    """The five nearest of the latest labelled events."""
-    # An exact search: nothing is drawn, so nothing needs the seed.
+    """The classes of the five nearest among the latest labelled events."""
+    # The search is exact and draws nothing, so it needs no seed.
     engine = neighbors.LazySearch(window_size=NEIGHBOURS_WINDOW_N)
     learner = neighbors.KNNClassifier(n_neighbors=5, engine=engine)
     return compose.Pipeline(("features", _encode_features()), ("model", learner))
@@ -90,7 +90,7 @@ def _encode_features() -> compose.TransformerUnion:
 
 
 def _branches() -> list[tuple[str, compose.Pipeline]]:
-    """Numbers scaled, categories as ones. Zeros are left out: they move no linear model."""
+    """Scaled numbers, and one-hot categories without zeros, which move no linear model."""
     return [
         ("numbers", compose.SelectType(float, int) | preprocessing.StandardScaler()),
         ("texts", compose.SelectType(str) | preprocessing.OneHotEncoder(drop_zeros=True)),
@@ -98,5 +98,5 @@ def _branches() -> list[tuple[str, compose.Pipeline]]:
 
 
 def long_memory_members() -> list[RiverClassifier]:
-    """Softmax regression and naive Bayes: what a committee with a short memory lacks."""
+    """Softmax regression and naive Bayes: the long memory that a committee otherwise lacks."""
     return [build_logistic(0, 0), build_naive_bayes(0, 0)]

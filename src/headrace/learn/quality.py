@@ -1,12 +1,12 @@
 """Quality beyond accuracy, from labels that were chosen: recall, precision, F1, kappa, calibration.
 
-What is known of a set of labels is a weighted confusion matrix: each label counts 1/p in the cell
-of its class and of the class that was predicted on arrival. Every measure here is a smooth function
-of its cells, so its variance is that of a sum over the sample: each label's weight times the slope
-of the measure at its cell (linearisation by influence functions: Deville, "Variance estimation for
-complex statistics and estimators", Survey Methodology 25, 1999; Särndal, Swensson, Wretman, 1992,
-ch. 5.5). The events are taken as they were and only the draw of the labels as chance, so no drift
-makes it wrong. Classes with few labels get the same care as the accuracy in `estimate`.
+A set of labels is stored as a weighted confusion matrix: each label counts 1/p in the cell of its
+class and of the class that was predicted on arrival. Every measure here is a smooth function of the
+cells, so its variance is that of a sum over the sample: each label's weight times the slope of the
+measure at its cell (linearisation by influence functions: Deville, "Variance estimation for complex
+statistics and estimators", Survey Methodology 25, 1999; Särndal, Swensson, Wretman, 1992, ch. 5.5).
+The events are fixed and only the draw of the labels is random, so no drift makes this wrong.
+Classes with few labels get the same care as the accuracy in `estimate`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ import msgspec
 from .intervals import interval_of, variance_of
 
 Cell: TypeAlias = tuple[str, str]
-"""The class of the label, and the class that was predicted; "" where none was."""
+"""The class of the label, and the predicted class, "" if none was predicted."""
 
 THIN_N = 5.0
-"""With fewer labels of a class, counted as blind draws, its interval says next to nothing."""
+"""Below this number of labels of a class, counted as blind draws, its interval is almost useless.
+"""
 
 _BINS_N = 10  # Bins of confidence for the calibration error, equally wide over [0, 1].
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure with its 95 % interval; all `None` without a label that speaks of it.
+    """One measure with its 95 % interval; all `None` without a label that counts for it.
 
-    `labels_n` labels speak of it, which weigh like `effective_n` blind draws.
+    `labels_n` labels count for it; they weigh as much as `effective_n` blind draws.
     """
 
     value: float | None = None
@@ -42,17 +43,17 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_thin(self) -> bool:
-        """Too few labels to say anything: the interval is honest, and as wide as that."""
+        """Whether there are too few labels to be useful: the interval is honest, but very wide."""
         return self.effective_n < THIN_N
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """Measures over the classes of which there is a label, each weighted by 1/p.
+    """Measures over the classes that have a label, with each label weighted by 1/p.
 
     `balanced_accuracy` is the mean of the recalls, `macro_f1` of the F1s; `kappa` is Cohen's.
     `recall` is by the class of the label, `precision` by the class predicted. `calibration_error`
-    is the expected calibration error (ECE) over ten bins of confidence, and `calibration_floor`
-    what that would be, by chance and from so few labels, if the confidences were exact.
+    is the expected calibration error (ECE) over ten bins of confidence; `calibration_floor` is the
+    value that chance alone would cause with this number of labels, if confidences were exact.
     """
 
     balanced_accuracy: Rate = Rate()
@@ -65,10 +66,10 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cells:
-    """The weighted confusion matrix, and confidence against truth in bins; to be added to others.
+    """The weighted confusion matrix, and confidence against truth in bins; two can be added.
 
-    Each cell holds the number of labels, the sum of their weights and of the squares of these; each
-    bin the sums of w, w^2, w * confidence and w * right.
+    Each cell has the number of labels, the sum of their weights and the sum of the weights squared;
+    each bin has the sums of w, w^2, w * confidence and w * right.
 
     >>> cells = Cells()
     >>> for label, predicted in [("ham", "ham")] * 8 + [("spam", "spam"), ("spam", "ham")]:
@@ -85,19 +86,22 @@ class Cells:
         self.bins: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)] * _BINS_N
 
     def add(self, label: str, predicted: str, weight: float, confidence: float) -> None:
-        """One label; without a class it is passed over."""
+        """Add one label: its class, the predicted class, its weight, the confidence on arrival.
+
+        It is ignored if its class is empty.
+        """
         if not label:
             return
         n, w, ww = self.by_cell.get((label, predicted), (0, 0.0, 0.0))
         self.by_cell[label, predicted] = (n + 1, w + weight, ww + weight * weight)
         trusted = 0.5 if math.isnan(confidence) else min(1.0, max(0.0, confidence))
         b = min(int(trusted * _BINS_N), _BINS_N - 1)
-        w, ww, said, right = self.bins[b]
+        w, ww, confident, right = self.bins[b]
         is_right = float(label == predicted)
         self.bins[b] = (
             w + weight,
             ww + weight * weight,
-            said + weight * trusted,
+            confident + weight * trusted,
             right + weight * is_right,
         )
 
@@ -105,8 +109,8 @@ class Cells:
         total = Cells()
         total.by_cell = dict(self.by_cell)
         for cell, (n, w, ww) in other.by_cell.items():
-            mine = total.by_cell.get(cell, (0, 0.0, 0.0))
-            total.by_cell[cell] = (mine[0] + n, mine[1] + w, mine[2] + ww)
+            own = total.by_cell.get(cell, (0, 0.0, 0.0))
+            total.by_cell[cell] = (own[0] + n, own[1] + w, own[2] + ww)
         total.bins = [
             (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
             for a, b in zip(self.bins, other.bins, strict=True)
@@ -115,7 +119,7 @@ class Cells:
 
 
 def quality_of(cells: Cells, q: float) -> Quality:
-    """The measures that the cells make; `q` is the share of the requests that have a label."""
+    """The measures from the cells; `q` is the share of the requests that have a label."""
     if not cells.by_cell:
         return Quality()
     matrix = _Matrix(cells, q)
@@ -142,7 +146,7 @@ class _Share(NamedTuple):
 
 
 class _Matrix:
-    """The cells by row (class of the label) and column (class predicted), in order of name."""
+    """The cells by row (class of the label) and column (predicted class), in order of name."""
 
     def __init__(self, cells: Cells, q: float) -> None:
         self.q = q
@@ -158,18 +162,18 @@ class _Matrix:
         self.labels_n = sum(n for n, _, _ in self.cells.values())
 
     def weight(self, cells: Sequence[Cell]) -> float:
-        """Sum of the weights in these cells."""
+        """The sum of the weights in these cells."""
         return math.fsum(self.cells[cell][1] for cell in cells)
 
     def squares(self, slopes: Mapping[Cell, float]) -> float:
-        """Sum of w (w - q) slope^2 over the labels: the variance of what has these slopes."""
+        """The sum of w (w - q) slope^2 over the labels: the variance of a measure by its slopes."""
         return math.fsum(
             (self.cells[cell][2] - self.q * self.cells[cell][1]) * slope * slope
             for cell, slope in slopes.items()
         )
 
     def rarer_n(self, right: Sequence[Cell], labels_n: int) -> int:
-        """Of so many labels, those on the rarer side: in the cells `right`, or not."""
+        """The number of labels in the cells `right`, or of the others, whichever is smaller."""
         right_n = sum(self.cells[cell][0] for cell in right if cell in self.cells)
         return min(right_n, labels_n - right_n)
 
@@ -187,15 +191,15 @@ class _Matrix:
         return _Share(rate, variance)
 
     def kappa(self) -> Rate:
-        """Cohen's kappa; its interval is that of the accuracy which makes it, chance held fixed."""
+        """Cohen's kappa; its interval is that of the accuracy, with chance agreement held fixed."""
         share_by_row = {a: self.weight(row) / self.w for a, row in self.rows.items()}
         share_by_column = {b: self.weight(column) / self.w for b, column in self.columns.items()}
         right = math.fsum(w for (a, b), (_, w, _) in self.cells.items() if a == b) / self.w
         chance = math.fsum(share * share_by_column.get(a, 0.0) for a, share in share_by_row.items())
         if chance >= 1.0:
             return Rate(labels_n=self.labels_n)
-        # Slopes of (right - chance) / (1 - chance), times 1 - chance: those of `right` and of what
-        # a shift of the margins does. They are centred, as kappa stays when all weights grow alike.
+        # Slopes of (right - chance) / (1 - chance), times 1 - chance: those of `right`, and those
+        # by the margins. They are centred, as kappa does not change if all weights grow alike.
         kappa = (right - chance) / (1.0 - chance)
         slopes = {}
         for a, b in self.cells:
@@ -220,7 +224,7 @@ class _Matrix:
         )
 
     def macro_f1(self) -> Rate:
-        """Mean of the F1s, their covariances included."""
+        """The mean of the F1s; its variance includes their covariances."""
         k = len(self.classes)
         slopes = dict.fromkeys(self.cells, 0.0)
         shares: list[_Share] = []
@@ -229,16 +233,20 @@ class _Matrix:
             own = list(dict.fromkeys([*self.rows[a], *self.columns.get(a, [])]))
             sides = self.weight(self.rows[a]) + self.weight(self.columns.get(a, []))
             f1 = 2.0 * self.cells[a, a][1] / sides if (a, a) in self.cells else 0.0
-            mine = {(b, c): (2.0 * (b == c) - f1 * ((b == a) + (c == a))) / sides for b, c in own}
-            for cell, slope in mine.items():
+            own_slopes = {
+                (b, c): (2.0 * (b == c) - f1 * ((b == a) + (c == a))) / sides for b, c in own
+            }
+            for cell, slope in own_slopes.items():
                 slopes[cell] += slope / k
             w, ww = self.weight(own), math.fsum(self.cells[cell][2] for cell in own)
             rarer_n = self.rarer_n([(a, a)], sum(self.cells[cell][0] for cell in own))
-            variance = variance_of(f1, self.squares(mine) * w * w, w, ww, q=self.q, rarer_n=rarer_n)
+            variance = variance_of(
+                f1, self.squares(own_slopes) * w * w, w, ww, q=self.q, rarer_n=rarer_n
+            )
             labels_n = sum(self.cells[cell][0] for cell in self.rows[a])
             rate = Rate(value=f1, labels_n=labels_n, effective_n=w * w / ww)
             shares.append(_Share(rate, variance))
-            apart += self.squares(mine) / (k * k)
+            apart += self.squares(own_slopes) / (k * k)
         return _mean_of(shares, self.squares(slopes) - apart)
 
 
@@ -256,14 +264,14 @@ def _mean_of(shares: Sequence[_Share], covariances: float = 0.0) -> Rate:
 
 
 def _calibration(cells: Cells) -> tuple[float | None, float | None]:
-    """ECE (Naeini, Cooper, Hauskrecht, AAAI 2015) and its expectation under exact confidences."""
+    """The ECE (Naeini, Cooper, Hauskrecht, AAAI 2015), and its mean if confidences are exact."""
     total = math.fsum(w for w, _, _, _ in cells.bins)
     if total == 0.0:
         return None, None
-    error = math.fsum(abs(said - right) for _, _, said, right in cells.bins) / total
+    error = math.fsum(abs(confident - right) for _, _, confident, right in cells.bins) / total
     floor = 0.0
-    for w, ww, said, _ in cells.bins:
+    for w, ww, confident, _ in cells.bins:
         if w > 0.0:
-            mean = said / w
+            mean = confident / w
             floor += math.sqrt(2.0 / math.pi * ww * mean * (1.0 - mean))
     return error, floor / total

@@ -1,22 +1,22 @@
-"""One retraining as a pure function: a job in, a challenger out; who runs it is not here.
+"""One retraining as a pure function: a job in, a challenger out; the caller runs it.
 
-`retrain` may run in another thread or process: the same job gives the same challenger anywhere.
+`retrain` may run in another thread or process: the same job makes the same challenger anywhere.
 
 The challenger is judged as the champion was, on predictions made before the label was learned. The
-latest control examples are set aside; with `cut` the first of them, by time:
+latest control examples are set aside; the cut is the first of them, by time. The learner goes
 
 1. `passes` - 1 times over the examples before the cut;
 2. once over everything: a control example from the cut on is predicted, then learned;
 3. `passes` - 1 times over the examples from the cut on.
 
-Weights go by a half-life. Where the job has several sets of them, each is replayed, and the one
-with the lowest log loss on what was predicted (every example from the cut on) makes the challenger.
-A parked model whose inputs look like the present ones then takes its place if its log loss is lower
-on the control examples that neither had learned; it goes on from what it knew.
+Weights follow a half-life. If the job has several sets of weights, each set is replayed, and the
+learner with the lowest log loss on the predicted examples (all from the cut on) is the challenger.
+A parked model whose inputs look like the present ones then replaces it if its log loss is lower on
+the control examples that neither had learned; it continues from its parked state.
 
-So every example is learned in `passes` passes, nothing judged was seen before, nor anything later
-than it - a label from after a drift would make the judgement of the labels just after it too kind -
-and the challenger that was judged is the one that is adopted, fully trained.
+So every example is learned in `passes` passes, and when an example is judged, neither it nor any
+later one was learned before (a label from after a drift would make the judgement of the labels just
+after the drift too kind). The challenger that was judged is the one adopted, fully trained.
 """
 
 from __future__ import annotations
@@ -35,15 +35,20 @@ from .parked import Parked, Part, is_right, learn
 from .scoring import is_likeliest
 
 LOWEST = 1e-3
-"""Below this a probability is no worse: one label must not decide between two half-lives."""
+"""The floor of a probability in the log loss: one label must not decide between two half-lives."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RetrainJob:
-    """All that one retraining needs. `examples` are ordered by time, `weights` are above 0.
+    """The input of one retraining.
 
-    `weights[i]` is 0.5 ** (age / half life) of example i, `alternatives` are weights by other
-    half-lives. `unlearned` gives the hyper-parameters. `parked` are models to try again.
+    - `job_id`: its number; `seed`: decides which examples are repeated.
+    - `examples`: the memory, ordered by time.
+    - `weights`: 0.5 ** (age / half-life) of each example, above 0; `alternatives`: the weights by
+      other half-lives.
+    - `unlearned`: a learner with the hyper-parameters; `passes`: how often each example is learned.
+    - `adopt_labels_n`: how many of the latest control examples the challenger is judged on.
+    - `parked`: displaced models to try again.
     """
 
     job_id: int
@@ -59,9 +64,10 @@ class RetrainJob:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Challenger:
-    """A retrained learner, and whether it was right on each control example it was judged by.
+    """A retrained learner, with the control examples it was judged on.
 
-    `parked` is the number of the parked model that it was before, if it was one.
+    `right` has their ids, and whether it predicted each one's class. `parked` is the number of the
+    parked model that the learner continues, or None.
     """
 
     job_id: int
@@ -70,9 +76,9 @@ class Challenger:
     parked: int | None = None
 
     def learn_since(self, since: Sequence[Example]) -> Challenger:
-        """Another challenger that also learned what settled in the meantime, at full weight.
+        """Return a copy that also learned the examples settled in the meantime, at full weight.
 
-        A control example is predicted first.
+        Control examples are predicted first.
         """
         learner, right = self.learner.copy(), list(self.right)
         for example in since:
@@ -83,12 +89,14 @@ class Challenger:
 
 
 def retrain(job: RetrainJob) -> Challenger:
-    """Train a challenger from nothing; the job is left as it was.
+    """Train a challenger from scratch; the job is not changed.
 
-    Weights go through the model's own argument where it has a working one. Other models see an
-    example floor(w * m + u) times in a row, with u a hash of its id and the pass, and m such that
-    the copies expected in a pass are as many as the examples. The mean over u of floor(x + u) is x,
-    so each example counts by its weight on average, and recent ones are never left to luck.
+    A model with a working weight argument is passed the weights. Other models learn an example
+    floor(w * m + u) times in a row, with u a hash of its id and the pass, and m such that the
+    expected number of copies in a pass equals the number of examples. The mean over u of
+    floor(x + u) is x, so each example counts by its weight on average, and recent ones always
+    count. Raises `BrokenInvariant` if a set of weights has another length than the examples, and
+    `BadInput` if no example could be learned.
 
     >>> import numpy as np
     >>> from river import naive_bayes
@@ -114,16 +122,16 @@ def retrain(job: RetrainJob) -> Challenger:
         if other.mean_loss() < best.mean_loss():
             best = other
     for parked in job.parked:
-        known = _continue_parked(job, parked)
-        shared = [i for i in known.losses if i in best.losses and job.examples[i].is_control]
-        if len(shared) >= COMPARED_MIN and known.mean_loss(shared) < best.mean_loss(shared):
-            best = known
+        continued = _continue_parked(job, parked)
+        shared = [i for i in continued.losses if i in best.losses and job.examples[i].is_control]
+        if len(shared) >= COMPARED_MIN and continued.mean_loss(shared) < best.mean_loss(shared):
+            best = continued
     return Challenger(job.job_id, best.learner, tuple(best.right), best.parked)
 
 
 @dataclass(eq=False, slots=True)
 class _Trained:
-    """A learner, whether it was right on control examples, and its log loss by place."""
+    """A learner, its verdicts on control examples, and its log loss by place in the job."""
 
     learner: Part
     right: list[tuple[str, bool]] = field(default_factory=list)
@@ -131,18 +139,20 @@ class _Trained:
     parked: int | None = None
 
     def predict(self, place: int, example: Example) -> None:
-        """Take down what the learner says of an example that it has not learned."""
-        said = self.learner.predict_row(example.row, example.context, example.original)
-        is_known = example.code < len(said)
-        # NaN, where it failed, is no more than the lowest.
-        self.losses[place] = -math.log(max(LOWEST, float(said[example.code]))) if is_known else 0.0
+        """Predict an example that was not learned yet, and store the loss and the verdict."""
+        predicted = self.learner.predict_row(example.row, example.context, example.original)
+        is_known = example.code < len(predicted)
+        # If the learner failed, the prediction is NaN, and max() returns LOWEST.
+        self.losses[place] = (
+            -math.log(max(LOWEST, float(predicted[example.code]))) if is_known else 0.0
+        )
         if example.is_control:
-            self.right.append((example.id, is_likeliest(said, example.code)))
+            self.right.append((example.id, is_likeliest(predicted, example.code)))
 
     def mean_loss(self, places: Sequence[int] | None = None) -> float:
-        """The mean of these losses, or of all; 0 of none."""
-        found = [self.losses[place] for place in (self.losses if places is None else places)]
-        return math.fsum(found) / max(1, len(found))
+        """The mean of the losses at these places, or of all; 0 if there are none."""
+        losses = [self.losses[place] for place in (self.losses if places is None else places)]
+        return math.fsum(losses) / max(1, len(losses))
 
 
 def _judged_from(job: RetrainJob) -> int:
@@ -153,7 +163,7 @@ def _judged_from(job: RetrainJob) -> int:
 
 
 def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
-    """A learner trained from nothing by these weights."""
+    """A learner trained from scratch with these weights."""
     trained, n = _Trained(job.unlearned.unlearned()), len(job.examples)
     cut = _judged_from(job)
     replay = _Replay(job, weights, trained.learner)
@@ -162,7 +172,7 @@ def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
     last = job.passes - 1
     replay.learn(last, range(cut))
     for i in range(cut, n):
-        # Only where half-lives compete is the loss on the other examples wanted.
+        # The loss on the other examples is needed only if several half-lives compete.
         if job.examples[i].is_control or job.alternatives:
             trained.predict(i, job.examples[i])
         replay.learn(last, range(i, i + 1))
@@ -173,14 +183,14 @@ def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
 
 
 def _check_learned(learner: Part, examples_n: int) -> None:
-    """A challenger that could learn nothing is none; the reason says what it failed by."""
+    """Raise `BadInput` if a learner could learn none of the examples, with its first failure."""
     if isinstance(learner, Learner) and examples_n and not learner.learned_n:
-        said = learner.failures.first.get("learn", "")
-        raise BadInput(f"the challenger learned none of {examples_n} examples: {said}")
+        failure = learner.failures.first.get("learn", "")
+        raise BadInput(f"the challenger learned none of {examples_n} examples: {failure}")
 
 
 def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
-    """A parked model that goes on with what came since it was parked."""
+    """A copy of a parked model that learned the examples since it was parked."""
     trained = _Trained(parked.part.copy(), parked=parked.number)
     cut = _judged_from(job)
     for i, example in enumerate(job.examples):
@@ -193,7 +203,7 @@ def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
 
 
 def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
-    """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
+    """The challenger of a job, or the error: a model of the user's may raise anything."""
     try:
         return retrain(job), None
     except Exception as error:
@@ -201,7 +211,7 @@ def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
 
 
 def finish(job: RetrainJob, at: float) -> RetrainFinished:
-    """Run a job; how it ended at this time, seconds, as the input that an engine waits for."""
+    """Run a job, and return its end at the time `at`, seconds, as the input for the engine."""
     challenger, error = attempt(job)
     return RetrainFinished(job_id=job.job_id, at=at, challenger=challenger, error=error)
 
@@ -209,11 +219,12 @@ def finish(job: RetrainJob, at: float) -> RetrainFinished:
 def compare(
     champion_right: Sequence[bool], challenger_right: Sequence[bool], margin: float
 ) -> bool:
-    """Whether to adopt: the challenger is right more often by `margin` as a share of the labels.
+    """Whether to adopt the challenger: it is right more often, by at least `margin` of the labels.
 
-    Both are verdicts on the same examples, in the same order. A challenger that is only as good is
-    not adopted, whatever the margin; nor is any on no labels. This is a rule, not a test of
-    significance: on 50 labels and a margin of 0.01, one label more decides.
+    Both sequences are verdicts on the same examples, in the same order; `BrokenInvariant` is raised
+    if their lengths differ. An equally good challenger is not adopted, whatever the margin, and
+    none is without labels. This is a rule, not a test of significance: on 50 labels and a margin of
+    0.01, one label more decides.
 
     >>> compare([True, False, False], [True, True, False], margin=0.01)
     True
@@ -227,7 +238,7 @@ def compare(
 
 
 class _Replay:
-    """Teaches a learner stretches of a job's examples, each by its weight."""
+    """Makes a learner learn stretches of a job's examples, each with its weight."""
 
     def __init__(self, job: RetrainJob, weights: Sequence[float], learner: Part) -> None:
         self._examples = job.examples
@@ -239,17 +250,17 @@ class _Replay:
         self._scale = len(weights) / total if total > 0.0 else 0.0
 
     def learn(self, pass_number: int, indices: range) -> None:
-        """Learn these examples, in order, as of this pass."""
+        """Learn the examples at these indices, in order, in pass number `pass_number`."""
         for i in indices:
             example, weight = self._examples[i], self._weights[i]
             if self._is_uniform:
-                self._learn(example)
+                self._learn_one(example)
             elif self._learner.accepts_weight:
-                self._learn(example, weight)
+                self._learn_one(example, weight)
             else:
                 u = self._chance.uniform(f"retrain pass {pass_number}", example.id)
                 for _ in range(math.floor(weight * self._scale + u)):
-                    self._learn(example)
+                    self._learn_one(example)
 
-    def _learn(self, example: Example, weight: float = 1.0) -> None:
+    def _learn_one(self, example: Example, weight: float = 1.0) -> None:
         learn(self._learner, example, weight)

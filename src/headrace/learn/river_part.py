@@ -1,8 +1,8 @@
-"""The river members of a committee as a learner of their own: what a retraining makes anew.
+"""The river members of a committee as a separate learner: the part that a retraining replaces.
 
-They learn one label at a time and forget nothing, so they can be retrained as any river model can;
-the committee's other members tune their own memories. What is judged is the whole committee's word:
-the others speak as they did when the event came, these speak in their places.
+They learn one label at a time and forget nothing, so they can be retrained like any river model;
+the committee's other members tune their own memories. The pool of the whole committee is judged:
+the other members with their opinions on arrival, the river members with their present ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .scoring import by_class, is_likeliest
 
 
 class RiverPart:
-    """River members of `committee`, which it shares until it is copied.
+    """The river members of `committee`, shared with it until this part is copied.
 
     >>> class Amounts:
     ...     names, kinds, classes, width = ["amount"], ["numeric"], ["fine", "fraud"], 1
@@ -42,15 +42,15 @@ class RiverPart:
         self.schema = schema
         self.places = committee.river_places()
         self.members = committee.river_members()
-        given = default_members() if committee.members is None else committee.members
-        self._blank = [model for model in given if isinstance(model, base.Classifier)]
+        templates = default_members() if committee.members is None else committee.members
+        self._blank = [model for model in templates if isinstance(model, base.Classifier)]
         self._codes = {code: place for place, code in enumerate(committee.classes)}
         self._stacker = Stacker(committee.trusts())
         self._stacker.exponents = committee.stacker.exponents.copy()
 
     @property
     def accepts_weight(self) -> bool:
-        """Whether the weight arguments of all the members do what weights should."""
+        """Whether the weight arguments of all members work; see `takes_weight`."""
         kinds = zip(self.schema.names, self.schema.kinds, strict=True)
         names = [name for name, kind in kinds if kind == "numeric"]
         return all(takes_weight(model, names) for model in self._blank)
@@ -66,7 +66,11 @@ class RiverPart:
         context: Context | None = None,
         original: Features | None = None,
     ) -> bool:
-        """Learn one example; a member that raises does not take the others along."""
+        """Learn one example; a member that raises does not stop the others.
+
+        `row`, shape (d,), `original`, `code` and `weight` are as in `Learner.learn`; the rest is
+        ignored. Returns true.
+        """
         place = self._codes.setdefault(code, len(self._codes))
         x = without_free_texts(self.schema.features(row, original))
         for member in self.members:
@@ -79,22 +83,22 @@ class RiverPart:
     def predict_row(
         self, row: Floats, context: Context | None = None, original: Features | None = None
     ) -> Floats:
-        """What the committee with these members says of one row, shape (k,)."""
+        """The probabilities of one row by the committee with these members, shape (k,)."""
         k = len(self.schema.classes)
-        said = self._said_in(context)
+        opinions = self._opinions_in(context)
         x = without_free_texts(self.schema.features(row, original))
-        rows = Rows(np.zeros((1, 0)), np.zeros(1), said.shape[1], lambda _: x)
+        rows = Rows(np.zeros((1, 0)), np.zeros(1), opinions.shape[1], lambda _: x)
         for place, member in zip(self.places, self.members, strict=True):
             try:
                 answer = member.predict(rows)[0]
             except Exception:  # as in learn
-                answer = np.zeros(said.shape[1])
+                answer = np.zeros(opinions.shape[1])
             total = float(answer.sum())
             is_good = 0.0 < total < np.inf and float(answer.min()) >= 0.0
-            said[place] = answer / total if is_good else 1.0 / max(1, said.shape[1])
-        pooled = self._stacker.pool(logs_of(said[:, np.newaxis]))
-        found: Floats = by_class(list(self._codes), pooled, k)[0]
-        return found
+            opinions[place] = answer / total if is_good else 1.0 / max(1, opinions.shape[1])
+        pooled = self._stacker.pool(logs_of(opinions[:, np.newaxis]))
+        by_code: Floats = by_class(list(self._codes), pooled, k)[0]
+        return by_code
 
     def is_right(
         self,
@@ -103,16 +107,16 @@ class RiverPart:
         context: Context | None = None,
         original: Features | None = None,
     ) -> bool:
-        """Whether the committee with these members would have said so."""
-        said = self.predict_row(row, context, original)
-        return is_likeliest(said, code)
+        """Whether the committee with these members predicts class `code`."""
+        probabilities = self.predict_row(row, context, original)
+        return is_likeliest(probabilities, code)
 
     def unlearned(self) -> RiverPart:
-        """The same members with nothing learned, in the same places."""
+        """A part with unlearned members of the same kind, in the same places."""
         return self._copy_with([RiverMember(copy.deepcopy(model)) for model in self._blank])
 
     def copy(self) -> RiverPart:
-        """Independent members that know the same; the schema is shared."""
+        """An independent copy of the members; the schema is shared."""
         return self._copy_with(copy.deepcopy(self.members))
 
     def attach(self, schema: SchemaView) -> None:
@@ -120,7 +124,7 @@ class RiverPart:
         self.schema = schema
 
     def copy_beside(self, part: RiverPart) -> RiverPart:
-        """A copy that knows the classes and the exponents of a newer part."""
+        """A copy with the classes and the exponents of a newer part."""
         newer = self.copy()
         newer.schema, newer._codes = part.schema, dict(part._codes)
         newer._stacker = copy.deepcopy(part._stacker)
@@ -132,14 +136,14 @@ class RiverPart:
         other._codes = dict(self._codes)
         return other
 
-    def _said_in(self, context: Context | None) -> Floats:
-        """Opinions on arrival, shape (members, classes); alike where there are none."""
+    def _opinions_in(self, context: Context | None) -> Floats:
+        """The members' opinions on arrival, shape (members, classes); uniform if missing."""
         members_n, classes_n = len(self._stacker.exponents), max(1, len(self._codes))
-        said = np.zeros((members_n, classes_n))
+        shares = np.zeros((members_n, classes_n))
         opinions: dict[Any, tuple[float, ...]] = {} if context is None else context.opinions
         for code, place in self._codes.items():
             of_members = opinions.get(self.schema.classes[code], ())
             if len(of_members) == members_n:
-                said[:, place] = of_members
-        total = said.sum(axis=1, keepdims=True)
-        return np.where(total > 0.0, said / np.where(total > 0.0, total, 1.0), 1.0 / classes_n)
+                shares[:, place] = of_members
+        total = shares.sum(axis=1, keepdims=True)
+        return np.where(total > 0.0, shares / np.where(total > 0.0, total, 1.0), 1.0 / classes_n)

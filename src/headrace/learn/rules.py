@@ -1,7 +1,7 @@
-"""What the decisions of a worker follow from, as it says in the training log that all read.
+"""The rules in use by a worker: digests of settings and code, and versions, in the training log.
 
-Workers of one group decide in turn about the same partitions: whoever owns one. Settings, versions
-and code of your own should be the same in all. Only digests and versions are said, by name.
+Each worker of a group decides about the partitions that it owns at the time. So settings, versions
+and your own code should be the same in all. The log has only digests and versions, by name.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from msgspec import Meta
 from ..messages.base import Message
 
 VERSION_OF = "version of "
-"""What the names of versions begin with; the rest are digests of settings and code."""
+"""The prefix of the names of versions; all other names are of digests of settings and code."""
 
 
 class RulesInUse(Message, frozen=True, kw_only=True):
-    """A worker that goes by other rules than the one that said so last; `parts` by their names."""
+    """The rules of a worker that differ from the latest in the log; `parts` has them by name."""
 
     parts: Annotated[dict[str, str], Meta(max_length=2_000)]
 
 
 def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
-    """What is not the same, by name; of versions also which. What is missing has its default.
+    """The names of rules that differ, for versions with both values. A missing rule is a default.
 
     >>> differing({"query.budget": "1f", "version of river": "0.21"}, {"version of river": "0.22"})
     ['query.budget', 'version of river (0.21 here, 0.22 there)']

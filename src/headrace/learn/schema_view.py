@@ -1,4 +1,4 @@
-"""What the learning side must know of a table's columns: the border between schema and models."""
+"""The interface between schema and models: what learners need to know of a table's columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class SchemaView(Protocol):
-    """What a learner must know of the columns; names, kinds and classes only grow at their end."""
+    """The columns and classes of rows for a learner; all lists only grow at their end."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -23,12 +23,12 @@ class SchemaView(Protocol):
 
     @property
     def kinds(self) -> Sequence[str]:
-        """`numeric` or `categorical`, for each column."""
+        """`numeric`, `categorical` or `text`, for each column."""
         ...
 
     @property
     def classes(self) -> Sequence[str]:
-        """The classes; their places are the codes."""
+        """The classes; the code of a class is its index."""
         ...
 
     @property
@@ -37,15 +37,16 @@ class SchemaView(Protocol):
         ...
 
     def features(self, row: Floats, original: Features | None = None) -> dict[str, Any]:
-        """The row as river wants it: what is missing left out, categories as text.
+        """The features of a row for river: missing ones left out, categories as text.
 
-        With the features as they came, values are those: whole numbers, booleans, whole texts.
+        With `original`, the features as they came, values are those of the event: integers,
+        booleans, full texts.
         """
         ...
 
 
 class LastRow:
-    """The features of the row read last, for all who learn one label: champion and twins."""
+    """A cache of the latest row's features, for the champion and twins that learn one label."""
 
     __slots__ = ("_asked", "_features")
 
@@ -56,10 +57,10 @@ class LastRow:
     def features(
         self, row: Floats, schema: SchemaView, original: Features | None
     ) -> dict[str, Any]:
-        """What the schema makes of the row, in a dict of its own: some models change theirs."""
+        """The schema's features of the row, as a new dict each time: some models change it."""
         before = self._asked
         if row is not before[0] or schema is not before[1] or original is not before[2]:
             self._asked = row, schema, original
-            given = () if original is None else (original,)
-            self._features = schema.features(row, *given)
+            originals = () if original is None else (original,)
+            self._features = schema.features(row, *originals)
         return self._features.copy()

@@ -1,16 +1,16 @@
-"""A river model as arrays: many rows scored in one pass, with the answers river would give.
+"""A river model as arrays: many rows scored in one pass, with the same answers as river's.
 
-Compiled are LogisticRegression, SoftmaxRegression, GaussianNB and MixedNB, alone or behind
+The module compiles LogisticRegression, SoftmaxRegression, GaussianNB and MixedNB, alone or behind
 selections by type, one StandardScaler, one OneHotEncoder (not before a naive Bayes), and unions of
-those. For anything else `compile` gives None and the caller asks river row by row. This module
-never learns.
+those. For any other model `compile` returns None, and the caller scores it by river, row by row.
+This module never learns.
 
-Answers agree with river's to about 1e-12: sums run in another order. A row's bits do not depend on
-the batch it comes in. Hence no matrix product here, and every sum runs over columns that the
-*model* knows: were it over the schema's columns, whose number may grow inside a batch, numpy's
-pairwise sum would pair them otherwise.
+Answers agree with river's to about 1e-12, because sums run in another order. The bits of a row do
+not depend on its batch. So there is no matrix product here, and every sum runs over the columns
+that the *model* knows: the schema's columns may become more inside a batch, and numpy's pairwise
+sum would then pair them otherwise.
 
-One difference is left: if a categorical feature `a` has a value `b` and another feature is called
+One difference remains: if a categorical feature `a` has a value `b` and another feature is called
 `a_b`, river's encoder merges the two, while here both count.
 """
 
@@ -33,11 +33,11 @@ CELLS_MAX = 1_000_000
 """Rows x classes x features held at once; longer batches are scored in blocks."""
 
 PDF_FLOOR = 10e-10
-"""What river's GaussianNB adds to every density before the logarithm."""
+"""The constant that river's GaussianNB adds to every density before the logarithm."""
 
 
 def compile(model: Any, schema: SchemaView) -> Scorer | None:  # noqa: A001
-    """A scorer for this model, or None if its kind is not known here.
+    """A scorer for this model, or None if the model can't be compiled.
 
     Whether a model compiles depends on its steps alone, not on what it learned or on the schema.
 
@@ -67,25 +67,25 @@ def compile(model: Any, schema: SchemaView) -> Scorer | None:  # noqa: A001
 
 
 def code_of(label: Any) -> int:
-    """The class code in a model's label; -1 for what is none, such as a text learned elsewhere."""
+    """The class code of a model's label; -1 if it is none, such as a text learned elsewhere."""
     return int(label) if isinstance(label, int | np.integer | np.bool_) else -1
 
 
 def by_class(codes: list[Any], answers: Floats, k: int) -> Floats:
-    """Answers, shape (n, m), of these class codes as columns of the k classes."""
+    """Answers for these class codes, shape (n, m), as columns of the k classes, shape (n, k)."""
     if codes == list(range(k)):
         return answers
-    found = np.zeros((len(answers), k))
+    by_code = np.zeros((len(answers), k))
     for column, code in enumerate(codes):
         if 0 <= code < k:
-            found[:, code] = answers[:, column]
-    return found
+            by_code[:, code] = answers[:, column]
+    return by_code
 
 
 def is_likeliest(said: Floats, code: int) -> bool:
-    """Whether this class has the highest of these probabilities, shape (k,); ties: the lowest code.
+    """Whether this class has the highest of these probabilities, shape (k,).
 
-    Of a row of NaN, where the model failed, none is.
+    Among equal ones the lowest code is the likeliest; in a row of NaN, where a model failed, none.
 
     >>> is_likeliest(np.array([0.5, 0.5]), 0), is_likeliest(np.array([]), 0)
     (True, False)
@@ -94,10 +94,11 @@ def is_likeliest(said: Floats, code: int) -> bool:
 
 
 class Scorer:
-    """Base of the compiled models: arrays of the model's state, rebuilt when it is stale.
+    """Base of the compiled models: arrays of the model's state, rebuilt when `is_stale`.
 
-    Subclasses fill the arrays in `_refresh` and turn a block of rows into answers in `_answers`.
-    Where one `learns_originals` its model is given what came, and not what rows hold of it.
+    Subclasses fill the arrays in `_refresh`, and compute the answers of a block of rows in
+    `_answers`. If a subclass `learns_originals`, its model learns the features as they came, not
+    the values in rows.
     """
 
     learns_originals = False
@@ -119,7 +120,7 @@ class Scorer:
         self._tables: list[tuple[int, Floats]] = []
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
-        """Class codes (m), and an answer for each row and code, shape (n, m).
+        """The m class codes, and the answers for rows of shape (n, d), shape (n, m).
 
         Answers are river's probabilities, not yet normalised; NaN where river would raise.
         """
@@ -131,8 +132,8 @@ class Scorer:
             return [], np.zeros((len(X), 0))
         block = max(1, CELLS_MAX // max(1, m * d))
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            parts = [self._answers(X[i : i + block]) for i in range(0, len(X), block)]
-        answers = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros((0, m))])
+            blocks = [self._answers(X[i : i + block]) for i in range(0, len(X), block)]
+        answers = blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros((0, m))])
         if self._inputs.is_refusing_texts and set(self._schema.kinds) != {"numeric"}:
             for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
                 if kind != "numeric":
@@ -148,7 +149,7 @@ class Scorer:
     # ------------------------------------------------------------------------------- numbers
 
     def _take_columns(self, known: Any) -> list[str]:
-        """Choose the numeric columns the model knows, with their scaling; their names, in order."""
+        """Choose the model's numeric columns, with their scaling, and return their names."""
         scaler, columns = self._inputs.scaler, (tuple(self._schema.names), known.keys())
         if columns != self._chosen[:2]:
             self._choose_columns(known)
@@ -158,7 +159,7 @@ class Scorer:
             self._means = np.array(means, dtype=float)
             if scaler.with_std:
                 variances = map(scaler.vars.get, names, repeat(0.0))
-                # No variance, no spread: river answers 0.
+                # Without variance river's scaler returns 0.
                 self._factors = np.array([1.0 / v**0.5 if v else 0.0 for v in variances])
         return names
 
@@ -177,20 +178,20 @@ class Scorer:
         self._chosen = tuple(schema.names), dict.fromkeys(known).keys(), names
 
     def _numbers(self, X: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """The scaled columns of the model, shape (n, d), and where they are missing."""
+        """The scaled columns of the model, shape (n, d), and where values are missing."""
         columns = self._columns
         if len(columns) and X.shape[1] <= columns[-1]:
             X = np.pad(X, ((0, 0), (0, columns[-1] + 1 - X.shape[1])), constant_values=np.nan)
-        taken = X.take(columns, axis=1)
+        scaled = X.take(columns, axis=1)
         if self._inputs.scaler is not None:
-            taken -= self._means
-            taken *= self._factors
-        return taken, np.isnan(taken)
+            scaled -= self._means
+            scaled *= self._factors
+        return scaled, np.isnan(scaled)
 
     # ---------------------------------------------------------------------------- categories
 
     def _learn_texts(self, X: Floats) -> bool:
-        """Look up the text of every category in X not met before; True if there was one."""
+        """Look up the text of every new category in X; return whether there was one."""
         if not self._reads_texts:
             return False
         kinds, has_new = self._schema.kinds, False
@@ -206,16 +207,16 @@ class Scorer:
         return has_new
 
     def _add_categories(self, X: Floats, raw: Floats) -> None:
-        """Add to raw, shape (n, m), what the table of each categorical column says."""
+        """Add the values in the table of each categorical column to raw, shape (n, m)."""
         for j, table in self._tables:
             if j < X.shape[1]:
                 codes = X[:, j]
-                # The last line of a table is for what is missing.
+                # The last line of a table is for missing values.
                 raw += table[np.where(np.isnan(codes), len(table) - 1, codes).astype(np.intp)]
 
 
 class _LinearScorer(Scorer):
-    """Numbers times weights, plus the weights of the categories, shape (n, m)."""
+    """Base of the linear models: numbers times weights, plus the weights of the categories."""
 
     def _take_weights(self, weights: list[dict[str, float]]) -> None:
         known: dict[str, None] = {}
@@ -260,7 +261,7 @@ class LogisticScorer(_LinearScorer):
 
 
 class SoftmaxScorer(_LinearScorer):
-    """river's SoftmaxRegression: it knows the classes it has learned, and has no intercept."""
+    """river's SoftmaxRegression: it has the learned classes, and no intercept of its own."""
 
     def _refresh(self) -> None:
         weights = self._final.weights
@@ -279,7 +280,7 @@ class SoftmaxScorer(_LinearScorer):
 class BayesScorer(Scorer):
     """GaussianNB and MixedNB: log prior, floored log densities of numbers, log chances of texts.
 
-    A feature that no class has learned says the same for all and is left out.
+    A feature that no class has learned counts the same for all classes and is left out.
     """
 
     def __init__(self, final: Any, inputs: Inputs, schema: SchemaView) -> None:
@@ -297,13 +298,13 @@ class BayesScorer(Scorer):
         shape = (len(by_class), len(names))
         if names != self._read[0]:
             self._read = names, {}
-        found = [
+        moments = [
             pair
             for of in zip(counts.items(), by_class, strict=True)
             for pair in self._read_gaussians(*of)
         ]
-        self._centres = np.array([mean for mean, _ in found]).reshape(shape)
-        self._precisions = np.array([precision for _, precision in found]).reshape(shape)
+        self._centres = np.array([mean for mean, _ in moments]).reshape(shape)
+        self._precisions = np.array([precision for _, precision in moments]).reshape(shape)
         self._heights = self._precisions / math.sqrt(math.tau)
         total = sum(counts.values())
         self._priors = np.array([math.log(n / total) for n in counts.values()])
@@ -319,13 +320,13 @@ class BayesScorer(Scorer):
     def _read_gaussians(
         self, counted: tuple[Any, float], gaussians: Any
     ) -> list[tuple[float, float]]:
-        """Mean and precision of each number in one class, read anew if it has learned since."""
+        """The mean and precision of each number in one class, updated if it has learned since."""
         label, count = counted
         names, by_label = self._read
         known = by_label.get(label)
         if known is None or known[0] != count:
-            found = [_mean_and_precision(one) for one in map(gaussians.get, names)]
-            known = by_label[label] = (count, found)
+            pairs = [_mean_and_precision(gaussian) for gaussian in map(gaussians.get, names)]
+            known = by_label[label] = (count, pairs)
         return known[1]
 
     def _answers(self, X: Floats) -> Floats:
@@ -341,7 +342,7 @@ class BayesScorer(Scorer):
 
 
 def _mean_and_precision(gaussian: Any) -> tuple[float, float]:
-    """Mean and 1 / standard deviation; precision 0 makes the density 0, as river has it."""
+    """The mean and 1 / standard deviation; without a variance 0, for a density of 0 as in river."""
     if gaussian is None:
         return 0.0, 0.0
     variance, n = gaussian._var, gaussian._var.mean.n

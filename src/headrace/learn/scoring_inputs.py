@@ -1,6 +1,6 @@
-"""What the steps before a river model's last one do to its inputs, read off the steps themselves.
+"""How the steps before a river model's last step change its inputs.
 
-Nothing is scored here; `scoring` does that, with the `Inputs` found.
+Nothing is scored here; `scoring` does that, with the resulting `Inputs`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from .presets import Intercept
 
 @dataclass(frozen=True)
 class Inputs:
-    """What reaches the final step. Texts without an encoder contribute nothing there."""
+    """The inputs that reach a step. Texts without an encoder have no effect there.
+
+    `scaler` and `encoder` are river's transformers on the way, or None. `is_refusing_texts`: some
+    step raises on a text.
+    """
 
     has_numbers: bool = True
     has_texts: bool = True
@@ -27,7 +31,7 @@ class Inputs:
 
 
 def pass_step(inputs: Inputs, step: Any) -> Inputs | None:
-    """What is left of the inputs behind this step, or None if the step is not known here."""
+    """The inputs behind this step, or None if the step can't be compiled."""
     if type(step) is compose.Pipeline:
         following: Inputs | None = inputs
         for inner in step.steps.values():
@@ -35,10 +39,10 @@ def pass_step(inputs: Inputs, step: Any) -> Inputs | None:
         return following
     if type(step) is compose.TransformerUnion:
         return _join_branches(inputs, list(step.transformers.values()))
-    read = _READERS.get(type(step))
-    if read is None or inputs.has_intercept or inputs.encoder is not None:
+    reader = _READERS.get(type(step))
+    if reader is None or inputs.has_intercept or inputs.encoder is not None:
         return None
-    return read(inputs, step)
+    return reader(inputs, step)
 
 
 def _select_inputs(inputs: Inputs, step: Any) -> Inputs:
@@ -61,8 +65,8 @@ def _encode_texts(inputs: Inputs, step: Any) -> Inputs | None:
 def _scale_inputs(inputs: Inputs, step: Any) -> Inputs | None:
     if step.window_size is not None or inputs.scaler is not None:
         return None
-    # river's scaler, as long as it divides, turns a text into the number 0, which moves no model
-    # kept here. Else it subtracts from the text, and raises.
+    # If river's scaler divides, it turns a text into the number 0, which affects no model compiled
+    # here. Otherwise it subtracts from the text, and raises.
     raises = inputs.has_texts and not step.with_std
     return replace(
         inputs,
@@ -83,22 +87,22 @@ _READERS: dict[type, Callable[[Inputs, Any], Inputs | None]] = {
 def _join_branches(inputs: Inputs, branches: list[Any]) -> Inputs | None:
     merged = Inputs(has_numbers=False, has_texts=False)
     for branch in branches:
-        part = pass_step(inputs, branch)
-        if part is None:
+        branch_inputs = pass_step(inputs, branch)
+        if branch_inputs is None:
             return None
         doubled = (
-            (merged.has_numbers and part.has_numbers)
-            or (merged.has_texts and part.has_texts)
-            or (merged.has_intercept and part.has_intercept)
+            (merged.has_numbers and branch_inputs.has_numbers)
+            or (merged.has_texts and branch_inputs.has_texts)
+            or (merged.has_intercept and branch_inputs.has_intercept)
         )
         if doubled:
             return None
         merged = Inputs(
-            has_numbers=merged.has_numbers or part.has_numbers,
-            has_texts=merged.has_texts or part.has_texts,
-            has_intercept=merged.has_intercept or part.has_intercept,
-            scaler=merged.scaler or part.scaler,
-            encoder=merged.encoder or part.encoder,
-            is_refusing_texts=merged.is_refusing_texts or part.is_refusing_texts,
+            has_numbers=merged.has_numbers or branch_inputs.has_numbers,
+            has_texts=merged.has_texts or branch_inputs.has_texts,
+            has_intercept=merged.has_intercept or branch_inputs.has_intercept,
+            scaler=merged.scaler or branch_inputs.scaler,
+            encoder=merged.encoder or branch_inputs.encoder,
+            is_refusing_texts=merged.is_refusing_texts or branch_inputs.is_refusing_texts,
         )
     return merged

@@ -1,12 +1,12 @@
 """The trainer: a fold of the training log into a model.
 
-The training log is the ordered list of everything that ended (`LabelSettled`, `LabelDisputed`,
-`RequestExpired`, `RequestWithdrawn`), of every decision about the model (`RetrainRequested`,
-`ModelAdopted`, `ModelKept`), and on Kafka of what people order. `fold` is the only way into the
-model, and the model's version is the number of entries folded. Folding the same log gives the same
-model: a challenger that is not at hand when its adoption is folded is computed again.
+The training log is the ordered list of the ends of requests (`LabelSettled`, `LabelDisputed`,
+`RequestExpired`, `RequestWithdrawn`), of the decisions about the model (`RetrainRequested`,
+`ModelAdopted`, `ModelKept`), and, on Kafka, of people's orders. Only `fold` changes the model, and
+the model's version is the number of entries folded. Folding the same log gives the same model: if
+a challenger is missing when its adoption is folded, it is computed again.
 
-Ordering a retraining and judging a challenger *make* log entries; alone they change nothing.
+Ordering a retraining and judging a challenger return log entries; they change no model themselves.
 """
 
 from __future__ import annotations
@@ -60,19 +60,20 @@ Entry: TypeAlias = (
 
 @dataclass
 class OpenJob:
-    """A retraining under way, and what has been learned since it was ordered."""
+    """A retraining under way, and the examples learned since it was ordered."""
 
     job: RetrainJob
     since: list[Example] = field(default_factory=list)
 
 
 class Retrainings:
-    """The retraining under way, and how many there were and how they ended.
+    """The retraining under way, and counts of the retrainings and their ends.
 
-    `ordered_n` were ordered, the latest at `ordered_at`; of `adopted_n` the challenger was adopted,
-    the latest at `adopted_at`, seconds; `kept_n` ended with the champion kept. `rolled_back_n`
-    counts roll backs. The next job is number `jobs_n`. `outrun` is the job that more labels came
-    during than it replays, until that is in the log.
+    `ordered_n` were ordered, the latest at `ordered_at`; `adopted_n` ended with the challenger
+    adopted, the latest at `adopted_at`, both in seconds; `kept_n` ended with the champion kept.
+    `rolled_back_n` counts roll backs. The next job gets the number `jobs_n`. `outrun` is the number
+    of a job that was dropped, because more labels came during it than a challenger catches up with;
+    it is reset when the log says so.
     """
 
     def __init__(self) -> None:
@@ -92,59 +93,59 @@ class Retrainings:
         return self._open.job if self._open else None
 
     def job(self, job_id: int) -> RetrainJob | None:
-        """The job of this number, if it is open."""
+        """The open job, if it has this number; else None."""
         return self._open.job if self._open and self._open.job.job_id == job_id else None
 
     def awaits(self, job_id: int) -> bool:
-        """Whether this job is open, or was outrun by labels and is yet to be given up."""
+        """Whether this job is open, or was outrun and the log does not have its end yet."""
         return job_id == self.outrun or self.job(job_id) is not None
 
     def begin_job(self, job: RetrainJob, at: float) -> None:
-        """This job was ordered at this time, seconds; one that is open is dropped."""
+        """Note a job that was ordered at the time `at`, seconds; an open job is dropped."""
         self._open, self.outrun = OpenJob(job), None
         self.jobs_n = job.job_id + 1
         self.ordered_n += 1
         self.ordered_at = at
 
     def note_example(self, example: Example, since_max: int) -> None:
-        """The champion learned this example; a challenger catches up with at most `since_max`."""
+        """Note an example that the champion learned; after `since_max` the job is outrun."""
         if self._open is not None:
             self._open.since.append(example)
             if len(self._open.since) > since_max:
                 self.outrun, self._open = self._open.job.job_id, None
 
     def catch_up(self, challenger: Challenger, schema: SchemaView) -> Challenger:
-        """The challenger after the labels that settled while it was in training."""
+        """Return the challenger after it learned the labels that settled during its training."""
         if self._open is None:
             raise BrokenInvariant("a challenger catches up with a job that is not open")
-        # It may come back from another process, or from before a restore: with another schema.
+        # A challenger from another process, or from before a restore, has another schema.
         challenger.learner.attach(schema)
         return challenger.learn_since(self._open.since)
 
     def note_adoption(self, at: float) -> None:
-        """The challenger of the open job is the champion since this time, seconds."""
+        """Note that the challenger of the open job is the champion since the time `at`, seconds."""
         self._open = None
         self.adopted_n += 1
         self.adopted_at = at
 
     def note_kept(self, job_id: int) -> None:
-        """The champion stayed after this job."""
+        """Note that this job ended with the champion kept."""
         self.kept_n += 1
         self.outrun = None
         if self.job(job_id) is not None:
             self._open = None
 
     def note_roll_back(self) -> None:
-        """A challenger under way was to be judged against the one that has just left."""
+        """Note a roll back, and drop the open job: its challenger was for the previous champion."""
         self.drop()
         self.rolled_back_n += 1
 
     def drop(self) -> None:
-        """Whatever is under way is to be adopted no more."""
+        """Drop the open job; its challenger will not be adopted."""
         self._open, self.outrun = None, None
 
 
-# Where the parts of a trainer stand in its state.
+# The names of the parts' fields in the saved state of a trainer.
 _PARTS: Parts = {
     "champion": (
         Champion,
@@ -175,7 +176,12 @@ _PARTS: Parts = {
 
 
 class Trainer(OfParts):
-    """Learns each settled label at once; retrains, and adopts what proved better."""
+    """Learns each settled label at once, orders retrainings, and adopts better challengers.
+
+    - `learner`: the first champion; `schema`: the columns and classes of its rows.
+    - `settings`: the `learn` table of the settings.
+    - `chance`: the source of random choices for the memory, the twins and retrainings.
+    """
 
     PARTS: ClassVar[Parts] = _PARTS
     SHARED = ("settings",)
@@ -200,28 +206,28 @@ class Trainer(OfParts):
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 no version was kept."""
+        """Before version 2 no version of the model was kept."""
         return fields | {"versions": Versions(fields["settings"])}
 
-    # ------------------------------------------------------------------ what shards see of it
+    # ------------------------------------------------------------------ what shards read
 
     def probabilities(
         self, X: Floats, at: Floats | None = None, original_of: OriginalOf | None = None
     ) -> Floats:
-        """The champion's calibrated probabilities, shape (n, k), of rows (n, d) at times (n,).
+        """The champion's calibrated probabilities, shape (n, k); a row it failed on is NaN.
 
-        A row on which it failed is NaN.
+        The parameters are those of `Learner.probabilities`.
         """
         champion = self.champion
         return champion.calibration.apply(champion.learner.probabilities(X, at, original_of))
 
     @property
     def has_members(self) -> bool:
-        """Whether the champion is made of members."""
+        """Whether the champion is a committee or an ensemble."""
         return self.champion.learner.has_members
 
     def members(self, X: Floats, at: Floats, original_of: OriginalOf) -> Floats | None:
-        """What each member of the champion says, shape (m, n, k); None where there are none yet."""
+        """The probabilities by each member of the champion, shape (m, n, k); None without any."""
         return self.champion.learner.members(X, at, original_of)
 
     @property
@@ -237,45 +243,47 @@ class Trainer(OfParts):
         moments: dict[str, Moments],
         original: Features | None = None,
     ) -> Context | None:
-        """What the champion wants back with the label of this event; see `Learner.context`."""
+        """The `Context` that must come back with this event's label; see `Learner.context`."""
         return self.champion.learner.context(row, at, events_n, moments, original)
 
     @property
     def has_learned(self) -> bool:
-        """Whether the champion knows anything: before its first label it predicts nothing."""
+        """Whether the champion has learned a label; before that it predicts nothing."""
         return self.champion.has_learned
 
     def suspects(self, request_id: str) -> bool:
-        """Whether the label learned last is that of this request, and looks wrong."""
+        """Whether the label of this request was learned last and looks wrong."""
         return self.noise.last_is(request_id)
 
     # ------------------------------------------------------------------ entries are made here
 
     def next_deadline(self) -> float | None:
-        """When the schedule asks for a retraining that can be ordered; seconds."""
+        """When the schedule orders a retraining, in seconds; None if none can be ordered."""
         return self.triggers.scheduled_at if self._can_order else None
 
     def order_due(self, now: float) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
-        """The retraining that the schedule or the count of labels asks for, if any.
+        """The log entries that are due at `now`, seconds; a list of at most one.
 
-        Or that an adopted challenger be rolled back, or the end of a retraining that was outrun:
-        more labels came since than it replays.
+        It is the roll back of an adopted challenger that proved worse, else the end of a retraining
+        that was outrun by labels, else the retraining that `triggers` asks for.
         """
         trial, outrun = self.displaced.trial, self.retrainings.outrun
         if trial is not None and trial.is_worse:
             return [trial.order_roll_back(now, self.version + 1)]
         if outrun is not None:
-            told = "more labels came in during the retraining than it was given"
-            return [unjudged(outrun, now, told)]
+            detail = "more labels came in during the retraining than it was given"
+            return [unjudged(outrun, now, detail)]
         reason = self.triggers.reason(now)
         return [] if reason is None else self.order_retraining(reason, now)
 
     def order_retraining(
         self, reason: str, now: float
     ) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
-        """The entry that orders a retraining; none while one is open or examples are too few.
+        """The entry that orders a retraining, in a list; empty while a job is open, or with too
+        few examples.
 
-        Drift does not wait for an open one, whose challenger knows nothing of it: that is dropped.
+        The reason "drift" does not wait for an open job, which knows nothing of the drift: the new
+        one replaces it.
         """
         is_dropping = self.retrainings.open_job is not None and reason == "drift"
         if not (self._can_order or (is_dropping and self._is_fit)):
@@ -291,7 +299,7 @@ class Trainer(OfParts):
 
     @property
     def _is_fit(self) -> bool:
-        """There are examples enough, and something to retrain."""
+        """Whether there are enough examples, and the champion can be retrained."""
         is_enough = len(self.memory) >= self.settings.retrain_labels_min
         return is_enough and self.champion.can_be_retrained
 
@@ -300,17 +308,17 @@ class Trainer(OfParts):
         return self.retrainings.open_job is None and self._is_fit
 
     def judge(self, finished: RetrainFinished) -> ModelAdopted | ModelKept | None:
-        """The entry that a finished job leads to; None for a job that is not open."""
+        """Judge a finished job and return its log entry; None for a job that is not open."""
         if self.retrainings.job(finished.job_id) is None:
             return None
         if finished.challenger is None:
-            told = finished.error or "the job came back without a challenger"
-            return unjudged(finished.job_id, finished.at, told)
-        theirs = dict(self.retrainings.catch_up(finished.challenger, self.schema).right)
+            reason = finished.error or "the job came back without a challenger"
+            return unjudged(finished.job_id, finished.at, reason)
+        challenger_right = dict(self.retrainings.catch_up(finished.challenger, self.schema).right)
         pairs = [
-            (bool(example.champion_right), theirs[example.id])
+            (bool(example.champion_right), challenger_right[example.id])
             for example in self.memory.latest_control(self.settings.adopt_labels_n)
-            if example.champion_right is not None and example.id in theirs
+            if example.champion_right is not None and example.id in challenger_right
         ]
         return verdict(
             finished.job_id,
@@ -320,19 +328,19 @@ class Trainer(OfParts):
             model_version=self.version + 1,
         )
 
-    # ------------------------------------------------------------------- the only way in
+    # ------------------------------------------------------------------- changing the model
 
     def fold(self, entry: Entry, challenger: Challenger | None = None) -> None:
-        """Take one entry of the log. `challenger` saves computing it again for a `ModelAdopted`."""
+        """Apply one entry of the log. For `ModelAdopted`, `challenger` saves its recomputation."""
         self.version += 1
         is_ordered = isinstance(entry, ModelRolledBack) and entry.to is not None
         if isinstance(entry, LabelSettled) and entry.confirms:
-            # The model has learned this label already; it looks wrong no longer.
+            # The model has learned this label already; it is confirmed and no longer suspect.
             self.noise.forget_suspicion(entry.request_id)
         elif isinstance(entry, LabelSettled):
             self._fold_settled(entry)
         elif isinstance(entry, LabelDisputed):
-            # Only a label that was settled before can be in the memory: this takes it back.
+            # Only a dispute after a settled label has an example to remove.
             self.memory.remove(entry.request_id)
             self.noise.forget_suspicion(entry.request_id)
             self.champion.learner.forget(entry.request_id)
@@ -349,53 +357,53 @@ class Trainer(OfParts):
             self.versions.keep(self.as_version())
 
     def as_version(self) -> Version:
-        """The champion as it stands."""
+        """The present champion as a version."""
         return self.champion.as_version(self.version)
 
     def _fold_settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
-        if code is None:  # The served model named so many classes that there is no room for it.
+        if code is None:  # The classes named by the served model left no room for this one.
             self.champion.pass_over("no room for its class: raise schema.classes_max")
             return
         row = self.schema.row(entry.features)
-        said = self.champion.learner.predict_row(row, entry.context, entry.features)
+        predicted = self.champion.learner.predict_row(row, entry.context, entry.features)
         example = Example(
             id=entry.request_id,
             at=self.memory.dated(entry.event_at, entry.at),
             row=row,
             code=code,
             is_control=entry.reason in DRAWN_AT_RANDOM,
-            champion_right=is_likeliest(said, code),
+            champion_right=is_likeliest(predicted, code),
             context=entry.context,
             original=entry.features,
             weight=entry.agreement if self.settings.soft_labels else 1.0,
         )
         if self.memory.revise(example.id, code, example.weight):
-            # An outcome was corrected: the example changes, and the model learns it once more.
+            # The label was corrected: the example changes, and the model learns it once more.
             example = replace(example, is_control=False)
             self.noise.forget_suspicion(entry.request_id)
         else:
-            example = self._remember_example(entry, example, said)
+            example = self._remember_example(entry, example, predicted)
         self.displaced.judge(example, self.champion.part)
         self.champion.learn(example, entry.at)
         self.triggers.count_label(entry.at)
         self.retrainings.note_example(example, since_max=self.settings.memory_n)
 
     def _remember_example(self, entry: LabelSettled, example: Example, said: Floats) -> Example:
-        """Take a new label's example into the memory; the example as challengers are judged by it.
+        """Add the example of a new label to the memory; return it as challengers are judged on it.
 
-        `said`, shape (k,), the champion said of it before.
+        `said` is the champion's prediction before learning it, shape (k,).
         """
         champion, context = self.champion, None
-        # What a third opinion gives back was judged when it first came.
+        # A label that returns with a third opinion was judged when it first settled.
         if champion.has_learned and entry.opinion_n == 1 and not math.isnan(said[0]):
             honest = champion.calibration.apply(said[np.newaxis])[0]
             self.noise.learn(entry, honest, example.code, self.schema.classes)
             champion.calibration.learn(said, example.code, entry.propensity * entry.judges)
         if champion.renews_members and example.is_control and champion.has_learned:
             context = entry.context
-            part = champion.part()
-            right = part.is_right(example.row, example.code, context, entry.features)
+            champion_part = champion.part()
+            right = champion_part.is_right(example.row, example.code, context, entry.features)
             example = replace(example, champion_right=right)
         self.memory.add(
             example.id,
@@ -435,12 +443,16 @@ class Trainer(OfParts):
         self.retrainings.begin_job(job, entry.at)
 
     def _half_lives_s(self, half_life_s: float) -> tuple[float, ...]:
-        """Of river members three compete: this one, a quarter of it, and none; else this one."""
+        """The half-lives in seconds that compete in a retraining.
+
+        Just this one if it is set or the whole model is retrained; for river members of a committee
+        also a quarter of it, and infinity.
+        """
         is_alone = self.settings.half_life_s is not None or not self.champion.renews_members
         return (half_life_s,) if is_alone else (half_life_s, half_life_s / 4.0, math.inf)
 
     def _find_alike(self, examples: Sequence[Example]) -> tuple[Parked, ...]:
-        """Parked models whose inputs looked like the present ones, apart from what goes on here."""
+        """Copies of the parked models whose inputs looked like these, for use in a job."""
         champion, alike = self.champion, self.displaced.find_alike(examples, self.schema)
         return tuple(
             replace(p, part=champion.set_apart(champion.copy_returning(p.part))) for p in alike
@@ -450,12 +462,12 @@ class Trainer(OfParts):
         job, champion = self.retrainings.job(entry.job_id), self.champion
         if job is None:
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
-        found = self.retrainings.catch_up(challenger or retrain(job), self.schema)
+        adopted = self.retrainings.catch_up(challenger or retrain(job), self.schema)
         newest = self.memory.examples() or job.examples
-        part = champion.part().copy()
-        self.displaced.park(entry.job_id, newest[-1].at, part, champion.calibration)
-        self.displaced.take_out(found.parked)
-        champion.adopt(found.learner)
+        displaced_part = champion.part().copy()
+        self.displaced.park(entry.job_id, newest[-1].at, displaced_part, champion.calibration)
+        self.displaced.take_out(adopted.parked)
+        champion.adopt(adopted.learner)
         self.retrainings.note_adoption(entry.at)
 
     def _fold_roll_back(self, entry: ModelRolledBack) -> None:
@@ -464,13 +476,13 @@ class Trainer(OfParts):
         self.retrainings.note_roll_back()
 
     def _fold_return(self, entry: ModelRolledBack) -> None:
-        """Somebody wanted this version back; the one that it displaces is kept, to return to."""
-        found = self.versions.find(entry.to)
-        if found is None:
+        """Go back to the version that somebody ordered; the displaced one is kept as a version."""
+        version = self.versions.find(entry.to)
+        if version is None:
             raise BrokenInvariant(f"version {entry.to} is rolled back to and is not kept")
         displaced = self.champion.as_version(self.version - 1)
-        self.versions.go_back(found, self.champion.learned_n, entry.order_key)
+        self.versions.go_back(version, self.champion.learned_n, entry.order_key)
         self.versions.keep(displaced, is_displaced=True)
-        self.champion.go_back(found.learner.copy(), copy.deepcopy(found.calibration))
+        self.champion.go_back(version.learner.copy(), copy.deepcopy(version.calibration))
         self.displaced.end_trial()
         self.retrainings.note_roll_back()

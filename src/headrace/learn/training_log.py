@@ -1,22 +1,22 @@
-"""The training log as many write it and all read it: what of it counts, and what only repeats.
+"""The training log with many writers and readers: which entries count, and which are repetitions.
 
-Desks that were killed and started again say the same ends again, and two workers may both believe
-for a moment that they order retraining. Every reader folds the log by the same rule, so all hold
-the same model at the same place in it:
+Desks that were killed and restarted write the same ends again, and two workers may both believe for
+a moment that they order retrainings. Every reader folds the log by the same rules, so all have the
+same model at the same place in it:
 
 - An end of a request names its *origin*: the desk, its place among that desk's ends, and the place
-  of the one before. It counts if the one before is the last that counted. So neither a repeat nor
-  what follows a gap does; after a gap the desk, started anew, says everything again.
-- An order to retrain counts if it has the next number, and the trainer would have ordered it.
-- A claim to a part of a cap counts by its number (`caps`), what a worker goes by (`rules`) where
-  it is not what was said last.
-- An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial,
-  or if the version that somebody wants back is kept.
-- An order of a person counts as an end does, and is carried out if none of its kind with its key
-  came before. A version that is wanted back is brought back by the order itself, in every reader;
-  so are labels forgotten, at the order of each desk.
+  of the end before. It counts if the end before is the last one that counted. So neither a
+  repetition nor an end after a gap counts; after a gap the restarted desk writes everything again.
+- An order to retrain counts if it has the next number, and no job is open or its reason is drift.
+- A claim to a part of a cap counts by its number (`caps`); the rules of a worker (`rules`) count if
+  they differ from the latest ones.
+- An adoption counts if its job is open, and so does its refusal; a roll back counts if the
+  challenger is on trial, or if the version that somebody wants back is kept.
+- A person's order counts as an end does, and is carried out if no order of its kind with its key
+  came before. The order itself brings a version back, in every reader; in the same way the order of
+  each desk erases labels.
 
-Nothing here reads Kafka; whoever does hands in entries in the order of the log.
+Nothing here reads Kafka; the caller passes entries in the order of the log.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ from .rules import RulesInUse
 from .trainer import Entry, Trainer
 
 Logged: TypeAlias = Entry | CapClaimed | RulesInUse
-"""What the log holds: entries that make the model, what shards may spend, what workers go by."""
+"""The entries of the log: those that make the model, claims to caps, and workers' rules."""
 
 Place: TypeAlias = tuple[int, int]
-"""Of an end: the offset in the desk's log of the entry it follows from, its number among those."""
+"""The place of an end: the offset of the desk's log entry behind it, its number among those."""
 
 Decision: TypeAlias = RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack
 DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
 
 Folded: TypeAlias = Logged | InputRejected
-"""What an entry comes to: itself, or of an order to roll back what becomes of it."""
+"""The result of folding an entry: the entry, or the result of an ordered roll back."""
 
 ANSWERED_N = 64
-"""Moments of drift that are remembered as answered: a change that is read again is an old one."""
+"""The most drift times remembered as answered; a drift that is read again is among the latest."""
 
 NOWHERE: Place = (-1, -1)
-"""Before the first end of a desk, and before the first of one that lost its memory."""
+"""The place before the first end of a desk, also of one that lost its memory."""
 
 
 class Origin(NamedTuple):
-    """Where an end came from: `desk` is a partition, `before` the place of its last end."""
+    """The origin of an end: `desk` is a partition, `before` the place of the desk's end before."""
 
     desk: int
     place: Place
@@ -70,17 +70,17 @@ class Origin(NamedTuple):
 
 
 class TrainingLog:
-    """A trainer, how far each desk was heard, the parts of a cap, and what workers went by last.
+    """A trainer, the place reached in each desk's ends, the caps, and the latest rules of workers.
 
-    The state is a function of the entries alone. `erasures_n` counts orders to erase, and `erased`
-    is what the last of them led to.
+    The state is a function of the entries alone. `repeated_n` counts repetitions, `erasures_n`
+    orders to erase; `erased` is the result of the last of these.
     """
 
     STATE_VERSION: ClassVar[int] = 5
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Version 1 knew no parts of a cap, 2 no orders, 3 not what workers go by, 4 no erasure."""
+        """Version 1 had no caps, 2 no orders, 3 no rules of workers, 4 no erasures."""
         more = {"caps": Caps(), "_ordered": Orders(), "rules": {}, "erasures_n": 0, "erased": None}
         return more | fields
 
@@ -96,20 +96,20 @@ class TrainingLog:
         self._ordered = Orders()
 
     def last_end_of(self, desk: int) -> Place:
-        """The place of the last end of this desk that counted."""
+        """The place of this desk's last end that counted."""
         return self._heard.get(desk, NOWHERE)
 
     def has_answered(self, at: float) -> bool:
-        """Whether a retraining for a drift of this moment was ordered.
+        """Whether a retraining was ordered for the drift at this time, seconds.
 
-        A change of drift may stand in its topic twice, or be read twice, after a worker was killed.
+        A change of drift may be in its topic twice, or be read twice, after a worker was killed.
         """
         return at in self._answered
 
     def counts(self, entry: Logged, origin: Origin | None = None) -> bool:
-        """Whether this entry, next in the log, changes anything.
+        """Whether this entry, the next in the log, changes anything.
 
-        An end without origin, as somebody may put labels from elsewhere into the log, always does.
+        An end without an origin always does: somebody may write labels from elsewhere into the log.
         """
         if isinstance(entry, CapClaimed):
             return self.caps.counts(entry)
@@ -119,8 +119,8 @@ class TrainingLog:
             return self._is_decisive(entry)
         if origin is None:
             return True
-        heard = self.last_end_of(origin.desk)
-        return origin.place > heard and origin.before in (heard, NOWHERE)
+        last = self.last_end_of(origin.desk)
+        return origin.place > last and origin.before in (last, NOWHERE)
 
     def _is_decisive(self, entry: Decision) -> bool:
         trainer = self.trainer
@@ -137,9 +137,9 @@ class TrainingLog:
     def fold(
         self, entry: Logged, origin: Origin | None = None, challenger: Challenger | None = None
     ) -> Folded | None:
-        """Take the next entry; what it comes to, None if it only repeats.
+        """Fold the next entry and return the result; None for a repetition.
 
-        `challenger` as for `Trainer.fold`.
+        `origin` is that of an end or an order; `challenger` is as in `Trainer.fold`.
         """
         if not self.counts(entry, origin):
             self.repeated_n += 1
@@ -153,7 +153,7 @@ class TrainingLog:
             self._heard[origin.desk] = origin.place
         if isinstance(entry, RetrainRequested) and entry.reason == "drift":
             self._answered.append(entry.at)
-        # It has its place among what its desk said, whether its key came before or not.
+        # Even an order with a known key has a place among its desk's ends, noted above.
         if isinstance(entry, Order) and self._ordered.is_known(name_of(entry)):
             self.repeated_n += 1
             return None
@@ -168,8 +168,8 @@ class TrainingLog:
 
     def _roll_back(self, order: RollBackOrdered) -> Folded:
         trainer = self.trainer
-        led_to = trainer.versions.order_roll_back(order, order.at, trainer.version + 1)
-        told = "an order with this key was carried out before"
-        found = led_to[0] if led_to else refuse_order(order, Reason.NO_VERSION, told, order.at)
-        trainer.fold(found if isinstance(found, ModelRolledBack) else order)
-        return found
+        entries = trainer.versions.order_roll_back(order, order.at, trainer.version + 1)
+        detail = "an order with this key was carried out before"
+        result = entries[0] if entries else refuse_order(order, Reason.NO_VERSION, detail, order.at)
+        trainer.fold(result if isinstance(result, ModelRolledBack) else order)
+        return result

@@ -1,7 +1,8 @@
-"""What the leaves of river's trees say, as arrays: shares of classes, or naive Bayes.
+"""The predictions of the leaves of river's trees, as arrays: shares of classes, or naive Bayes.
 
-Follows `do_naive_bayes_prediction` and the leaves of `river.tree.nodes.htc_nodes` term by term, in
-the same order, with the C library's exponential and power, for an array's own differ in last bits.
+The code follows `do_naive_bayes_prediction` and the leaves of `river.tree.nodes.htc_nodes` term by
+term, in the same order, with the C library's exponential and power, because numpy's differ in the
+last bits.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from .tree_routes import Columns, Numbers
 _HALF_LOG_TAU = 0.5 * math.log(math.tau)
 
 State = tuple[Any, bool, tuple[float, ...]]
-"""Of a leaf: its observers, whether it goes by naive Bayes, and the weights of its classes."""
+"""The observers of a leaf, whether it uses naive Bayes, and the weights of its classes."""
 
 
 def state_of(leaf: Any, tree: Any) -> State:
-    """All that tells whether a leaf has learned since: every label adds to a weight."""
+    """The state of a leaf, which changes with every label, because each adds to a weight."""
     is_bayes = leaf.splitters is not None
     if isinstance(leaf, LeafNaiveBayesAdaptive):
         is_bayes &= leaf._nb_correct_weight >= leaf._mc_correct_weight
@@ -37,10 +38,10 @@ def state_of(leaf: Any, tree: Any) -> State:
 
 
 class Leaves:
-    """A place for each leaf met so far, with what is in it by slot: a slot is a class.
+    """Arrays with a place for each leaf that rows reached so far, and a slot for each class in it.
 
-    Slots are in the order in which the leaf met the classes, features in that in which it met them.
-    What is left over has no weight, and label -1.
+    Slots are in the order in which the leaf met the classes, features in the order in which it met
+    these. Unused slots have weight 0 and label -1.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Leaves:
         self._allot_arrays(0, 0, 0)
 
     def _allot_arrays(self, places_n: int, slots_n: int, features_n: int) -> None:
-        """Arrays of this size, with nothing in them."""
+        """Make empty arrays of this size."""
         by_slot, by_feature = (places_n, slots_n), (places_n, slots_n, features_n)
         self.is_bayes: NDArray[np.bool_] = np.zeros(places_n, np.bool_)
         self.labels: Numbers = np.full(by_slot, -1, np.intp)
@@ -63,16 +64,19 @@ class Leaves:
         self._logs: Floats = np.zeros(by_feature)
 
     def keep(self, nodes: list[Any]) -> None:
-        """Forget all leaves but those among these nodes."""
-        standing = {id(node) for node in nodes}
-        for gone in self._places.keys() - standing:
-            place = self._places.pop(gone)
-            self._states.pop(gone)
+        """Forget all leaves except those among these nodes."""
+        present = {id(node) for node in nodes}
+        for leaf_id in self._places.keys() - present:
+            place = self._places.pop(leaf_id)
+            self._states.pop(leaf_id)
             self._nominal.pop(place, None)
             self._free.append(place)
 
     def place(self, leaf: Any, tree: Any, columns: Columns, label_of: Mapping[Any, int]) -> int:
-        """Where the leaf is, once what it learned since is entered."""
+        """The place of a leaf; its arrays are updated first if it has learned since.
+
+        `tree` is the leaf's tree, `label_of` the code of each of its labels.
+        """
         state, known = state_of(leaf, tree), self._states.get(id(leaf))
         if known is None or known[1] != state or known[1][0] is not state[0]:
             self._enter_leaf(leaf, state, columns, label_of)
@@ -114,7 +118,7 @@ class Leaves:
         centres = [[math.nan] * features_n for _ in range(slots_n)]
         divisors = [[1.0] * features_n for _ in range(slots_n)]
         logs = [[0.0] * features_n for _ in range(slots_n)]
-        # A class without weight gets 0 and sees no feature.
+        # A class without weight has the prior 0 and no features.
         seen = [(slot, label) for slot, label in enumerate(classes) if weights[slot] > 0.0]
         for slot in range(len(classes)):
             priors[slot] = math.log(weights[slot]) if weights[slot] > 0.0 else 0.0
@@ -122,9 +126,9 @@ class Leaves:
             tested[i] = columns.place(name)
             if type(observer) is GaussianSplitter:
                 for slot, label in seen:
-                    found = _moments(observer._att_dist_per_class.get(label))
-                    if found is not None:
-                        centres[slot][i], divisors[slot][i], logs[slot][i] = found
+                    moments = _moments_of(observer._att_dist_per_class.get(label))
+                    if moments is not None:
+                        centres[slot][i], divisors[slot][i], logs[slot][i] = moments
             else:
                 tables: list[Floats] = [np.zeros(1)] * slots_n
                 for slot, label in seen:
@@ -134,7 +138,7 @@ class Leaves:
         self._centres[place], self._divisors[place], self._logs[place] = centres, divisors, logs
 
     def _make_room(self, place: int, slots_n: int, features_n: int) -> None:
-        """Arrays that are large enough; what had been entered is, unless a leaf has outgrown."""
+        """Enlarge the arrays if they are too small, and copy their content."""
         places, slots, features = self._centres.shape
         if place < places and slots_n <= slots and features_n <= features:
             return
@@ -149,15 +153,18 @@ class Leaves:
                 vars(self)[name][tuple(slice(0, n) for n in array.shape)] = array
 
     def said(self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns) -> Floats:
-        """By class slot, shape (m, slots), what the leaf at each place says of a row.
+        """The probabilities by class slot, shape (m, slots), by m pairs of a leaf and a row.
 
-        NaN where river raises, since a square overflows.
+        - `rows`: the rows, shape (n, width + 1).
+        - `places`, `row_of`: the place of the leaf and the number of the row, shape (m,) each.
+
+        NaN where river raises, because a square overflows.
         """
-        found = self.shares[places]
-        here = np.flatnonzero(self.is_bayes[places])
-        if here.size:
-            found[here] = self._score_bayes(rows, places[here], row_of[here], columns)
-        return found
+        probabilities = self.shares[places]
+        bayes = np.flatnonzero(self.is_bayes[places])
+        if bayes.size:
+            probabilities[bayes] = self._score_bayes(rows, places[bayes], row_of[bayes], columns)
+        return probabilities
 
     def _score_bayes(
         self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns
@@ -169,7 +176,7 @@ class Leaves:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             squares = np.float_power(values[:, np.newaxis] - self._centres[places], 2.0)
             logs = squares / self._divisors[places] - _HALF_LOG_TAU - self._logs[places]
-        # What is missing, or was seen too seldom to have a spread, adds nothing.
+        # A missing value, or one seen too seldom to have a variance, adds nothing.
         terms[:, :, 1:] = np.where(logs > -np.inf, logs, 0.0)
         for place in self._nominal.keys() & {*np.unique(places).tolist()}:
             here = np.flatnonzero(places == place)
@@ -181,18 +188,18 @@ class Leaves:
         highest = np.maximum.reduce(votes, axis=1)
         total = np.add.accumulate(_compute_exp(votes - highest[:, np.newaxis]), axis=1)[:, -1]
         log_total = highest + np.array([math.log(x) for x in total.tolist()])
-        found = _compute_exp(votes - log_total[:, np.newaxis])
+        probabilities = _compute_exp(votes - log_total[:, np.newaxis])
         if np.isinf(np.fmax.reduce(squares, axis=None, initial=0.0)):
-            found[np.isinf(squares).any(axis=(1, 2))] = np.nan
-        return found
+            probabilities[np.isinf(squares).any(axis=(1, 2))] = np.nan
+        return probabilities
 
 
 def _compute_exp(exponents: Floats) -> Floats:
     return np.array([*map(math.exp, exponents.ravel().tolist())]).reshape(exponents.shape)
 
 
-def _moments(gaussian: Any) -> tuple[float, float, float] | None:
-    """Mean, -2 x variance, half its logarithm; None where river knows no density."""
+def _moments_of(gaussian: Any) -> tuple[float, float, float] | None:
+    """The mean, -2 x variance, and half its logarithm; None where river has no density."""
     if gaussian is None:
         return None
     spread = gaussian._var
@@ -206,8 +213,8 @@ def _moments(gaussian: Any) -> tuple[float, float, float] | None:
 
 
 def _log_chances(observer: Any, label: Any, place: int, columns: Columns) -> Floats:
-    """By code the log of the share of a category in this class; 0 of one that it never had."""
+    """The log of the share of each category in this class, by code; 0 for one it never had."""
     weights = observer._att_dist_per_class.get(label, {})
     total = sum(weights.values())
-    found = {value: math.log(n / total) for value, n in weights.items() if total and n / total > 0}
-    return columns.table(place, found, 0.0)
+    logs = {value: math.log(n / total) for value, n in weights.items() if total and n / total > 0}
+    return columns.table(place, logs, 0.0)

@@ -1,7 +1,7 @@
-"""The tests of river's trees as arrays: rows are led from all roots to the leaves, level by level.
+"""The tests of river's trees as arrays: rows go from all roots to the leaves, level by level.
 
-Where a feature is missing, and where a test of many branches does not know a category, river goes
-the most travelled way; so do rows here. What is in a leaf is read by `tree_leaves`.
+If a feature is missing, or a test with many branches does not know a category, river takes the most
+travelled branch; so do rows here. `tree_leaves` reads the content of a leaf.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ EMPTY = SimpleNamespace(splitters=None, stats={})
 
 @dataclass(frozen=True)
 class Columns:
-    """Where features stand in rows whose last column, number `width`, is missing throughout.
+    """The columns of features in rows that have one more column, number `width`, always missing.
 
-    `place_of` has the column of each feature that trees may read, `codes` the code of each category
-    by categorical column. Numbers that are tested as if they were categories get codes as trees are
-    read: `numbers`, by column.
+    - `place_of`: the column of each feature that trees may read.
+    - `codes`: the code of each category, by categorical column.
+    - `numbers`: by column, codes of numbers that trees test like categories; they are added when
+      trees are read.
     """
 
     place_of: Mapping[Any, int]
@@ -40,11 +41,11 @@ class Columns:
     numbers: dict[int, dict[Any, int]] = field(default_factory=dict)
 
     def place(self, name: Any) -> int:
-        """The column of a feature; the one that is missing where rows don't have it."""
+        """The column of a feature; the always missing one if rows don't have the feature."""
         return self.place_of.get(name, self.width)
 
     def code(self, place: int, value: Any) -> int | None:
-        """The code of a category in this column; None for one that no row can have."""
+        """The code of a category in this column; None if no row can have it."""
         if place in self.codes:
             return self.codes[place].get(value)
         if place == self.width or isinstance(value, str):
@@ -53,26 +54,26 @@ class Columns:
         return known.setdefault(value, len(known))
 
     def codes_in(self, values: Floats, place: int) -> Numbers:
-        """The codes of these values of a column, shape (n,); -1 for what is missing or unknown."""
+        """The codes of these values of a column, shape (n,); -1 for a missing or unknown one."""
         if place in self.numbers:
             known = self.numbers[place]
             return np.array([known.get(value, -1) for value in values.tolist()], dtype=np.intp)
         return np.where(np.isnan(values), -1.0, values).astype(np.intp)
 
     def table(self, place: int, by_value: Mapping[Any, float], otherwise: float) -> Floats:
-        """Values by code; at its end, where code -1 finds it, the value of all other codes."""
+        """An array of values by code; the last one, at code -1, is that of all other codes."""
         by_code = {
-            code: found
-            for value, found in by_value.items()
-            if (code := self.code(place, value)) is not None
+            code: values
+            for category, values in by_value.items()
+            if (code := self.code(place, category)) is not None
         }
-        found = np.full(max(by_code, default=-1) + 2, otherwise)
-        found[list(by_code)] = list(by_code.values())
-        return found
+        values = np.full(max(by_code, default=-1) + 2, otherwise)
+        values[list(by_code)] = list(by_code.values())
+        return values
 
 
 class _Tree:
-    """One tree as it was read; its nodes are numbered so that children stand side by side."""
+    """The arrays of one tree; its nodes are numbered so that siblings follow one another."""
 
     def __init__(self, tree: Any, columns: Columns) -> None:
         self.tree = tree
@@ -98,24 +99,24 @@ class _Tree:
 
     @property
     def has_grown(self) -> bool:
-        """Whether the tree has another root than was read, or more leaves."""
+        """Whether the tree has another root, or another number of leaves, than when it was read."""
         return self.root is not self.tree._root or self.leaves_n != leaves_n_of(self.tree)
 
 
 def leaves_n_of(tree: Any) -> int:
-    """How many leaves a tree has, those that learn no more among them."""
+    """The number of leaves of a tree, including those that no longer learn."""
     return int(tree._n_active_leaves + tree._n_inactive_leaves)
 
 
 def _ways(node: Any, place: int, columns: Columns) -> Floats:
-    """Of a test of categories the branch by code; -1 where river knows none."""
+    """The branch of a categorical test by code; -1 where river knows none."""
     if isinstance(node, NominalBinaryBranch):
         return columns.table(place, {node.value: 0.0}, 1.0)
     return columns.table(place, node._mapping, -1.0)
 
 
 class Routes:
-    """The nodes of several trees, numbered throughout: `trees` has the tree of each of `nodes`."""
+    """The nodes of several trees, numbered consecutively; `trees` has the tree of each node."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -129,19 +130,19 @@ class Routes:
 
     def refresh(self, trees: Sequence[Any], columns: Columns, *, is_anew: bool = False) -> bool:
         """Read the trees that have grown since the last time, or all; whether any was read."""
-        # Where most went may be another branch after every label.
+        # The most travelled branch may change after every label.
         self._most_travelled = {}
         known = {} if is_anew else self._read
-        # Whatever was read is held with it, so that no other tree can have its identity.
-        found = [known.get(id(tree)) for tree in trees]
-        read = [
+        # A `_Tree` references its tree, so that no other tree can get the same id.
+        previous = [known.get(id(tree)) for tree in trees]
+        current = [
             _Tree(tree, columns) if before is None or before.has_grown else before
-            for tree, before in zip(trees, found, strict=True)
+            for tree, before in zip(trees, previous, strict=True)
         ]
-        self._read = {id(one.tree): one for one in read}
-        is_as_before = len(known) == len(read) and all(map(operator.is_, read, found))
+        self._read = {id(read_tree.tree): read_tree for read_tree in current}
+        is_as_before = len(known) == len(current) and all(map(operator.is_, current, previous))
         if not is_as_before:
-            self._join(read)
+            self._join(current)
         return not is_as_before
 
     def _join(self, read: list[_Tree]) -> None:
@@ -160,32 +161,32 @@ class Routes:
         }
 
     def has_grown_at(self, number: int) -> bool:
-        """Whether something else stands in the tree where this leaf stood."""
+        """Whether another node has replaced this leaf in its tree."""
         parent, i = self._parents[number]
         return parent is not None and parent.children[i] is not self.nodes[number]
 
     def leaves(self, rows: Floats, columns: Columns) -> Numbers:
-        """The number of the leaf in which each row ends in each tree, shape (n, trees)."""
+        """The number of the leaf that each row reaches in each tree, shape (n, trees)."""
         trees_n = len(self._roots)
-        found = np.tile(self._roots, len(rows))
+        reached = np.tile(self._roots, len(rows))
         row_of = np.repeat(np.arange(len(rows)), trees_n)
-        going = np.flatnonzero(self._tested[found] >= 0)
+        going = np.flatnonzero(self._tested[reached] >= 0)
         while going.size:
-            nodes = found[going]
+            nodes = reached[going]
             values = rows[row_of[going], self._tested[nodes]]
-            ways = (values > self._thresholds[nodes]).astype(np.intp)
+            branches = (values > self._thresholds[nodes]).astype(np.intp)
             for number in self._nominal_in(nodes):
                 here = np.flatnonzero(nodes == number)
                 codes = columns.codes_in(values[here], int(self._tested[number]))
                 table = self._ways[number]
-                ways[here] = table[np.minimum(codes, len(table) - 1)]
-            lost = np.flatnonzero(np.isnan(values) | (ways < 0))
-            if lost.size:
-                ways[lost] = [self._usual_way(number) for number in nodes[lost].tolist()]
-            nodes = self._first[nodes] + ways
-            found[going] = nodes
+                branches[here] = table[np.minimum(codes, len(table) - 1)]
+            unknown = np.flatnonzero(np.isnan(values) | (branches < 0))
+            if unknown.size:
+                branches[unknown] = [self._usual_way(number) for number in nodes[unknown].tolist()]
+            nodes = self._first[nodes] + branches
+            reached[going] = nodes
             going = going[self._tested[nodes] >= 0]
-        return found.reshape(len(rows), trees_n)
+        return reached.reshape(len(rows), trees_n)
 
     def _nominal_in(self, nodes: Numbers) -> list[int]:
         if not self._ways:
@@ -193,7 +194,7 @@ class Routes:
         return [number for number in np.unique(nodes).tolist() if number in self._ways]
 
     def _usual_way(self, number: int) -> int:
-        """The branch that most examples took; asked of river once a label."""
+        """The branch that most examples took; river computes it once per label."""
         way = self._most_travelled.get(number)
         if way is None:
             way = self._most_travelled[number] = self.nodes[number].most_common_path()[0]

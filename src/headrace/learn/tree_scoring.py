@@ -1,12 +1,12 @@
-"""River's Hoeffding trees and their ensembles, many rows in one pass, with the bits river gives.
+"""River's Hoeffding trees and their ensembles, many rows in one pass, with the same bits as river.
 
-Compiled are `HoeffdingTreeClassifier` with Gaussian observers, and the ensembles of such trees
-`ARFClassifier`, `SRPClassifier`, `BaggingClassifier`, `ADWINBaggingClassifier` and
-`LeveragingBaggingClassifier`. What was read of a tree stands until it grows, what was read of a
-leaf until it learns; so a label costs what it changed. This module never learns.
+The module compiles `HoeffdingTreeClassifier` with Gaussian observers, and the ensembles of such
+trees `ARFClassifier`, `SRPClassifier`, `BaggingClassifier`, `ADWINBaggingClassifier` and
+`LeveragingBaggingClassifier`. The arrays of a tree stay valid until it grows, those of a leaf until
+it learns; so after a label only what changed is read again. This module never learns.
 
-A row that holds what columns can't tell apart, a free text or a category beyond the limit, is left
-to river: see `beyond`.
+A row with a value that its columns can't represent, a free text or a category beyond the limit, is
+scored by river: see `beyond`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .tree_leaves import Leaves
 from .tree_routes import Columns, Numbers, Routes, leaves_n_of
 
 LEAF_CELLS_MAX = 2**23
-"""Leaves x classes x features of trees that are scored as arrays; river scores larger ones."""
+"""The most leaves x classes x features of trees scored as arrays; river scores larger ones."""
 
 _BAGGINGS = (
     ensemble.BaggingClassifier,
@@ -36,7 +36,7 @@ _BAGGINGS = (
 
 
 def is_of_trees(model: Any) -> bool:
-    """Whether all of the model's kind and of its members' is known here.
+    """Whether the kinds of the model and of its members can be compiled.
 
     >>> is_of_trees(forest.ARFClassifier(seed=1)), is_of_trees(forest.AMFClassifier(seed=1))
     (True, False)
@@ -49,7 +49,7 @@ def is_of_trees(model: Any) -> bool:
 
 
 class TreeScorer(Scorer):
-    """A tree or an ensemble of trees as arrays; `learn_one` is to be followed by `is_stale`."""
+    """A tree or an ensemble of trees as arrays; the caller sets `is_stale` after `learn_one`."""
 
     learns_originals = True
 
@@ -57,9 +57,9 @@ class TreeScorer(Scorer):
         super().__init__(model, Inputs(), schema)
         self._reads_texts = True
         self._known = (-1, -1, -1)
-        self._read_anew()
+        self._start_anew()
 
-    def _read_anew(self) -> None:
+    def _start_anew(self) -> None:
         schema = self._schema
         place_of = {
             name: j
@@ -76,27 +76,27 @@ class TreeScorer(Scorer):
         self._places = np.zeros(0, dtype=np.intp)
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
-        """As any scorer's; a column that came since the last label may be one that trees know."""
+        """As `Scorer.score`; trees may know a column that was added since the last label."""
         self.is_stale |= self._known[0] != self._schema.width
         return super().score(X)
 
     @property
     def is_too_large(self) -> bool:
         """Whether arrays of all leaves, classes and features would take more than 400 MB."""
-        leaves_n = sum(leaves_n_of(one) for one, _ in _members_of(self._final))
+        leaves_n = sum(leaves_n_of(tree_) for tree_, _ in _members_of(self._final))
         return leaves_n * len(self._schema.classes) * self._schema.width > LEAF_CELLS_MAX
 
     def beyond(self, X: Floats) -> list[int]:
-        """The rows that hold a free text, or a category that shares its code with others."""
-        kinds, found = self._schema.kinds, np.zeros(len(X), np.bool_)
+        """The rows with a free text, or with a category that shares its code with others."""
+        kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
         for j, kind in enumerate(kinds[: X.shape[1]]):
             if kind == "text":
-                found |= ~np.isnan(X[:, j])
+                is_beyond |= ~np.isnan(X[:, j])
             elif kind == "categorical":
                 self._learn_texts(X)
                 shared = [i for i, text in enumerate(self._texts[j]) if text == OTHER]
-                found |= np.isin(X[:, j], shared)
-        return list(map(int, np.flatnonzero(found)))
+                is_beyond |= np.isin(X[:, j], shared)
+        return list(map(int, np.flatnonzero(is_beyond)))
 
     # ------------------------------------------------------------------------- after a label
 
@@ -104,32 +104,34 @@ class TreeScorer(Scorer):
         texts_n, k = sum(map(len, self._texts.values())), len(self._schema.classes)
         known, self._known = self._known, (self._schema.width, texts_n, k)
         if known != self._known:
-            self._read_anew()
+            self._start_anew()
         members = list(_members_of(self._final))
-        self._trees = [one for one, _ in members]
+        self._trees = [tree_ for tree_, _ in members]
         self._weights = np.array([weight for _, weight in members])
-        # What `score` cuts long batches by.
+        # `score` uses its length to split long batches.
         self._columns = np.zeros(len(members) * self._schema.width, dtype=np.intp)
-        strange = {label for one in self._trees for label in one.classes} - self._label_of.keys()
-        for label in sorted(strange, key=str):
+        unknown = {
+            label for tree_ in self._trees for label in tree_.classes
+        } - self._label_of.keys()
+        for label in sorted(unknown, key=str):
             self._label_of[label] = len(self._codes)
             self._codes.append(code_of(label))
-        self._read()
+        self._read_trees()
 
-    def _read(self, *, is_anew: bool = False) -> None:
+    def _read_trees(self, *, is_anew: bool = False) -> None:
         if self._routes.refresh(self._trees, self._features, is_anew=is_anew):
             self._leaves.keep(self._routes.nodes)
         self._places = np.full(len(self._routes.nodes), -1, dtype=np.intp)
 
     def _leaves_of(self, rows: Floats) -> Numbers:
-        """The place of the leaf of each row in each tree, shape (n x trees,), entered anew."""
+        """The place of the leaf of each row in each tree, shape (n x trees,), with current data."""
         numbers = self._routes.leaves(rows, self._features).ravel()
-        met = np.unique(numbers[self._places[numbers] < 0]).tolist()
-        if any(map(self._routes.has_grown_at, met)):
-            # A leaf became a branch with one leaf: as many leaves as before.
-            self._read(is_anew=True)
+        new_ones = np.unique(numbers[self._places[numbers] < 0]).tolist()
+        if any(map(self._routes.has_grown_at, new_ones)):
+            # A leaf became a branch with one leaf, so the number of leaves did not change.
+            self._read_trees(is_anew=True)
             return self._leaves_of(rows)
-        for number in met:
+        for number in new_ones:
             leaf, owner = self._routes.nodes[number], self._routes.trees[number]
             place = self._leaves.place(leaf, owner, self._features, self._label_of)
             self._places[number] = place
@@ -145,15 +147,15 @@ class TreeScorer(Scorer):
             return np.zeros((n, k))
         places = self._leaves_of(rows)
         row_of = np.repeat(np.arange(n), trees_n)
-        said = self._leaves.said(rows, places, row_of, self._features)
-        # Slots without a class are in a last column, which nobody reads.
+        answers = self._leaves.said(rows, places, row_of, self._features)
+        # Slots without a class go to a last column, which is cut off.
         by_label = np.zeros((n * trees_n, k + 1))
-        by_label[np.arange(n * trees_n)[:, np.newaxis], self._leaves.labels[places]] = said
-        found = by_label.reshape(n, trees_n, k + 1)[:, :, :k]
-        return found[:, 0] if _is_tree(self._final) else self._pool_members(found)
+        by_label[np.arange(n * trees_n)[:, np.newaxis], self._leaves.labels[places]] = answers
+        by_tree = by_label.reshape(n, trees_n, k + 1)[:, :, :k]
+        return by_tree[:, 0] if _is_tree(self._final) else self._pool_members(by_tree)
 
     def _pool_members(self, said: Floats) -> Floats:
-        """The members' word, shape (n, members, k), weighted and added one after the other."""
+        """Pool answers of shape (n, members, k), weighted and added one after the other."""
         pooled = np.add.accumulate(said * self._weights[:, np.newaxis], axis=1)[:, -1]
         total = np.add.accumulate(pooled, axis=1)[:, -1:]
         return np.where(total > 0.0, pooled / np.where(total > 0.0, total, 1.0), pooled)
@@ -164,7 +166,7 @@ def _is_tree(model: Any) -> bool:
 
 
 def _members_of(model: Any) -> Iterator[tuple[Any, float]]:
-    """Each tree and its weight in the vote."""
+    """The trees of a model, each with its weight in the vote."""
     if _is_tree(model):
         yield model, 1.0
         return

@@ -1,4 +1,4 @@
-"""What asks for a retraining: the schedule, so many labels, a drift; who orders it is not here."""
+"""The triggers of a retraining: the schedule, a number of labels, a drift."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from ..settings import LearnSettings
 
 AFTER_DRIFT_N = (25, 50, 100, 200)
-"""Labels after a drift that each lead to one more retraining: only they know the new world."""
+"""Numbers of labels after a drift that each trigger a retraining: only these labels are recent."""
 
 
 class RetrainTriggers:
     """Labels and times since the latest retraining and the latest drift.
 
-    `drift_at` is when that drift was, minus infinity before the first; `scheduled_at` when the
-    schedule asks next, None until a label sets it going. Both in seconds.
+    `drift_at` is the time of that drift, minus infinity before the first; `scheduled_at` is the
+    next time of the schedule, None until a label starts it. Both are in seconds.
 
     >>> triggers = RetrainTriggers(LearnSettings(retrain_every_n=2, retrain_every_s=60.0))
     >>> triggers.count_label(1.0)
@@ -34,14 +34,14 @@ class RetrainTriggers:
         self._follow_ups_n = len(AFTER_DRIFT_N)
 
     def count_label(self, at: float) -> None:
-        """A label was settled at this time, seconds."""
+        """Count a label that was settled at the time `at`, seconds."""
         self._labels_n += 1
         self._labels_since_drift_n += 1
         if every_s := self._settings.retrain_every_s:
             self.scheduled_at = min(self.scheduled_at or math.inf, at + every_s)
 
     def reason(self, now: float) -> str | None:
-        """The first reason for a retraining at `now`, seconds, if there is one."""
+        """The first reason for a retraining at `now`, seconds, or None."""
         every_n = self._settings.retrain_every_n
         if self.scheduled_at is not None and now >= self.scheduled_at:
             return "schedule"
@@ -51,10 +51,10 @@ class RetrainTriggers:
         return "after drift" if due_n and self._labels_since_drift_n >= due_n[0] else None
 
     def reset(self, reason: str, at: float) -> None:
-        """A retraining was ordered for this reason at this time, seconds."""
+        """Note that a retraining was ordered for this reason at the time `at`, seconds."""
         self._labels_n = 0
         if reason == "schedule":
-            # The next label sets it going again: without one there is nothing to learn.
+            # The next label restarts the schedule: without one there is nothing new to learn.
             self.scheduled_at = None
         elif reason == "drift":
             self.drift_at, self._labels_since_drift_n, self._follow_ups_n = at, 0, 0

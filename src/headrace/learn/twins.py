@@ -1,27 +1,27 @@
-"""Does choosing pay on this stream? Small twins of the model play it through on control labels.
+"""Does choosing pay on this stream? Small twins of the model try it out on control labels.
 
-Control labels are of events that were drawn without looking at them: a small stream of its own, of
-which every label is known, so one can play both sides on it. All twins begin unlearned, with the
+Control labels belong to events that were drawn blindly: a small stream in which every label is
+known, so both choosing and random asking can be tried on it. All twins begin unlearned, with the
 champion's hyper-parameters:
 
 - three *random* twins: each control label goes to one of the three by hash;
-- three *chosen* twins: each learns as many, but by its own doubt: the rank of its margin among the
-  last ones decides the probability, as where labels are asked on arrival;
+- three *chosen* twins: each learns as many labels, but by its own doubt: the rank of its margin
+  among the last ones decides the probability, as in asking on arrival;
 - one *joint* twin: it learns all of them.
 
-Each of these labels is predicted by all twins before any learns it, and so judges them. Chosen less
-random is what choosing is worth at so many labels; joint less random is what three times as many
-are worth to chance. Where accuracy grows by the logarithm of the labels (the usual shape of a
-learning curve over a short stretch), random would need
+All twins predict each of these labels before any twin learns it, and are judged by it. The accuracy
+of chosen minus random is the gain of choosing at that number of labels; joint minus random is the
+gain of three times as many random labels. If accuracy grows with the logarithm of the number of
+labels (the usual shape of a learning curve over a short stretch), random asking would need
 
     3 ** ((chosen - random) / (joint - random))
 
-times as many labels to be as right as the chosen ones. The intervals count two kinds of luck: which
-events were asked, and, from how the three of a kind differ, which labels a twin happened to learn.
-That of the ratio is Fieller's (J. R. Stat. Soc. B 16, 1954). What all this says is of the twins:
-they have fewer labels than the model, are never retrained, and choose one in three, where the model
-may choose one in twenty. Giving them labels that the *model* chose would be unfair: what an expert
-doubts teaches a novice little.
+times as many labels to be as accurate as the chosen twins. The intervals cover two kinds of luck:
+which events were asked, and which labels a twin happened to learn, estimated from the differences
+between the three twins of a kind. The interval of the ratio is Fieller's (J. R. Stat. Soc. B 16,
+1954). All results are about the twins: they have fewer labels than the model, are never retrained,
+and choose one label in three, where the model may choose one in twenty. To give them the labels
+that the *model* chose would be unfair: labels that an expert doubts teach a novice little.
 """
 
 from __future__ import annotations
@@ -41,31 +41,31 @@ from .learner import Learner
 from .scoring import is_likeliest
 
 HALF_LIFE_N = 500
-"""A label that judges weighs one half after so many further ones."""
+"""The number of further judging labels after which a judging label weighs one half."""
 
 RATIO_MAX = 8.0
-"""A ratio above this, or below its inverse, is only said to be so."""
+"""The largest ratio reported; its inverse is the smallest."""
 
 TWINS_N = 3
-"""Twins of a kind."""
+"""The number of random twins, and of chosen twins."""
 
-_BEGUN_N = 10  # Labels that each random twin has learned before anything is compared.
-# As if so many labels had been judged differently: few on which all agree prove little.
+_BEGUN_N = 10  # The fewest labels that each random twin has learned before twins are judged.
+# A prior of this many labels judged differently: a few labels on which all agree prove little.
 _PRIOR_LABELS = 2.0
-_AHEAD_N = 5.0  # Of so many labels fewer than the random ones a chosen twin is twice as eager.
-_BLIND_SHARE = 0.25  # The part of the chance that doubt has no say in...
+_AHEAD_N = 5.0  # A chosen twin this many labels behind the random ones learns twice as likely.
+_BLIND_SHARE = 0.25  # The share of the learning probability that ignores doubt...
 _SHARPNESS = 2.5  # ...and how sharply the closest calls are preferred in the rest.
-_MARGINS_N = 100  # The last margins, among which one has its rank.
+_MARGINS_N = 100  # The number of latest margins that a margin is ranked among.
 _FADE = 0.5 ** (1.0 / HALF_LIFE_N)
-_FREEDOM = 2.0 * (TWINS_N - 1)  # Of the luck of the twins, from two kinds of three.
+_FREEDOM = 2.0 * (TWINS_N - 1)  # Degrees of freedom of the twins' luck, from two kinds of three.
 
 
 class Choosing(msgspec.Struct, frozen=True, kw_only=True):
-    """What choosing is worth against asking at random, with 95 % intervals; see the module.
+    """The gain of choosing over asking at random, with 95 % intervals, estimated by the twins.
 
     `gain` is a difference of accuracies at `twin_labels_n` labels each. `ratio` is how many times
-    as many labels random would need, 0.125 to 8; `None` where the gain of more labels can't be told
-    from nothing. `labels_n` labels judged.
+    as many labels random asking would need, 0.125 to 8; `None` if the gain of more labels can't be
+    distinguished from 0. `labels_n` is the number of labels that judged the twins.
     """
 
     gain: float | None = None
@@ -79,7 +79,7 @@ class Choosing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentence(self) -> str:
-        """What to make of it, in one plain sentence."""
+        """The conclusion, in one plain sentence."""
         if self.gain is None or self.gain_low is None or self.gain_high is None:
             return "whether choosing pays can't be told yet: too few control labels"
         points = (
@@ -104,7 +104,7 @@ def _times(ratio: float) -> str:
 
 
 def _measure_margin(said: list[float]) -> float:
-    """By how much the likeliest class leads; 1 where a twin failed: it has no doubt."""
+    """The lead of the likeliest class over the next; 1 if the twin failed, which is no doubt."""
     if len(said) < 2:
         return 0.0
     lowest, highest = sorted(said)[-2:]
@@ -112,7 +112,7 @@ def _measure_margin(said: list[float]) -> float:
 
 
 def _chance_of(margin: float, margins: list[float]) -> float:
-    """The probability with which a chosen twin learns, of mean 1 / TWINS_N, by its rank."""
+    """The probability with which a chosen twin learns, by the margin's rank; mean 1 / TWINS_N."""
     below_n = sum([other < margin for other in margins])
     equal_n = margins.count(margin)
     rank = (below_n + 0.5 * (equal_n + 1)) / (len(margins) + 1)
@@ -121,7 +121,7 @@ def _chance_of(margin: float, margins: list[float]) -> float:
 
 
 def _contrasts() -> NDArray[np.float64]:
-    """Each twin against the mean of its kind, by a factor that makes variances those of a twin."""
+    """Each twin minus the mean of its kind, scaled so that variances are those of one twin."""
     centred = (np.eye(TWINS_N) - 1.0 / TWINS_N) * math.sqrt(TWINS_N / (TWINS_N - 1.0))
     zeros = np.zeros((TWINS_N, TWINS_N))
     last = np.zeros((2 * TWINS_N, 1))
@@ -135,13 +135,13 @@ _DIFFERENCES = np.array(
         [-1.0 / TWINS_N] * TWINS_N + [0.0] * TWINS_N + [1.0],
     ]
 )
-"""By twin, in the order of the moments: (chosen - random, joint - random)."""
+"""The coefficients of chosen - random and joint - random, by twin in the order of the moments."""
 
 
 class Twins:
-    """The seven twins, and the faded moments of how often each is right.
+    """The seven twins, and the fading moments of how often each is right.
 
-    `share` is the share of all labels that are played through, at most; they are drawn blindly.
+    `share` is the largest share of all labels that the twins learn; these are drawn blindly.
     """
 
     def __init__(self, learner: Learner, share: float, chance: Chance) -> None:
@@ -152,34 +152,34 @@ class Twins:
         self.labels_n = 0
         self.blind_n = 0
         self.judged_n = 0
-        # Sums over labels that judge, of f v and f^2 v v', f fading, v being 1 and who was right.
+        # Sums over the judging labels of f v and f^2 v v'; f fades, v is 1 and each twin's verdict.
         size = 2 * TWINS_N + 2
         self._first = np.zeros(size)
         self._second = np.zeros((size, size))
 
     @cached_property
     def random(self) -> list[Learner]:
-        """Those that learn by lot. They are made at the first label that is played through."""
+        """The twins that learn random labels. They are made when the first such label comes."""
         return [self._like.novice() for _ in range(TWINS_N)]
 
     @cached_property
     def chosen(self) -> list[Learner]:
-        """Those that learn by their own doubt."""
+        """The twins that learn by their own doubt."""
         return [self._like.novice() for _ in range(TWINS_N)]
 
     @cached_property
     def joint(self) -> Learner:
-        """The one that learns all."""
+        """The twin that learns all labels."""
         return self._like.novice()
 
     def __getstate__(self) -> dict[str, Any]:
-        """With the twins, made if they were not; whoever is thawed makes none."""
-        made = {"random": self.random, "chosen": self.chosen, "joint": self.joint}
-        first = {"share": self.share, "chance": self.chance, **made}
+        """The state with all twins, made if need be, because a restored object can't make them."""
+        twins = {"random": self.random, "chosen": self.chosen, "joint": self.joint}
+        first = {"share": self.share, "chance": self.chance, **twins}
         return first | {name: x for name, x in self.__dict__.items() if name != "_like"}
 
     def learn(self, entry: LabelSettled, row: NDArray[np.float64], code: int) -> None:
-        """A label that settled for the first time; only those drawn blindly are played through."""
+        """Let the twins learn a first label of a request, if its event was drawn blindly."""
         self.labels_n += 1
         if entry.reason not in ("control", "cold start") or self.share == 0.0:
             return
@@ -191,14 +191,15 @@ class Twins:
     def _play(
         self, request_id: str, row: NDArray[np.float64], code: int, original: Features
     ) -> None:
-        """All are asked; then it goes by lot to a random twin, to each chosen one as it likes."""
+        """Judge all twins by one label, then let the drawn random twin, those of the chosen twins
+        that draw it, and the joint twin learn it."""
         twins = (*self.random, *self.chosen, self.joint)
-        said = [twin.predict_row(row, original=original) for twin in twins]
+        predicted = [twin.predict_row(row, original=original) for twin in twins]
         if min(twin.learned_n for twin in self.random) >= _BEGUN_N:
-            self._judge([float(is_likeliest(answer, code)) for answer in said])
+            self._judge([float(is_likeliest(answer, code)) for answer in predicted])
         mean_n = self.joint.learned_n / TWINS_N
         for i, (twin, margins) in enumerate(zip(self.chosen, self.margins, strict=True)):
-            margin = _measure_margin(said[TWINS_N + i].tolist())
+            margin = _measure_margin(predicted[TWINS_N + i].tolist())
             chance = _chance_of(margin, margins) * (1.0 + (mean_n - twin.learned_n) / _AHEAD_N)
             margins.append(margin)
             del margins[:-_MARGINS_N]
@@ -223,7 +224,7 @@ class Twins:
         return squares
 
     def estimate(self) -> Choosing:
-        """What is known by now."""
+        """The present estimate of what choosing gains."""
         learned_n = self.joint.learned_n // TWINS_N if self.blind_n else 0
         total, squares = float(self._first[0]), float(self._second[0, 0])
         if self.judged_n < 2:
@@ -234,13 +235,13 @@ class Twins:
         random, chosen = right[:TWINS_N], right[TWINS_N : 2 * TWINS_N]
         sampled = self._sum_squares(_DIFFERENCES, right) * care
         sampled += _PRIOR_LABELS / (effective_n * effective_n) * np.eye(2)
-        # How three of a kind differ is luck in what they learned, and luck in what judged them,
-        # which `sampled` has already.
+        # The differences between three twins of a kind come from luck in the labels they learned,
+        # and from luck in the labels that judged them, which `sampled` already includes.
         apart = np.diagonal(self._sum_squares(_CONTRASTS, right)) * care / TWINS_N
         luck_random = max(0.0, random.var(ddof=1) / TWINS_N - float(apart[:TWINS_N].mean()))
         luck_chosen = max(0.0, chosen.var(ddof=1) / TWINS_N - float(apart[TWINS_N:].mean()))
-        # The chosen ones had the same labels to choose from, and differ less than luck would have
-        # it; what the joint twin owes to luck is at most what the mean of the three does.
+        # The chosen twins chose from the same labels, so they differ less than by luck alone; the
+        # luck of the joint twin is at most that of the mean of the three.
         luck_chosen = max(luck_chosen, luck_random)
         luck = np.array(
             [[luck_random + luck_chosen, luck_random], [luck_random, 2.0 * luck_random]]
@@ -250,7 +251,7 @@ class Twins:
         bend = sampled[0, 0] ** 2 / max(effective_n - 1.0, 1.0) + luck[0, 0] ** 2 / _FREEDOM
         quantile = t_quantile(variance * variance / float(bend))
         half = quantile * math.sqrt(variance)
-        found = Choosing(
+        choosing = Choosing(
             gain=gain,
             gain_low=max(-1.0, gain - half),
             gain_high=min(1.0, gain + half),
@@ -259,10 +260,10 @@ class Twins:
         )
         bounds = _bound_ratio((gain, slope), quantile * quantile * (sampled + luck))
         if bounds is None:
-            return found
+            return choosing
         low, high = (_ratio(bound) for bound in bounds)
         return msgspec.structs.replace(
-            found, ratio=_ratio(gain / slope), ratio_low=low, ratio_high=high
+            choosing, ratio=_ratio(gain / slope), ratio_low=low, ratio_high=high
         )
 
 
@@ -271,7 +272,7 @@ def _bound_ratio(
 ) -> tuple[float, float] | None:
     """Bounds of the ratio of two means, from their covariance times the squared quantile.
 
-    None unless the second is above 0 beyond doubt: else the bounds would enclose everything.
+    None unless the second mean is significantly above 0: else the bounds would be infinite.
 
     >>> low, high = _bound_ratio((1.0, 2.0), np.array([[0.04, 0.0], [0.0, 0.04]]))
     >>> round(low, 2), round(high, 2)
@@ -287,7 +288,7 @@ def _bound_ratio(
 
 
 def _ratio(steps: float) -> float:
-    """How many times as many labels; `steps` of three times as many are what the gain is worth."""
+    """How many times as many labels a gain is worth: 3 ** `steps`, limited to `RATIO_MAX`."""
     return min(
         RATIO_MAX, max(1.0 / RATIO_MAX, math.exp(math.log(3.0) * min(9.0, max(-9.0, steps))))
     )

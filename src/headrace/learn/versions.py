@@ -1,8 +1,7 @@
-"""Versions of the model that are kept, so that somebody may roll back to one; who orders is not
-here.
+"""Versions of the model that are kept, so that somebody may order a roll back to one.
 
-A version is the model as it stood after so many entries of the training log. It is whole: of a
-committee its evidence too, where a retraining makes anew only the river members.
+A version is the model after a certain number of entries of the training log. It is the whole model:
+for a committee it includes the evidence, although a retraining replaces only the river members.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from .retrain import Challenger
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Version:
-    """The model after `number` entries of the training log, which had learned `labels_n` labels.
+    """The model after `number` entries of the training log, when it had learned `labels_n` labels.
 
-    `at` is when it learned the last of them, seconds.
+    `at` is when it learned the last of them, in seconds.
     """
 
     number: int
@@ -42,13 +41,14 @@ class Version:
 class Versions:
     """The versions that are kept, the newest last; at most `learn.versions_kept`.
 
-    `in_use` is the number of the one that the model goes on from, 0 before the first is kept. It is
-    the last to go. `challenger` is the latest retrained model that was judged and not adopted, by
-    the number of the entry that says so, where versions are kept; workers on Kafka keep none.
+    `in_use` is the number of the version that the present model continues, 0 before the first is
+    kept; that version is removed last. `challenger` is the latest retrained model that was judged
+    and not adopted, if versions are kept; its number is that of the entry that says so. Workers on
+    Kafka keep none.
     """
 
     def __init__(self, settings: LearnSettings) -> None:
-        # How often any of this changed: there is something new to save.
+        # The number of changes; a higher one means that there is something new to save.
         self.changes_n = 0
         self.kept: list[Version] = []
         self.challenger: Version | None = None
@@ -58,26 +58,26 @@ class Versions:
         self._orders = Orders()
 
     def is_due(self, learned_n: int, *, is_new: bool) -> bool:
-        """Whether the model is worth keeping, after so many labels, or since it `is_new`."""
+        """Whether to keep the model now: it `is_new`, or `learned_n` has grown far enough."""
         is_due = is_new or learned_n - self._labels_n >= self._settings.version_every_n
         return is_due and self._settings.versions_kept > 0
 
     def find(self, number: int | None) -> Version | None:
-        """The version of this number, if it is kept."""
+        """The kept version with this number, or None."""
         return next((version for version in self.all if version.number == number), None)
 
     @property
     def all(self) -> list[Version]:
-        """All that is kept, the challenger too."""
+        """All kept versions, and the challenger if there is one."""
         return self.kept if self.challenger is None else [*self.kept, self.challenger]
 
     def forget(self) -> None:
-        """Keep none of them any longer: they have learned what is to be forgotten."""
+        """Drop all versions, because they have learned labels that must be erased."""
         self.kept, self.challenger, self.in_use = [], None, 0
         self.changes_n += 1
 
     def keep(self, version: Version, *, is_displaced: bool = False) -> None:
-        """Keep a version: the model goes on from it, unless it `is_displaced`."""
+        """Keep a version. It is the one in use from now on, unless it `is_displaced`."""
         if not is_displaced:
             self.in_use, self._labels_n = version.number, version.labels_n
         if any(version.number == kept.number for kept in self.kept):
@@ -94,7 +94,10 @@ class Versions:
         challenger: Challenger | None,
         champion: Callable[[], Version],
     ) -> None:
-        """A retraining came to this end. `champion` gives the model in use, as a version."""
+        """Note the end of a retraining, and keep the challenger if it was not adopted.
+
+        `champion` returns the model in use as a version.
+        """
         self.challenger = None
         if (
             isinstance(entry, ModelAdopted)
@@ -102,18 +105,18 @@ class Versions:
             or not self._settings.versions_kept
         ):
             return
-        shown = champion()
-        learner, part = shown.learner, challenger.learner.copy()
+        version = champion()
+        learner, part = version.learner, challenger.learner.copy()
         part.attach(learner.schema)
         if isinstance(part, Learner):
-            self.challenger = replace(shown, learner=part, calibration=Calibration())
+            self.challenger = replace(version, learner=part, calibration=Calibration())
         else:
             learner.model.take_river_members(part.members)
-            self.challenger = shown
+            self.challenger = version
         self.changes_n += 1
 
     def go_back(self, version: Version, learned_n: int, order_key: str) -> None:
-        """The model is this one again; `learned_n` labels were learned by then."""
+        """Note that the model is this version again, after `learned_n` labels in all."""
         self.in_use, self._labels_n = version.number, learned_n
         self._orders.is_known(order_key)
         self.changes_n += 1
@@ -121,7 +124,10 @@ class Versions:
     def order_roll_back(
         self, order: RollBackOrdered, now: float, model_version: int
     ) -> list[ModelRolledBack | InputRejected]:
-        """The entry that an order leads to, `model_version`; or why there is none."""
+        """The log entry of an ordered roll back, or its rejection; empty for a known order.
+
+        `now` is in seconds; `model_version` is the version of the model after the entry.
+        """
         if fault := fault_of(order):
             return [refuse_order(order, Reason.BAD_ORDER, fault, now)]
         if order.key in self._orders:
@@ -146,5 +152,5 @@ class Versions:
             return "no version of the model is kept; learn.versions_kept says how many (0 here)"
         if not self.kept:
             return "no version is kept yet; the first comes with learn.version_every_n labels"
-        there = ", ".join(str(version.number) for version in self.kept)
-        return f"version {number} of the model is not kept; kept are {there}"
+        numbers = ", ".join(str(version.number) for version in self.kept)
+        return f"version {number} of the model is not kept; kept are {numbers}"

@@ -1,9 +1,9 @@
-"""What a shard sees of a trainer that is not its own: the model, through the shard's schema.
+"""A shard's view of a trainer with another schema: the model, read through the shard's schema.
 
-In one process a shard and the trainer share a schema. On many workers they must not: which feature
-comes first depends on the events a shard reads, and the trainer has to be the same everywhere. So
-the trainer's schema grows by the training log alone, each shard's by its own events and that log,
-and a view joins them: columns by their names, classes by theirs. It learns nothing.
+In one process a shard and the trainer share a schema. On many workers they must not: the order of
+features depends on the events that a shard reads, and the trainer has to be the same everywhere. So
+the trainer's schema grows by the training log alone, each shard's by its own events and that log.
+A view joins the two: columns and classes by their names. It learns nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .trainer import Trainer
 
 
 class View:
-    """A trainer's champion for the rows of one shard. A snapshot of it holds no trainer.
+    """A trainer's champion for the rows of one shard. A snapshot of the view has no trainer.
 
     >>> from river import naive_bayes
     >>> from headrace.chance import Chance
@@ -42,23 +42,23 @@ class View:
         return {"schema": self.schema}
 
     def attach(self, trainer: Trainer) -> None:
-        """See this trainer from now on: another one at the same version, or after a restore."""
+        """Use this trainer from now on: another one at the same version, or after a restore."""
         self._trainer = trainer
         self._seen: Learner | None = None
         self._seen_version = -1
 
     @property
     def version(self) -> int:
-        """The trainer's."""
+        """The version of the trainer's model."""
         return self._trainer.version
 
     @property
     def has_learned(self) -> bool:
-        """Whether the trainer's champion knows anything."""
+        """Whether the trainer's champion has learned a label."""
         return self._trainer.has_learned
 
     def suspects(self, request_id: str) -> bool:
-        """Whether the label learned last is that of this request, and looks wrong."""
+        """Whether the label of this request was learned last and looks wrong."""
         return self._trainer.suspects(request_id)
 
     @property
@@ -74,7 +74,7 @@ class View:
         moments: dict[str, Moments],
         original: Features | None = None,
     ) -> Context | None:
-        """What the champion wants back with the label of this event; see `Learner.context`."""
+        """The `Context` that must come back with this event's label; see `Learner.context`."""
         return self._joined().context(row, at, events_n, moments, original)
 
     def probabilities(
@@ -83,24 +83,24 @@ class View:
         at: NDArray[np.float64] | None = None,
         original_of: OriginalOf | None = None,
     ) -> NDArray[np.float64]:
-        """Calibrated probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
+        """The calibrated probabilities over the shard's k classes, shape (n, k), for n rows.
 
-        A class that the trainer does not know gets 0; while it knows nothing, all get the same. A
-        row on which the champion failed is NaN.
+        A class that the trainer does not know gets 0; while the champion has learned nothing, rows
+        are uniform. A row on which the champion failed is NaN.
         """
         champion, n, k = self._trainer.champion.learner, len(X), len(self.schema.classes)
         if champion.is_silent or not self._trainer.schema.classes:
             return np.full((n, k), 1.0 / k if k else 0.0)
-        found = self._trainer.champion.calibration.apply(
+        calibrated = self._trainer.champion.calibration.apply(
             self._joined().probabilities(X, at, original_of)
         )
-        answers = self._in_own_classes(found)
-        answers[np.isnan(found[:, 0])] = np.nan
+        answers = self._in_own_classes(calibrated)
+        answers[np.isnan(calibrated[:, 0])] = np.nan
         return answers
 
     @property
     def has_members(self) -> bool:
-        """Whether the trainer's champion is made of members."""
+        """Whether the trainer's champion is a committee or an ensemble."""
         return self._trainer.champion.learner.has_members
 
     def members(
@@ -109,25 +109,25 @@ class View:
         at: NDArray[np.float64],
         original_of: OriginalOf,
     ) -> NDArray[np.float64] | None:
-        """What each member says, shape (m, n, k) over the shard's classes; None: none yet."""
+        """Each member's probabilities over the shard's classes, (m, n, k); None without any."""
         if self._trainer.champion.learner.is_silent or not self._trainer.schema.classes:
             return None
-        found = self._joined().members(X, at, original_of)
-        return None if found is None else self._in_own_classes(found)
+        opinions = self._joined().members(X, at, original_of)
+        return None if opinions is None else self._in_own_classes(opinions)
 
     def _in_own_classes(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities over the trainer's classes, (..., n, k), over the shard's."""
+        """Convert probabilities, shape (..., n, k), from the trainer's classes to the shard's."""
         if self.schema.classes == self._trainer.schema.classes:
             return found
         answers = np.zeros((*found.shape[:-1], len(self.schema.classes)))
         for code, name in enumerate(self._trainer.schema.classes):
-            mine = self.schema.code_of(name)
-            if mine is not None:
-                answers[..., mine] = found[..., code]
+            own_code = self.schema.code_of(name)
+            if own_code is not None:
+                answers[..., own_code] = found[..., code]
         return answers
 
     def _joined(self) -> Learner:
-        """The champion read through the shard's columns; made anew at each version."""
+        """The champion with the shard's columns; it is made anew at each version."""
         if self._seen is None or self._seen_version != self.version:
             joined = _Joined(self.schema, self._trainer.schema)
             self._seen = self._trainer.champion.learner.through(joined)
@@ -136,7 +136,7 @@ class View:
 
 
 class _Joined:
-    """Columns of the shard, classes of the trainer."""
+    """A `SchemaView` with the columns of the shard and the classes of the trainer."""
 
     def __init__(self, shard: Schema, trainer: Schema) -> None:
         self._shard = shard

@@ -1,4 +1,4 @@
-"""One thread: on several, sums are cut by the number of cores, and so are their last bits."""
+"""Computing in one thread: on several, the number of cores splits the sums and changes bits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def _controller() -> ThreadpoolController:
 
 @cache
 def _libraries() -> list[Any]:
-    return [one for one in _controller().lib_controllers if one.user_api == "blas"]
+    return [library for library in _controller().lib_controllers if library.user_api == "blas"]
 
 
 class one_blas_thread:  # noqa: N801 - it is used as a function
-    """Within it numpy and scipy multiply and solve in one thread of this process.
+    """A context in which numpy and scipy multiply and solve in one thread of this process.
 
     >>> with one_blas_thread():
     ...     pass
@@ -30,7 +30,7 @@ class one_blas_thread:  # noqa: N801 - it is used as a function
     __slots__ = ("_before",)
 
     def __enter__(self) -> None:
-        # As the controller's `limit` does it, which looks at each library several times.
+        # The same as the controller's `limit`, which is slower: it reads each library repeatedly.
         self._before = [(library, library.get_num_threads()) for library in _libraries()]
         for library, threads_n in self._before:
             if threads_n != 1:
@@ -43,9 +43,9 @@ class one_blas_thread:  # noqa: N801 - it is used as a function
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """The same, and one OpenMP thread as well, with which scikit-learn fits and asks its trees.
+    """A context with one BLAS thread and one OpenMP thread, which scikit-learn uses for trees.
 
-    Rows are few here: to start and to await other threads takes longer than the work itself.
+    With few rows, starting and awaiting other threads takes longer than the work itself.
 
     >>> with one_thread():
     ...     pass

@@ -1,12 +1,12 @@
 """The committee: a river classifier of several members that learn much from each label.
 
-It keeps the latest labelled events as evidence, hands them to members that are solved anew (a
+It keeps the latest labelled events as evidence, passes them to members that are solved anew (a
 Gaussian process, a discriminant) and to river classifiers that learn one label at a time, and pools
 their opinions by a stacker. docs/COMMITTEE.md has the equations and the measurements.
 
-State is the evidence and the settings. Settings move at fixed places in the sequence of labels, and
-all that is solved from evidence and settings is solved when it is asked for: whoever reads the same
-labels has the same model, whether it was asked in between or not.
+The state is the evidence and the settings. Settings move at fixed places in the sequence of labels,
+and whatever follows from evidence and settings is solved on demand: the same labels make the same
+model, whether it predicted in between or not.
 """
 
 from __future__ import annotations
@@ -35,29 +35,31 @@ from .members import RiverMember
 from .stacker import Stacker, logs_of
 
 EARLY_N = 100
-"""Settings move when labels grew by one in so many: at each up to twice as many."""
+"""Settings move each time the number of labels has grown by one part in this many; so at every
+label up to twice as many labels."""
 
 Features = Mapping[Any, Any]
 _FAILED = object()
 
 
 class Committee(Keeping, base.Classifier):
-    """A Gaussian process, a discriminant and river classifiers, pooled by what they said before.
+    """A Gaussian process, a discriminant and river classifiers, pooled by their earlier accuracy.
 
-    Any feature that is a number or a text will do; features and classes may come and go. Nothing
-    is random: the same calls give the same answers, bit for bit on one type of machine.
+    Features may be numbers or texts; features and classes may come and go. Nothing is random: the
+    same calls return the same answers, bit for bit on one type of machine.
 
     Parameters
     ----------
     members
-        Objects with `fit` and `predict` of `evidence.Member`, and river classifiers, unlearned.
-        By default a Gaussian process, a discriminant, river's softmax regression and naive Bayes.
-        A member that raises, or says what is no distribution, has no say for as long. One that has
-        a `trust` weighs so many times what a river classifier does before labels judge it.
+        Unlearned objects with `fit` and `predict` of `evidence.Member`, and river classifiers. By
+        default a Gaussian process, a discriminant, river's softmax regression and naive Bayes. A
+        member that raises, or whose answer is no distribution, counts as undecided for that answer.
+        A member's `trust` is its weight, as a multiple of a river classifier's, before labels
+        judge it.
     memory_n
-        Labelled events kept as evidence. A label costs O(memory_n^3).
+        The most labelled events kept as evidence. A label costs O(memory_n^3).
     pools
-        Whether the members' weights are learned; without, all weigh the same.
+        Whether the members' weights are learned; otherwise they keep those of their `trust`.
     tunes
         Whether the members' slow settings move.
 
@@ -84,13 +86,13 @@ class Committee(Keeping, base.Classifier):
         self.pools = pools
         self.tunes = tunes
         self.labels_n = 0
-        # Copies: what was passed stays unlearned, so that a clone of this is blank.
-        given = default_members() if members is None else members
+        # Copies: the passed members stay unlearned, so that a clone of this committee is blank.
+        templates = default_members() if members is None else members
         self._members: list[Member | RiverMember] = [
             RiverMember(copy.deepcopy(member))
             if isinstance(member, base.Classifier)
             else copy.deepcopy(member)
-            for member in given
+            for member in templates
         ]
         self.failures = [Failures() for _ in self._members]
         self.stacker = Stacker(self.trusts(), memory_n)
@@ -105,7 +107,7 @@ class Committee(Keeping, base.Classifier):
     # ---------------------------------------------------------------------------------- watching
 
     def observe_one(self, x: Features) -> None:
-        """An event came, which may never be labelled: the clock moves, with a label the scale."""
+        """Observe an event, labelled or not: it moves the clock, and later the scale."""
         moments = {
             str(name): Moments(1, float(value), 0.0)
             for name, value in x.items()
@@ -133,9 +135,12 @@ class Committee(Keeping, base.Classifier):
     ) -> None:
         """Learn one label.
 
-        `w` is its weight. `at` is when its event happened, in any one unit; without it, events are
-        counted. A label of the same `key` replaces the one before, as when an answer is corrected.
-        With `context`, members are judged by what they said when the event came.
+        - `x`, `y`: the features and the class of its event; `w`: its weight.
+        - `at`: when the event happened, always in the same unit; by default events are counted.
+        - `key`: a label replaces the previous one with the same key, e.g. a corrected answer.
+        - `context`: contains the members' opinions when the event came, by which they are judged.
+
+        Raises `ValueError` if every member is a river classifier and none could learn it.
         """
         self.labels_n += 1
         is_moving = self.labels_n >= self._moves_at
@@ -158,7 +163,7 @@ class Committee(Keeping, base.Classifier):
             raise ValueError(f"no member could learn it: {self.failures[0].first['learn']}")
 
     def _time_of(self, x: Features, at: float | None, context: Context | None) -> float:
-        """When the labelled event happened; it is observed, unless that was done before."""
+        """The time of the labelled event; the event is observed, unless that was done before."""
         if context is not None:
             self._observe(context.events_n, context.moments)
         elif not self._since_label_n:
@@ -172,25 +177,26 @@ class Committee(Keeping, base.Classifier):
     def _opinions_before(
         self, x: Features, at: float, context: Context | None, is_moving: bool
     ) -> Floats | None:
-        """What the members said before this label, shape (members, classes), if that is known.
+        """The members' opinions before this label, shape (members, classes); None if not known.
 
-        Asking them anew takes a fit: it is done at those labels at which settings move.
+        Without a context they are computed only at labels at which settings move, because that
+        takes a fit.
         """
-        said = None if context is None else self.said_in(context)
-        if said is None and is_moving and self._examples:
-            said = self.opinions(self._rows_of([x], at))[:, 0]
-        return said
+        opinions = None if context is None else self.said_in(context)
+        if opinions is None and is_moving and self._examples:
+            opinions = self.opinions(self._rows_of([x], at))[:, 0]
+        return opinions
 
     def said_in(self, context: Context) -> Floats | None:
-        """The opinions of a context, shape (members, classes); None where it has none."""
+        """The opinions in a context, shape (members, classes); None if it has none."""
         if not context.opinions:
             return None
-        said = np.zeros((len(self._members), len(self.classes)))
+        opinions = np.zeros((len(self._members), len(self.classes)))
         for name, of_members in context.opinions.items():
             code = self._codes.get(name)
-            if code is not None and len(of_members) == len(said):
-                said[:, code] = of_members
-        return as_distributions(said)
+            if code is not None and len(of_members) == len(opinions):
+                opinions[:, code] = of_members
+        return as_distributions(opinions)
 
     def _code_of(self, y: Any) -> int:
         code = self._codes.get(y)
@@ -200,7 +206,7 @@ class Committee(Keeping, base.Classifier):
         return code
 
     def _move_settings(self) -> None:
-        """Members tune and the stacker learns; next after a hundredth more labels."""
+        """Let members tune and the stacker learn; the next time after 1 % more labels."""
         self._moves_at = self.labels_n + max(1, self.labels_n // EARLY_N)
         if self.pools:
             self.stacker.fit()
@@ -221,9 +227,9 @@ class Committee(Keeping, base.Classifier):
         return self.predict_proba_rows(self._rows_of([x], self._now))[0]
 
     def predict_proba_many(self, X: Any) -> Any:
-        """The same for a DataFrame, one row an event; answers in a frame of the same library.
+        """The probabilities for each row of a DataFrame, as a DataFrame of the same library.
 
-        A row's bits do not depend on the other rows.
+        The bits of a row do not depend on the other rows.
         """
         frame = nw.from_native(X, eager_only=True)
         answers = self.pooled(self._rows_of(frame.rows(named=True), self._now))
@@ -231,7 +237,7 @@ class Committee(Keeping, base.Classifier):
         return nw.from_dict(columns, backend=frame.implementation).to_native()
 
     def predict_proba_rows(self, rows: Rows) -> list[dict[Any, float]]:
-        """Probabilities by class for each of the rows."""
+        """The probabilities by class for each of the rows; {} for a row on which all failed."""
         pooled = self.pooled(rows)
         return [
             {} if row and math.isnan(row[0]) else dict(zip(self.classes, row, strict=True))
@@ -239,14 +245,14 @@ class Committee(Keeping, base.Classifier):
         ]
 
     def pooled(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, classes), of n rows; (n, 0) before the first label.
+        """Pooled probabilities of n rows, shape (n, classes); (n, 0) before the first label.
 
-        NaN where every member failed.
+        A row on which every member failed is NaN.
         """
         return self.pooled_of(*self.heard(rows))
 
     def pooled_of(self, said: Floats, has_failed: NDArray[np.bool_]) -> Floats:
-        """The same of what `heard` gave."""
+        """Pooled probabilities, shape (n, classes), from the two arrays that `heard` returns."""
         if not self._examples:
             return np.full(said.shape[1:], 1.0 / max(1, len(self.classes)))
         pooled = self.pool_opinions(said)
@@ -255,42 +261,42 @@ class Committee(Keeping, base.Classifier):
         return pooled
 
     def pool_opinions(self, opinions: Floats) -> Floats:
-        """One distribution of the members', shape (members, n, classes)."""
+        """Pool opinions of shape (members, n, classes) into distributions, shape (n, classes)."""
         return self.stacker.pool(logs_of(opinions))
 
     def opinions(self, rows: Rows) -> Floats:
-        """What each member says, shape (members, n, classes); uniform where it says nothing fit."""
+        """Each member's opinions, shape (members, n, classes); uniform if it has no valid one."""
         return self.heard(rows)[0]
 
     def heard(self, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
-        """The same, and on which of the rows every member failed, shape (n,)."""
+        """`opinions`, and on which of the rows every member failed, shape (n,)."""
         shape = (len(rows), len(self.classes))
         if not self._examples:
-            # All were forgotten: nobody has anything to go by.
-            said = np.full((len(self._members), *shape), 1.0 / max(1, len(self.classes)))
-            return said, np.zeros(len(rows), np.bool_)
-        said, is_given = np.empty((len(self._members), *shape)), [False] * len(self._members)
+            # Before the first label, or after all were forgotten, there is nothing to fit.
+            opinions = np.full((len(self._members), *shape), 1.0 / max(1, len(self.classes)))
+            return opinions, np.zeros(len(rows), np.bool_)
+        opinions, is_given = np.empty((len(self._members), *shape)), [False] * len(self._members)
         with one_blas_thread(), _quiet():
-            self._fit()
+            self._fit_members()
             for number, member in enumerate(self._members):
-                said[number] = np.nan
+                opinions[number] = np.nan
                 if self._is_fit[number]:
                     opinion = self._try(number, member.predict, rows, act="predict")
                     if np.shape(opinion) == shape:
-                        said[number], is_given[number] = opinion, True
+                        opinions[number], is_given[number] = opinion, True
                     elif opinion is not _FAILED and not _is_of_fewer(opinion, shape):
                         self.failures[number].note_failure(
                             "predict", "its opinions have another shape"
                         )
-        is_fine = np.logical_and.reduce(said >= 0.0, axis=2)
-        is_fine &= np.add.reduce(said, axis=2) < np.inf
+        is_fine = np.logical_and.reduce(opinions >= 0.0, axis=2)
+        is_fine &= np.add.reduce(opinions, axis=2) < np.inf
         if not np.logical_and.reduce(is_fine, axis=None):
             for number in np.flatnonzero(is_given & ~is_fine.all(axis=1)).tolist():
                 self.failures[number].note_failure("predict", "its opinions are no distribution")
-        return as_distributions(said), ~np.logical_or.reduce(is_fine, axis=0)
+        return as_distributions(opinions), ~np.logical_or.reduce(is_fine, axis=0)
 
     def by_class(self, said: Floats) -> dict[Any, tuple[float, ...]]:
-        """What each member said, shape (members, classes), to 6 digits: it is written to a log."""
+        """Opinions of shape (members, classes) by class, with 6 digits, as a log stores them."""
         return {
             name: tuple(float(f"{p:.6g}") for p in said[:, code].tolist())
             for code, name in enumerate(self.classes)
@@ -305,7 +311,7 @@ class Committee(Keeping, base.Classifier):
 
     @property
     def fitted(self) -> Sequence[bool]:
-        """Which members are solved; another object after every change of what they go by."""
+        """Whether each member could be solved; a new object after each change of the evidence."""
         return self._is_fit
 
     def river_places(self) -> list[int]:
@@ -313,18 +319,19 @@ class Committee(Keeping, base.Classifier):
         return [n for n, member in enumerate(self._members) if isinstance(member, RiverMember)]
 
     def river_members(self) -> list[RiverMember]:
-        """The members that are river classifiers, as they are."""
+        """The members that are river classifiers, not copied."""
         return [member for member in self._members if isinstance(member, RiverMember)]
 
     def take_river_members(self, members: Sequence[RiverMember]) -> None:
-        """Others in their places: the same classifiers, trained in another way."""
+        """Replace the river members by others: the same classifiers, trained in another way."""
         for place, member in zip(self.river_places(), members, strict=True):
             self._members[place] = member
         self._is_fit = []
 
     @property
     def evidence_memory(self) -> float | None:
-        """Age, in the unit of `at`, at which what is near weighs 1/e in the Gaussian process."""
+        """The age, in the unit of `at`, at which evidence weighs 1/e in the local part of the
+        Gaussian process; None without one, or without evidence."""
         for member in self._members:
             if isinstance(member, GaussianProcess) and self._examples:
                 span = self._examples[-1].at - self._examples[0].at
@@ -342,7 +349,7 @@ class Committee(Keeping, base.Classifier):
         ]
 
     def trusts(self) -> list[float]:
-        """What each member's word weighs before labels judge it; a river classifier's 1."""
+        """The weight of each member before labels judge it; 1 for a river classifier."""
         return [float(getattr(member, "trust", 1.0)) for member in self._members]
 
     def _rows_of(self, xs: Sequence[Features], at: float) -> Rows:
@@ -350,8 +357,8 @@ class Committee(Keeping, base.Classifier):
         at_rows = np.full(len(xs), at)
         return Rows(self.encoder.scale_rows(raw), at_rows, len(self.classes), lambda i: xs[i])
 
-    def _fit(self) -> None:
-        """Solve what evidence and settings say, unless that is done."""
+    def _fit_members(self) -> None:
+        """Fit the members to the evidence, unless that is done."""
         if self._is_fit:
             return
         self._is_fit = [True] * len(self._members)
@@ -361,9 +368,9 @@ class Committee(Keeping, base.Classifier):
                 self._is_fit[number] = self._try(number, member.fit, evidence) is not _FAILED
 
     def _try(self, number: int, do: Callable[..., Any], *args: Any, act: Act = "learn") -> Any:
-        """What a member does, or `_FAILED`; a failure is its own alone, and the first is kept.
+        """The result of a member's method, or `_FAILED` if it raises, which is noted.
 
-        To be called within `_quiet`, once for all members.
+        The caller enters `_quiet` once for all members.
         """
         try:
             return do(*args)
@@ -372,12 +379,12 @@ class Committee(Keeping, base.Classifier):
             return _FAILED
 
     def failures_by_member(self) -> dict[str, Failures]:
-        """What members failed at, by their names; of those that did."""
-        told = zip(self.member_names(), self.failures, strict=True)
-        return {name: failures for name, failures in told if failures.first}
+        """The failures by member name, without members that never failed."""
+        pairs = zip(self.member_names(), self.failures, strict=True)
+        return {name: failures for name, failures in pairs if failures.first}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Evidence and settings; what is solved from them is solved again."""
+        """The evidence and the settings, without what is solved from them."""
         state = {**self.__dict__, "_is_fit": []}
         del state["failures"], state["_course_rows"]
         return state
@@ -386,7 +393,7 @@ class Committee(Keeping, base.Classifier):
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 failures of members were counted, before 3 every label was a new start."""
+        """Before version 2 members' failures were counted, before 3 each label was a new course."""
         fields.pop("failures_n", None)
         at = [example.at for example in fields["_examples"]]
         gap = (at[-1] - at[0]) / max(1, len(at) - 1) if at else 1.0
@@ -400,7 +407,7 @@ class Committee(Keeping, base.Classifier):
 
 
 def _quiet() -> np.errstate:
-    """Members may divide by 0: what comes of it is looked at, and no warning is told."""
+    """Silence numpy's warnings: members may divide by 0, and their answers are checked."""
     return np.errstate(all="ignore")
 
 
@@ -408,12 +415,12 @@ _PLAIN = frozenset((float, int, bool, type(None)))
 
 
 def default_members() -> list[Any]:
-    """The members of a `Committee` that was given none."""
+    """The members of a `Committee` that is made without `members`."""
     return [GaussianProcess(), Discriminant(), *long_memory_members()]
 
 
 def without_free_texts(x: Features) -> Features:
-    """For river members, who would take each text for a category of its own, and keep it."""
+    """The features without free texts, for river members: these would store each as a category."""
     if _PLAIN.issuperset(map(type, x.values())):
         return x
     if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
@@ -426,6 +433,6 @@ def without_free_texts(x: Features) -> Features:
 
 
 def _is_of_fewer(opinion: Any, shape: tuple[int, int]) -> bool:
-    """Whether a member speaks of all rows and has not met the newest class yet: no failure."""
-    found = np.shape(opinion)
-    return len(found) == 2 and found[0] == shape[0] and found[1] < shape[1]
+    """Whether an opinion lacks only the newest classes, which is no failure."""
+    own = np.shape(opinion)
+    return len(own) == 2 and own[0] == shape[0] and own[1] < shape[1]

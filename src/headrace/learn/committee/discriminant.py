@@ -1,9 +1,9 @@
 """Linear discriminant analysis that forgets, and shrinks while labels are few.
 
-Class means and one covariance for all (Fisher 1936; Hastie, Tibshirani, Friedman, "The elements of
-statistical learning", 2009, eq. 4.10), labels weighing 0.5 ** (age in labels / half life), the
-covariance shrunk towards its diagonal by 0.9 d / (d + weight), in the manner of Friedman,
-"Regularized discriminant analysis" (JASA 84, 1989).
+It has class means and one covariance for all classes (Fisher 1936; Hastie, Tibshirani, Friedman,
+"The elements of statistical learning", 2009, eq. 4.10). A label weighs 0.5 ** (age in labels /
+half-life). The covariance is shrunk towards its diagonal by 0.9 d / (d + weight), in the manner of
+Friedman, "Regularized discriminant analysis" (JASA 84, 1989).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from .evidence import Evidence, Floats, Rows, product_by_row, softmax
 
-_PULL = 0.3  # Labels that the common mean is worth to the mean of a class.
-_FLOOR = 0.02  # Added to every variance, in units of the whole stream's.
+_PULL = 0.3  # The weight, in labels, of the common mean in the mean of a class.
+_FLOOR = 0.02  # Added to every variance, in units of the whole stream's variance.
 
 
 class Discriminant:
-    """One member of a committee. `half_life_n`: age in labels at which one weighs one half.
+    """One member of a committee; `half_life_n` is the age in labels at which a label weighs half.
 
     >>> Z, codes = np.array([[-1.0], [-0.9], [1.0], [1.1]]), np.array([0, 0, 1, 1])
     >>> evidence = Evidence(Z=Z, codes=codes, at=np.arange(4.0), weights=np.ones(4), classes_n=2,
@@ -37,7 +37,7 @@ class Discriminant:
         self.half_life_n = half_life_n
 
     def __getstate__(self) -> dict[str, float]:
-        """The evidence gives the rest again."""
+        """The only setting; the rest is solved from the evidence."""
         return {"half_life_n": self.half_life_n}
 
     def tune(self, evidence: Evidence) -> None:
@@ -56,7 +56,7 @@ class Discriminant:
             centred, 0.9 * Z.shape[1] / (Z.shape[1] + total), means.T
         )
         squares = np.add.reduce(means.T * self._directions, axis=0)
-        # A class without evidence gets next to nothing instead of a share for its name alone.
+        # A class without evidence gets almost no probability.
         is_unseen = n < 1e-6
         self._constants = np.log(n + 1.0 / len(n)) - 0.5 * squares - 1e3 * is_unseen
 
@@ -66,9 +66,10 @@ class Discriminant:
 
 
 def _solve_shrunken(centred: Floats, shrinkage: float, sides: Floats) -> Floats:
-    """S^-1 `sides`, with S the covariance of the weighted rows `centred`, (m, d), shrunk.
+    """S^-1 `sides`, with S the shrunk covariance of the weighted rows `centred`, shape (m, d).
 
-    With more columns than rows by the matrix inversion lemma (Woodbury 1950), in m dimensions.
+    With more columns than rows it is solved in m dimensions, by the matrix inversion lemma
+    (Woodbury 1950).
     """
     m, d = centred.shape
     diagonal = np.add.reduce(centred * centred, axis=0) * shrinkage + _FLOOR

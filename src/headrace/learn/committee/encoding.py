@@ -1,11 +1,11 @@
 """From features to scaled columns: numbers by the moments of every event, texts as indicators.
 
 A numeric feature becomes one column, standardised and cut off at 4 deviations. A categorical one
-becomes a column for each of its first values and a few shared ones for the rest, a free text a
-small bag of hashed words of length 1. Two categories that differ are then as far apart as two
-draws of a number, so that every feature weighs alike before anything is learned.
+becomes a column for each of its first values and a few shared columns for the rest; a free text
+becomes a small bag of hashed words of length 1. Two different categories are then as far apart as
+two draws of a number, so that every feature weighs alike before anything is learned.
 
-Which columns there are is decided by labelled events alone; the scale also by those never labelled.
+Only labelled events add columns; the scale is computed from unlabelled events too.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .evidence import Floats
 
 CLIP = 4.0
 COLUMNS_MAX = 600
-"""Columns in all; features that find no room any more are ignored and counted."""
+"""The most columns in all; further features are ignored and counted."""
 
 VALUES_MAX, SHARED_N, WORDS_N = 24, 8, 64
-"""Columns of a categorical feature for values of their own, for all others, and of a free text."""
+"""Columns of a categorical feature for its first values, for all others, and of a free text."""
 
 WORDS_MIN = 4
-"""A feature whose first text has so many words is free text."""
+"""A feature whose first text has at least this many words is free text."""
 
 
 class Encoder:
-    """Features by name to a row of columns; learned features only.
+    """Encodes features by name as a row of columns; only features of labelled events count.
 
     >>> encoder = Encoder()
     >>> encoder.observe({"amount": Moments(4, 10.0, 16.0)})
@@ -53,15 +53,15 @@ class Encoder:
         self._values: dict[Any, dict[str, int]] = {}
         self._shared: dict[Any, int] = {}
         self._words: dict[Any, int] = {}
-        # The number of each feature, and that of the feature behind each column.
+        # The number of each feature, and for each column the number of its feature.
         self._features: dict[Any, int] = {}
         self._feature_of: list[int] = []
-        # Columns of numbers, their means and what their differences are multiplied with.
+        # The columns of numbers, their means, and the factors of the differences from these.
         self._scale = (np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0))
 
     @property
     def columns_n(self) -> int:
-        """Columns of a row."""
+        """The number of columns of a row."""
         return len(self._feature_of)
 
     @property
@@ -72,7 +72,7 @@ class Encoder:
     # ---------------------------------------------------------------------------------- learning
 
     def observe(self, moments: Mapping[str, Moments]) -> None:
-        """More values of numeric features, of any events; from the next `rescale` on they count."""
+        """Add moments of numeric features of any events; they count from the next `rescale` on."""
         for name, more in moments.items():
             known = self.moments.get(name)
             if known is not None:
@@ -81,9 +81,9 @@ class Encoder:
                 self.moments[name] = more
 
     def register(self, x: Mapping[Any, Any]) -> bool:
-        """Make room for the features and categories of a labelled event; whether columns came.
+        """Add columns for the new features and categories of a labelled event, in order of names.
 
-        In the order of names. Whoever is told so has to `rescale`.
+        Returns whether any were added; the caller then has to `rescale`.
         """
         before_n = self.columns_n
         for name in sorted(x, key=str):
@@ -97,10 +97,10 @@ class Encoder:
         return self.columns_n > before_n
 
     def rescale(self) -> None:
-        """From now on numbers are scaled by all that was observed so far."""
-        found = map(self.moments.get, map(str, self._numbers), repeat(_NOTHING))
-        told = np.array([(one.n, one.mean, one.squares) for one in found]).reshape(-1, 3)
-        means, deviations = np.ascontiguousarray(told[:, 1]), _deviations(told[:, 0], told[:, 2])
+        """Scale numbers by the moments of all events observed so far, from now on."""
+        moments = map(self.moments.get, map(str, self._numbers), repeat(_NOTHING))
+        table = np.array([(one.n, one.mean, one.squares) for one in moments]).reshape(-1, 3)
+        means, deviations = np.ascontiguousarray(table[:, 1]), _deviations(table[:, 0], table[:, 2])
         varies = deviations > 1e-9 * np.maximum(1.0, np.abs(means))
         factors = np.where(varies, 1.0 / np.where(varies, deviations, 1.0), 0.0)
         self._scale = (np.array(list(self._numbers.values()), dtype=np.intp), means, factors)
@@ -126,14 +126,14 @@ class Encoder:
                 self._shared[name] = start
 
     def forget_texts(self, xs: Sequence[Mapping[Any, Any]]) -> None:
-        """Forget each text that has a column of its own and is in none of these events."""
+        """Forget each text that has its own column and is in none of these events."""
         for name, values in self._values.items():
             shown = {x.get(name) for x in xs}
             for text in [text for text in values if text not in shown]:
                 del values[text]
 
     def _add_columns(self, name: Any, n: int) -> int | None:
-        """The first of n new columns of a feature; None, and counted, where there is no room."""
+        """Add n columns of a feature, and return the first; None, and counted, without room."""
         start = len(self._feature_of)
         if start + n > COLUMNS_MAX:
             self.ignored_n += 1
@@ -144,12 +144,12 @@ class Encoder:
     # ------------------------------------------------------------------------------------ encoding
 
     def raw_rows(self, xs: Iterable[Mapping[Any, Any]]) -> Floats:
-        """Unscaled rows, shape (n, columns): numbers as they are, NaN where missing."""
+        """The unscaled rows, shape (n, columns), with unchanged numbers; NaN for a missing one."""
         rows, columns = [], [*self._numbers.values()]
         for x in xs:
             row = np.zeros(self.columns_n)
             plain = [*map(x.get, self._numbers)]
-            # Finite as a sum they are so each by itself.
+            # If the sum is finite, every number is.
             if {*map(type, plain)} == {float} and math.isfinite(sum(plain)):  # type: ignore[arg-type]
                 row[columns] = plain
             else:
@@ -180,16 +180,16 @@ class Encoder:
             row[column] = 1.0
 
     def text_row(self, name: Any, text: str) -> Floats:
-        """What a text of this feature adds to a row, shape (columns,); zeros if it is not known."""
+        """The part of a row from a text of this feature, shape (columns,); zeros if unknown."""
         row = np.zeros(self.columns_n)
         if name in self._values or name in self._words:
             self._add_text(row, name, text)
         return row
 
     def scale_rows(self, raw: Floats) -> Floats:
-        """Rows as members see them; of fewer columns than there are now, they are filled with 0.
+        """The scaled rows for members, shape (n, columns); missing columns of `raw` are 0.
 
-        A missing number stands at the mean, and so does every number that never varied.
+        A missing number is at the mean, which is 0, and so is every number that never varied.
         """
         Z = np.zeros((len(raw), self.columns_n))
         Z[:, : raw.shape[1]] = raw
@@ -209,7 +209,7 @@ class Encoder:
 
     @property
     def texts(self) -> tuple[Any, ...]:
-        """Names of the categorical features and free texts."""
+        """The names of the categorical features and free texts."""
         return (*self._values, *self._words)
 
 
@@ -217,7 +217,7 @@ _NOTHING = Moments(0, 0.0, 0.0)
 
 
 def _deviations(n: Floats, squares: Floats) -> Floats:
-    """`Moments.deviation` of many, shape (d,), with the same bits."""
+    """`Moments.deviation` of many features, shape (d,), with the same bits."""
     spread = np.sqrt(np.fmax(squares, 0.0) / np.maximum(n, 1.0))
     return np.where(n > 1.0, spread, 0.0)
 

@@ -1,6 +1,6 @@
-"""What members of a committee learn from: the latest labelled rows as arrays.
+"""The evidence that members of a committee learn from: the latest labelled rows, as arrays.
 
-Nothing here decides what is kept (`Committee` does) or how a row is made (`encoding` does).
+`Committee` decides what is kept, and `encoding` how a row is made.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ Floats: TypeAlias = NDArray[np.float64]
 class Evidence:
     """m labelled rows, in order of time.
 
-    `Z` has shape (m, d): scaled columns. `codes`, shape (m,), are classes 0 to `classes_n` - 1.
-    `at`, shape (m,), are times in any one unit, `weights`, shape (m,), what each label counts, 1 as
-    a rule. `feature_of`, shape (d,), is the number of the
-    feature that each column was made from: all columns of one categorical feature share it.
-    `label_gap` is the mean time from one label to the next, `event_gap` from one event to the next.
-    `course` is how the rows came to be, for members that solve for what has changed.
+    - `Z`: scaled columns, shape (m, d).
+    - `codes`: the classes, 0 to `classes_n` - 1, shape (m,).
+    - `at`: times, shape (m,), all in the same unit; `weights`: the labels' weights, shape (m,),
+      usually 1.
+    - `feature_of`: the number of the feature that each column was made from, shape (d,); all
+      columns of one categorical feature share it.
+    - `label_gap`, `event_gap`: the mean time from one label, or event, to the next.
+    - `course`: how the rows came to be, for members that solve only for what has changed.
     """
 
     Z: Floats
@@ -47,11 +49,11 @@ class Evidence:
 
     @property
     def age_in_labels(self) -> NDArray[np.intp]:
-        """How many labels came after each row, shape (m,)."""
+        """The number of labels after each row, shape (m,)."""
         return np.arange(len(self) - 1, -1, -1)
 
     def take(self, places: NDArray[np.intp]) -> Evidence:
-        """The rows in these places."""
+        """The rows at these places."""
         return Evidence(
             self.Z[places],
             self.codes[places],
@@ -65,7 +67,7 @@ class Evidence:
         )
 
     def joined(self, other: Evidence) -> Evidence:
-        """These rows and then the others, under the gaps and classes of the others."""
+        """These rows followed by the others, with the gaps, classes and course of the others."""
         return Evidence(
             np.concatenate([self.Z, other.Z]),
             np.concatenate([self.codes, other.codes]),
@@ -79,7 +81,7 @@ class Evidence:
         )
 
     def of_classes(self, classes_n: int, course: Course | None) -> Evidence:
-        """The same rows over so many classes, and how they came to be."""
+        """The same rows with another number of classes and another course."""
         return Evidence(
             self.Z,
             self.codes,
@@ -94,31 +96,32 @@ class Evidence:
 
 
 class Course:
-    """Rows that stood together at one time, and what came and went since, one label at a time.
+    """The evidence at one time, and the rows added and removed since, one label at a time.
 
-    Scale, columns and gaps stay as they were. Whoever starts with the first `base_n` of `rows` and
-    takes the steps one by one has the same bits whether it does so as they happen or later.
+    Scale, columns and gaps do not change in a course. A member that starts with the first `base_n`
+    of `rows` and takes the steps one by one gets the same bits, whenever it takes them.
     """
 
     def __init__(self, base: Evidence) -> None:
         self.rows = base
         self.base_n = len(base)
         self.gone: list[int] = []
-        """By step the number of the row that left when one was added; -1: none did."""
+        """For each step the number of the row that left when one was added; -1 if none left."""
 
     def add(self, row: Evidence, gone: int) -> None:
-        """A step: one more row, and which of `rows` is no evidence any more."""
+        """Add a step: a new row, and the number of the row that left, or -1."""
         self.rows = self.rows.joined(row)
         self.gone.append(gone)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rows:
-    """n events to be told the class of.
+    """n events to predict the class of.
 
-    `Z`, shape (n, d), are scaled columns, `at`, shape (n,), times, `features(i)` the features of
-    event i. Where the events come from a table, `X`, shape (n, width), are its rows and `schema`
-    its columns (a `SchemaView`).
+    - `Z`: scaled columns, shape (n, d); `at`: times, shape (n,).
+    - `classes_n`: the number of classes; `features(i)`: the features of event i.
+    - `X`, `schema`: if the events come from a table, its rows, shape (n, width), and its columns,
+      a `SchemaView`.
     """
 
     Z: Floats
@@ -133,10 +136,10 @@ class Rows:
 
 
 class Member(Protocol):
-    """One opinion in a committee, solved anew from the evidence and the member's settings.
+    """A member of a committee that is solved anew from the evidence and its own settings.
 
-    It may have a `trust`: how many times the word of a river classifier its own weighs before
-    labels judge it; 1 without.
+    It may have a `trust`: its weight before labels judge it, as a multiple of a river classifier's;
+    1 by default.
     """
 
     def tune(self, evidence: Evidence) -> None:
@@ -144,7 +147,7 @@ class Member(Protocol):
         ...
 
     def fit(self, evidence: Evidence) -> None:
-        """Solve for the evidence. Moves no setting: it may be called any number of times."""
+        """Solve for the evidence. This moves no setting and may be called any number of times."""
         ...
 
     def predict(self, rows: Rows) -> Floats:
@@ -155,8 +158,8 @@ class Member(Protocol):
 def product_by_row(X: Floats, matrix: Floats) -> Floats:
     """`X @ matrix`, shape (n, m), as one product of a vector and the matrix for each row.
 
-    BLAS chooses its order of additions by the shape of the whole product; so no row's bits may
-    depend on n, and here they do not.
+    BLAS orders its additions by the shape of the whole product, so that the bits of a row would
+    depend on n; here they do not.
 
     >>> product_by_row(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
@@ -169,6 +172,6 @@ def product_by_row(X: Floats, matrix: Floats) -> Floats:
 
 def softmax(scores: Floats) -> Floats:
     """exp(s) / sum exp(s) along the last axis."""
-    # The reductions themselves: an array's methods take longer, of a few rows, than what they do.
+    # For a few rows an array's methods take longer than these reductions themselves.
     powers = np.exp(scores - np.maximum.reduce(scores, axis=-1, keepdims=True))
     return np.asarray(powers / np.add.reduce(powers, axis=-1, keepdims=True))

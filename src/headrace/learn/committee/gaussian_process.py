@@ -1,12 +1,12 @@
-"""A Gaussian process on one-hot labels that tunes itself and forgets at its own pace.
+"""A Gaussian process on one-hot labels that tunes itself and learns how fast to forget.
 
-Regression in closed form (Rasmussen and Williams, "Gaussian processes for machine learning", 2006,
-eq. 2.25) with one kernel for what is local, linear and recent:
+It is regression in closed form (Rasmussen and Williams, "Gaussian processes for machine learning",
+2006, eq. 2.25), with one kernel of a local, a linear and a recent part:
 
     k(a, b) = s1 exp(-|a - b|_r^2 / 2) e^(-t/T1) + s2 <a, b>_r e^(-t/T2) + s3 e^(-t/T3) + noise
 
-`t` is the time between the two, `r` a relevance for each feature. Relevances, the weights s, the
-noise and the three memories T follow the marginal likelihood (eq. 5.9), held by a Gaussian prior to
+`t` is the time between the two events, `r` a relevance for each feature. Relevances, weights s,
+noise and the three memories T climb the marginal likelihood (eq. 5.9), with a Gaussian prior around
 their defaults, one step of Adam (Kingma and Ba, 2015) at a time. Leave-one-out predictions, which
 cost nothing here (eq. 5.12), choose how sharply scores become probabilities.
 """
@@ -36,8 +36,8 @@ DEFAULTS = {
     "linear_memory": 1000.0,
     "recent_memory": 50.0,
 }
-"""Where the settings start and what holds them. The first two memories are in label gaps, the last
-in event gaps: what was seen a moment ago says more the fewer events ago it was."""
+"""The start of the settings and the mean of their prior. The first two memories are in label gaps,
+the last in event gaps: recent evidence counts by the number of events since."""
 
 RATE, STEP_MIN, TUNED_MIN = 0.07, 1e-3, 8
 _JITTER = 1e-6
@@ -48,8 +48,8 @@ _STATE = ("has_relevance", "has_time", "_features_n", "_settings", "_moments", "
 class GaussianProcess:
     """One member of a committee.
 
-    `has_relevance`, `has_time`: whether features have relevances of their own, and whether evidence
-    ages; both can be switched off to measure what they are worth.
+    `has_relevance`, `has_time`: whether each feature has a relevance, and whether evidence ages;
+    both can be switched off to measure their benefit.
 
     >>> Z, codes = np.array([[-1.0], [-0.9], [1.0], [1.1]]), np.array([0, 0, 1, 1])
     >>> evidence = Evidence(Z=Z, codes=codes, at=np.arange(4.0), weights=np.ones(4), classes_n=2,
@@ -67,7 +67,7 @@ class GaussianProcess:
         self.has_relevance = has_relevance
         self.has_time = has_time
         self._features_n = 0
-        # Logarithms: relevances over the default, then DEFAULTS in order; their Adam moments.
+        # Logarithms of the relevances over the default, then of DEFAULTS in order; Adam's moments.
         self._settings = np.log(np.array(list(DEFAULTS.values())))
         self._moments = np.zeros((2, len(DEFAULTS)))
         self._steps_n = 0
@@ -76,18 +76,18 @@ class GaussianProcess:
 
     @property
     def settings(self) -> dict[str, float]:
-        """The present weights, noise and memories by the names of `DEFAULTS`."""
+        """The present weights, noise and memories, by the names in `DEFAULTS`."""
         values = np.exp(self._settings[self._features_n :]).tolist()
         return dict(zip(DEFAULTS, values, strict=True))
 
     @property
     def relevances(self) -> Floats:
-        """One for each feature, shape (features,), relative to the default of 1 / features."""
+        """The relevance of each feature, shape (features,), relative to 1 / features."""
         relative: Floats = np.exp(self._settings[: self._features_n])
         return relative
 
     def __getstate__(self) -> dict[str, Any]:
-        """Only what no evidence gives again."""
+        """The settings and Adam's state, without what is solved from the evidence."""
         return {name: self.__dict__[name] for name in _STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -98,21 +98,21 @@ class GaussianProcess:
     # ---------------------------------------------------------------------------------- learning
 
     def tune(self, evidence: Evidence) -> None:
-        """Move the settings one step up the likelihood; O(m^2 d), and what `fit` costs."""
+        """Move the settings one step up the likelihood; costs O(m^2 d) and a `fit`."""
         if len(evidence) < TUNED_MIN:
             return
         solved = self._solve(evidence)
         rows = solved.rows
         targets, _, _ = _targets_of(rows)
         weights = solved.inverse @ targets
-        # Half the outer product less half the inverse: how the likelihood moves with the kernel.
+        # The gradient of the likelihood by the kernel: half of the outer product minus the inverse.
         slope = 0.5 * (weights @ weights.T - solved.inverse)
         self._move(self._compute_gradient(rows, solved.kernel, slope))
 
     def fit(self, evidence: Evidence) -> None:
         """Solve for the evidence of m rows of d columns.
 
-        O(m^3 + m^2 d) at the start of its course and where settings moved, O(m^2) a step of it.
+        It costs O(m^3 + m^2 d) at the start of a course and after settings moved, O(m^2) per step.
         """
         solved = self._solve(evidence)
         rows, inverse = solved.rows, solved.inverse
@@ -123,14 +123,14 @@ class GaussianProcess:
         self._fitted = self._fold_evidence(rows, weights * size, shares, sharpness)
 
     def _solve(self, evidence: Evidence) -> _Solved:
-        """The kernel of the evidence and its inverse, by the course of the evidence."""
+        """The kernel of the evidence and its inverse, updated along the course of the evidence."""
         course = Course(evidence) if evidence.course is None else evidence.course
         if self._solved is None or self._solved.course is not course:
-            self._know_features(evidence)
+            self._add_features(evidence)
             self._solved = self._solve_at_once(course)
         solved = self._solved
         for number in range(course.base_n + solved.steps_n, len(course.rows)):
-            self._step(solved, number)
+            self._take_step(solved, number)
         # Classes may have come since the course began.
         rows = course.rows.of_classes(evidence.classes_n, course.rows.course)
         solved.rows = rows.take(solved.numbers)
@@ -141,27 +141,27 @@ class GaussianProcess:
         rows = course.rows.take(numbers)
         kernel = self._compute_kernel(rows, rows)
         total = kernel.total
-        total[np.diag_indices(len(total))] += self._noise(rows)
+        total[np.diag_indices(len(total))] += self._noise_of(rows)
         return _Solved(course, numbers, rows, kernel, _invert_matrix(total))
 
-    def _step(self, solved: _Solved, number: int) -> None:
-        """Row `number` of the course comes, in the place of the one that goes."""
+    def _take_step(self, solved: _Solved, number: int) -> None:
+        """Take one step of the course: row `number` replaces the row that leaves."""
         gone = solved.course.gone[solved.steps_n]
         solved.steps_n += 1
         if gone == number:
             return
         place = solved.replace(gone, number)
         rows = solved.course.rows
-        mine = self._compute_kernel(rows.take(np.array([number])), rows.take(solved.numbers))
-        solved.kernel.put(place, mine)
-        noise = float(self._noise(rows.take(np.array([number])))[0])
-        if not _invert_grown(solved.inverse, place, mine.total[0], noise):
+        row_kernel = self._compute_kernel(rows.take(np.array([number])), rows.take(solved.numbers))
+        solved.kernel.put(place, row_kernel)
+        noise = float(self._noise_of(rows.take(np.array([number])))[0])
+        if not _invert_grown(solved.inverse, place, row_kernel.total[0], noise):
             total = solved.kernel.total
-            total[np.diag_indices(len(total))] += self._noise(rows.take(solved.numbers))
+            total[np.diag_indices(len(total))] += self._noise_of(rows.take(solved.numbers))
             solved.inverse = _invert_matrix(total)
 
-    def _know_features(self, evidence: Evidence) -> None:
-        """New features start at the default relevance; when that is noticed changes nothing."""
+    def _add_features(self, evidence: Evidence) -> None:
+        """Add settings for new features, at the default relevance; when this runs has no effect."""
         more_n = int(evidence.feature_of.max(initial=-1)) + 1 - self._features_n
         if more_n > 0:
             at = self._features_n
@@ -174,7 +174,7 @@ class GaussianProcess:
         return np.concatenate([np.zeros(self._features_n), logs])
 
     def _compute_kernel(self, some: Evidence, others: Evidence) -> _Kernel:
-        """Between these rows and those, without noise."""
+        """The kernel between these rows and the others, without noise."""
         values, roots = self.settings, self._roots(some)
         left, right = some.Z * roots, others.Z * roots
         inner = left @ right.T
@@ -191,8 +191,8 @@ class GaussianProcess:
         apart /= -(values["recent_memory"] * some.event_gap)
         return _Kernel(local, linear, values["recent"] * np.exp(apart, out=apart), fading)
 
-    def _noise(self, rows: Evidence) -> Floats:
-        """What is added to the diagonal, shape (m,)."""
+    def _noise_of(self, rows: Evidence) -> Floats:
+        """The noise on the diagonal, shape (m,)."""
         noise: Floats = self.settings["noise"] / rows.weights + _JITTER
         return noise
 
@@ -203,9 +203,9 @@ class GaussianProcess:
         return roots[evidence.feature_of]
 
     def _compute_gradient(self, evidence: Evidence, kernel: _Kernel, slope: Floats) -> Floats:
-        """Of the log likelihood and the prior by the logarithms of the settings.
+        """The gradient of the log likelihood and the prior by the logarithms of the settings.
 
-        `slope`, shape (m, m), is the gradient by the entries of the kernel.
+        `slope`, shape (m, m), is the gradient of the likelihood by the entries of the kernel.
         """
         values, n = self.settings, self._features_n
         gradient = np.zeros(len(self._settings))
@@ -240,7 +240,7 @@ class GaussianProcess:
         return held
 
     def _move(self, gradient: Floats) -> None:
-        """One step of Adam."""
+        """Take one step of Adam."""
         self._steps_n += 1
         self._moments[0] = 0.9 * self._moments[0] + 0.1 * gradient
         self._moments[1] = 0.99 * self._moments[1] + 0.01 * gradient * gradient
@@ -254,9 +254,9 @@ class GaussianProcess:
     def _fold_evidence(
         self, evidence: Evidence, weights: Floats, shares: Floats, sharpness: float
     ) -> _Fitted:
-        """All that does not depend on a new row, in a few small arrays.
+        """Compute everything that does not depend on a new row, as a few small arrays.
 
-        For a row later than all evidence e^(-t/T) is a product of a factor of the row and one of
+        For a row later than all evidence, e^(-t/T) is the product of a factor of the row and one of
         the label, so the linear part shrinks to a matrix (d, k), the recent one to a vector (k,).
         """
         values = self.settings
@@ -290,7 +290,7 @@ class GaussianProcess:
         )
 
     def predict(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, k); rows older than the newest label are taken as of then.
+        """Probabilities, shape (n, k); a row older than the newest label is given that time.
 
         Raises `BrokenInvariant` before the first `fit`.
         """
@@ -301,12 +301,13 @@ class GaussianProcess:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Fitted:
-    """What m labels of d columns and k classes say of any later row.
+    """The prediction of any later row from m labels of d columns and k classes.
 
-    `newest` is the time of the latest, `rates`, shape (3,), are 1 / T, `roots`, shape (d,), those
-    of the relevances; `columns` (d, m) and `squares` (m,) are for distances, `local` (m, k),
-    `linear` (d, k) and `recent` (k,) the three parts of the scores, which `shares`, shape (k,), are
-    added to and `sharpness` makes probabilities.
+    - `newest`: the time of the latest label; `rates`: 1 / T, shape (3,).
+    - `roots`: square roots of the relevances, shape (d,).
+    - `columns`, shape (d, m), and `squares`, shape (m,): for the distances.
+    - `local` (m, k), `linear` (d, k), `recent` (k,): the three parts of the scores.
+    - `shares`, shape (k,): added to the scores; `sharpness`: makes them probabilities.
     """
 
     newest: float
@@ -336,7 +337,7 @@ class _Fitted:
 
 @dataclass(eq=False, slots=True)
 class _Kernel:
-    """The three parts of a kernel, and what time leaves of the linear one; all of one shape."""
+    """The three parts of a kernel, and the factor by which the linear one fades; of one shape."""
 
     local: Floats
     linear: Floats
@@ -351,27 +352,27 @@ class _Kernel:
         return total
 
     def grow(self) -> None:
-        """One more row and column, to be put."""
+        """Add an empty row and column at the end."""
         self.local, self.linear = _grow_matrix(self.local), _grow_matrix(self.linear)
         self.recent, self.fading = _grow_matrix(self.recent), _grow_matrix(self.fading)
 
     def put(self, place: int, row: _Kernel) -> None:
-        """Row and column `place` are these, shape (1, m)."""
-        for mine, its in (
+        """Set row and column `place` to these, shape (1, m)."""
+        for part, new in (
             (self.local, row.local),
             (self.linear, row.linear),
             (self.recent, row.recent),
             (self.fading, row.fading),
         ):
-            mine[place] = mine[:, place] = its[0]
+            part[place] = part[:, place] = new[0]
 
 
 @dataclass(eq=False, slots=True)
 class _Solved:
-    """A course followed for `steps_n` steps.
+    """The solution for a course after `steps_n` of its steps.
 
-    `numbers`, shape (m,), are those of the rows of the course in the order of kernel and inverse,
-    which have the shape (m, m); `rows` are these rows.
+    `kernel` and `inverse` have shape (m, m). `numbers`, shape (m,), are the numbers in the course
+    of the rows behind them, in their order; `rows` are these rows.
     """
 
     course: Course
@@ -382,7 +383,10 @@ class _Solved:
     steps_n: int = 0
 
     def replace(self, gone: int, number: int) -> int:
-        """Row `number` takes the place of the row `gone`, or a new one at the end; which."""
+        """Put row `number` in the place of the row `gone`, or at the end if that is -1.
+
+        Returns the place.
+        """
         if gone >= 0:
             place = int((self.numbers == gone).nonzero()[0][0])
             self.numbers[place] = number
@@ -395,7 +399,7 @@ class _Solved:
 
 
 def _grow_matrix(matrix: Floats) -> Floats:
-    """The same with a row and a column of 0 more."""
+    """The matrix with a row and a column of 0 added."""
     m = len(matrix)
     grown = np.zeros((m + 1, m + 1))
     grown[:m, :m] = matrix
@@ -403,9 +407,9 @@ def _grow_matrix(matrix: Floats) -> Floats:
 
 
 def _invert_shrunken(inverse: Floats, place: int) -> None:
-    """In place the inverse of the matrix without this row and column, which become 0; O(m^2).
+    """Update the inverse in place for the matrix without this row and column, which become 0.
 
-    By its Schur complement (Golub and Van Loan, "Matrix computations", 4th edition, 2.1.4).
+    O(m^2), by the Schur complement (Golub and Van Loan, "Matrix computations", 4th edition, 2.1.4).
     """
     column = inverse[place].copy()
     dger(-1.0 / column[place], column, column, a=inverse.T, overwrite_a=1)
@@ -413,24 +417,25 @@ def _invert_shrunken(inverse: Floats, place: int) -> None:
 
 
 def _invert_grown(inverse: Floats, place: int, row: Floats, noise: float) -> bool:
-    """In place the inverse of the matrix with this row and column, shape (m,), too; O(m^2).
+    """Update the inverse in place for the matrix with this row and column, shape (m,), too; O(m^2).
 
-    What `inverse` has there is 0. False, and nothing is done, where rounding leaves no variance.
+    The row and column `place` of `inverse` must be 0. Returns false, and does nothing, if rounding
+    leaves no variance.
     """
     others = row.copy()
     others[place] = 0.0
     column = inverse @ others
-    left = row[place] + noise - float(others @ column)
-    if not left > 0.5 * _JITTER:
+    remaining = row[place] + noise - float(others @ column)
+    if not remaining > 0.5 * _JITTER:
         return False
-    dger(1.0 / left, column, column, a=inverse.T, overwrite_a=1)
-    inverse[place] = inverse[:, place] = column / -left
-    inverse[place, place] = 1.0 / left
+    dger(1.0 / remaining, column, column, a=inverse.T, overwrite_a=1)
+    inverse[place] = inverse[:, place] = column / -remaining
+    inverse[place, place] = 1.0 / remaining
     return True
 
 
 def _targets_of(evidence: Evidence) -> tuple[Floats, Floats, float]:
-    """One-hot labels less the shares of the classes, of unit size; those shares, and the size."""
+    """The targets: one-hot labels minus the classes' shares, of unit size; the shares; the size."""
     k = evidence.classes_n
     counts: Floats = np.bincount(evidence.codes, minlength=k).astype(np.float64)
     shares: Floats = (counts + 1.0 / k) / (len(evidence) + 1.0)
@@ -441,10 +446,10 @@ def _targets_of(evidence: Evidence) -> tuple[Floats, Floats, float]:
 
 
 def _invert_matrix(matrix: Floats) -> Floats:
-    """Of a symmetric positive definite matrix, by its Cholesky factor."""
+    """The inverse of a symmetric positive definite matrix, by its Cholesky factor."""
     factor, failed = dpotrf(matrix, lower=1)
     if failed:
-        # Rounding made it indefinite; a little more noise mends that.
+        # Rounding made the matrix indefinite; a little more noise corrects that.
         return np.asarray(np.linalg.inv(matrix + 1e-3 * np.eye(len(matrix))))
     lower, _ = dpotri(factor, lower=1, overwrite_c=1)
     half = np.tril(lower)
@@ -454,7 +459,7 @@ def _invert_matrix(matrix: Floats) -> Floats:
 
 
 def _best_sharpness(scores: Floats, codes: NDArray[np.intp]) -> float:
-    """The candidate under which left-out labels are likeliest, on the mean of their logarithms."""
-    said = softmax(_SHARPNESSES[:, np.newaxis, np.newaxis] * scores)
-    logs = np.log(said[:, np.arange(len(codes)), codes] + 1e-9)
+    """The candidate with the highest mean log probability of the left-out labels."""
+    probabilities = softmax(_SHARPNESSES[:, np.newaxis, np.newaxis] * scores)
+    logs = np.log(probabilities[:, np.arange(len(codes)), codes] + 1e-9)
     return SHARPNESSES[int((np.add.reduce(logs, axis=1) / len(codes)).argmax())]

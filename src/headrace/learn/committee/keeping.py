@@ -1,7 +1,8 @@
 """The labelled events that a committee keeps as evidence, and the course that led to them.
 
-Scale and gaps are set where a course starts: where settings move, columns come, a label is taken
-back, or `STEPS_MAX` labels came. In between one label is one step, which costs members little.
+Scale and gaps are set at the start of a course: when settings move, columns are added, a label is
+forgotten, or after `STEPS_MAX` labels. In between each label is one step, which costs members
+little.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from .encoding import Encoder
 from .evidence import Course, Evidence, Floats
 
 STEPS_MAX = 32
-"""Labels after which members are solved at once again, so that rounding does not add up."""
+"""The most labels in a course; then members are solved anew, so that rounding errors do not add up.
+"""
 
 Features: TypeAlias = Mapping[Any, Any]
 
 
 class Example(msgspec.Struct, frozen=True):
-    """A labelled event in the evidence; `order` numbers the labels."""
+    """A labelled event in the evidence; `order` is the number of its label."""
 
     at: float
     order: int
@@ -35,7 +37,7 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class Keeping:
-    """The part of a committee that remembers labels, and solves nothing."""
+    """The part of a committee that stores labels, and solves nothing."""
 
     def __init__(self, memory_n: int) -> None:
         self.memory_n = memory_n
@@ -44,8 +46,8 @@ class Keeping:
         self.classes: list[Any] = []
         self._examples: list[Example] = []
         self._by_key: dict[Hashable, Example] = {}
-        # What members are solved for: the evidence as it stood when scale and gaps were set last,
-        # then each label since; their unscaled rows; and by label since, which of all these left.
+        # What members are solved for: the evidence when scale and gaps were set last, then each
+        # label since; the unscaled rows of both; and for each label since, which of these left.
         self._course: list[Example] = []
         self._raw: list[Floats] = []
         self._gone: list[int] = []
@@ -53,23 +55,23 @@ class Keeping:
         self._now = 0.0
         self._first_at: float | None = None
         self._label_gap = self._event_gap = 1.0
-        # By member, whether it could be solved for the evidence; empty while it was not tried.
+        # For each member, whether it could be solved for the evidence; empty until that is tried.
         self._is_fit: list[bool] = []
 
     @property
     def evidence_age(self) -> float | None:
-        """Mean age of the evidence, in the unit of `at`, when the newest came; None without any."""
+        """The mean age of the evidence at its newest event, in the unit of `at`; None if empty."""
         if not self._examples:
             return None
         return self._examples[-1].at - math.fsum(e.at for e in self._examples) / len(self._examples)
 
     @property
     def evidence_n(self) -> int:
-        """Labelled events that are kept as evidence."""
+        """The number of labelled events kept as evidence."""
         return len(self._examples)
 
     def remember(self, example: Example) -> None:
-        """Take a label; one of the same key leaves, and beyond `memory_n` the oldest event."""
+        """Store a label; the previous one with its key leaves, and above `memory_n` the oldest."""
         if example.key is not None:
             self.forget(example.key)
             self._by_key[example.key] = example
@@ -86,23 +88,23 @@ class Keeping:
 
     @property
     def _base_n(self) -> int:
-        """Labels at which the course started."""
+        """The number of labels at the start of the course."""
         return len(self._course) - len(self._gone)
 
     def _number_of(self, example: Example) -> int:
         return next(n for n, other in enumerate(self._course) if other is example)
 
     def forget(self, key: Hashable) -> None:
-        """Take a label back, such as one that is disputed after all; river members keep it."""
+        """Forget a label, e.g. one that became disputed; river members have learned it for good."""
         example = self._by_key.get(key)
         if example is not None:
             self._drop(next(i for i, other in enumerate(self._examples) if other is example))
             self.start_course()
 
     def erase(self, is_gone: Callable[[Hashable, Features, float], bool]) -> int:
-        """Forget labels by their key, features and time, and texts that are in no other.
+        """Forget labels by their key, features and time, and texts that are in no other label.
 
-        How many there were; river members keep them.
+        Returns how many were forgotten. River members have learned them for good.
         """
         places = [n for n, x in enumerate(self._examples) if is_gone(x.key, x.x, x.at)]
         for place in reversed(places):
@@ -118,7 +120,7 @@ class Keeping:
         return example
 
     def start_course(self) -> None:
-        """Members are solved at once for the evidence as it stands, by a new scale and new gaps."""
+        """Start a course: members are solved anew for the evidence, with a new scale and gaps."""
         raw_of = {example.order: raw for example, raw in zip(self._course, self._raw, strict=True)}
         self._course = [*self._examples]
         self._raw = [raw_of[example.order] for example in self._course]
@@ -143,14 +145,14 @@ class Keeping:
         return rows.of_classes(len(self.classes), self._course_rows)
 
     def _rows_from(self, start: int, n: int = 1) -> Evidence:
-        """So many labels of the course, from this one on."""
-        examples, found = self._course[start : start + n], self._raw[start : start + n]
+        """The rows of `n` labels of the course, from number `start` on."""
+        examples, raw_rows = self._course[start : start + n], self._raw[start : start + n]
         columns_n = self.encoder.columns_n
-        if {*map(len, found)} == {columns_n}:
-            raw = np.array(found)
+        if {*map(len, raw_rows)} == {columns_n}:
+            raw = np.array(raw_rows)
         else:
             raw = np.zeros((n, columns_n))
-            for i, row in enumerate(found):
+            for i, row in enumerate(raw_rows):
                 raw[i, : len(row)] = row
         return Evidence(
             Z=self.encoder.scale_rows(raw),

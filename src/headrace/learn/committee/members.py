@@ -1,6 +1,6 @@
 """A river classifier as a member of a committee: it learns one label at a time and forgets nothing.
 
-Where the model can be compiled (`scoring`), rows of a table are scored at once; else one by one.
+If the model can be compiled (`scoring`), rows of a table are scored at once, otherwise one by one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .evidence import Floats, Rows
 
 
 class RiverMember:
-    """Class codes in and out, whatever the labels are outside.
+    """A river classifier that learns and predicts class codes, whatever the labels are outside.
 
     >>> from river import naive_bayes
     >>> member = RiverMember(naive_bayes.GaussianNB())
@@ -29,7 +29,7 @@ class RiverMember:
         self._scorer_schema: Any = None
 
     def learn(self, x: Mapping[Any, Any], code: int, weight: float) -> None:
-        """Learn one label; the weight goes to models whose `learn_one` takes one."""
+        """Learn one label; the weight is ignored if the model's `learn_one` takes none."""
         if self._scorer is not None:
             self._scorer.is_stale = True
         label: int | bool = code if self._is_multiclass else bool(code)
@@ -42,17 +42,17 @@ class RiverMember:
             self.model.learn_one(x, label)
 
     def predict(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, classes); classes it was never told of get 0."""
+        """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
         if scorer is not None and rows.X is not None:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
-        said = np.zeros((len(rows), rows.classes_n))
+        probabilities = np.zeros((len(rows), rows.classes_n))
         for i in range(len(rows)):
             for label, p in self.model.predict_proba_one(rows.features(i)).items():
                 if 0 <= code_of(label) < rows.classes_n:
-                    said[i, code_of(label)] = p
-        return said
+                    probabilities[i, code_of(label)] = p
+        return probabilities
 
     def _compile_scorer(self, rows: Rows) -> Scorer | None:
         """The scorer for the rows' table; None without a table, or if the model has none."""
@@ -63,5 +63,5 @@ class RiverMember:
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the scorer, which the model gives again."""
+        """The state without the scorer, which is made from the model."""
         return {**self.__dict__, "_scorer": None, "_scorer_schema": None}

@@ -1,7 +1,7 @@
-"""A committee read from a table: rows over a schema's columns, scored many at a time.
+"""A committee that scores rows of a table, over a schema's columns, many at a time.
 
 It does for a committee what `scoring` does for river's models: answers agree with those of
-`predict_proba_one` to about 1e-10, and a row's bits are the same in any batch.
+`predict_proba_one` to about 1e-10, and the bits of a row are the same in any batch.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from .encoding import Encoder
 from .evidence import Floats, Rows
 
 BLOCK_N = 512
-"""Rows scored at once: what lies between is as large as they are many times the evidence."""
+"""Rows scored at once; intermediate arrays have this size times the size of the evidence."""
 
 
 class _Heard(NamedTuple):
-    """What was scored last: by which fit, and by block rows, times and what members said."""
+    """The latest scores: the fit they come from, and rows, times and opinions of each block."""
 
     fitted: Sequence[bool]
     blocks: list[tuple[Floats, Floats, Floats]]
 
 
 class CommitteeTable:
-    """A committee behind the columns of a schema. Holds nothing that the two do not give again."""
+    """A committee behind the columns of a schema; all its state can be made from these two."""
 
     def __init__(self, committee: Committee, schema: SchemaView) -> None:
         self.committee = committee
@@ -52,21 +52,24 @@ class CommitteeTable:
         blocks, heard = [], list[tuple[Floats, Floats, Floats]]()
         for i in range(0, len(X), BLOCK_N):
             times = None if at is None else at[i : i + BLOCK_N]
-            mine = None if original_of is None else partial(_shift_originals, original_of, i)
-            rows = self.rows(X[i : i + BLOCK_N], times, mine)
+            block_original_of = (
+                None if original_of is None else partial(_shift_originals, original_of, i)
+            )
+            rows = self.rows(X[i : i + BLOCK_N], times, block_original_of)
             said, has_failed = self.committee.heard(rows)
             blocks.append(self.committee.pooled_of(said, has_failed))
             if times is not None and not self._texts:
-                # Whose rows these are may write others into them.
+                # Copied, because the caller may reuse the arrays.
                 heard.append((X[i : i + BLOCK_N].copy(), times.copy(), said))
         self._heard = _Heard(self.committee.fitted, heard)
         k = len(self.committee.classes)
         return self.committee.classes, np.concatenate([np.zeros((0, k)), *blocks])
 
     def said(self, row: Floats, at: float, original: Features | None) -> Floats:
-        """What each member says of one event, shape (members, classes): as when it was scored.
+        """Each member's opinion of one event, shape (members, classes), as it was scored before.
 
-        Unless a label came since, or the event may have texts that its row does not tell.
+        It is computed anew if a label came since, or if the event may have texts that are not in
+        its row.
         """
         heard = self._heard
         if heard.fitted is self.committee.fitted and not self._texts:
@@ -78,9 +81,10 @@ class CommitteeTable:
         return self.committee.opinions(rows)[:, 0]
 
     def rows(self, X: Floats, at: Floats | None, original_of: OriginalOf | None = None) -> Rows:
-        """What members need to know of rows (n, width); without times, they are of now.
+        """The members' input for rows of shape (n, width); the default of the times is the present.
 
-        `original_of(i)` are the features of event i as they came: without, free texts are missing.
+        `original_of(i)` are the features of event i as they came; without it, free texts are
+        missing.
         """
         committee, schema = self.committee, self.schema
         times = np.full(len(X), committee.now) if at is None else at
@@ -90,7 +94,7 @@ class CommitteeTable:
     def _raw(self, X: Floats, original_of: OriginalOf | None) -> Floats:
         encoder, schema = self.committee.encoder, self.schema
         if self._read_for != (encoder.columns_n, schema.width):
-            self._read(encoder)
+            self._map_columns(encoder)
         raw = np.zeros((len(X), encoder.columns_n))
         if X.shape[1] < schema.width:
             X = np.pad(X, ((0, 0), (0, schema.width - X.shape[1])), constant_values=np.nan)
@@ -103,8 +107,8 @@ class CommitteeTable:
             self._add_originals(raw, X, original_of)
         return raw
 
-    def _read(self, encoder: Encoder) -> None:
-        """Which column of the table is which of the encoder's."""
+    def _map_columns(self, encoder: Encoder) -> None:
+        """Find the column of the encoder for each column of the table."""
         schema = self.schema
         numbers = [
             (j, encoder.numbers[name])
@@ -121,7 +125,7 @@ class CommitteeTable:
         self._read_for = (encoder.columns_n, schema.width)
 
     def _add_originals(self, raw: Floats, X: Floats, original_of: OriginalOf) -> None:
-        """What free texts, and categories beyond those that a row tells apart, add to the rows."""
+        """Add free texts, and categories that share one code in the table, to the raw rows."""
         for j, name in self._texts:
             texts, free = self._categories.get(j), ~np.isnan(X[:, j])
             if texts is not None:
@@ -133,7 +137,7 @@ class CommitteeTable:
                     raw[i] += self.committee.encoder.text_row(name, value)
 
     def _add_texts(self, raw: Floats, j: int, codes: Floats, texts: list[Floats]) -> None:
-        """What the categories in this column of the table add to the rows."""
+        """Add the categories in column `j` of the table to the raw rows."""
         is_known = ~np.isnan(codes)
         if not is_known.any():
             return
