@@ -94,7 +94,7 @@ __all__ = [
     "strategies",
 ]
 
-# What is asked for is imported then: river takes a second, and `headrace --help` needs none of it.
+# Names are imported at first use: river takes a second, and `headrace --help` needs none of it.
 _FROM = {
     ".chance": "Chance",
     ".engine": "Engine",
@@ -121,8 +121,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = import_module(_HOME[name], __name__)
-    found = home if _HOME[name] == f".{name}" else getattr(home, name, None)
-    globals()[name] = import_module(f"{_HOME[name]}.{name}", __name__) if found is None else found
+    value = home if _HOME[name] == f".{name}" else getattr(home, name, None)
+    globals()[name] = import_module(f"{_HOME[name]}.{name}", __name__) if value is None else value
     return globals()[name]
 
 
