@@ -158,7 +158,7 @@ class Watched:
         return n
 
     def _write_down(self) -> None:
-        """Write all waiting events to window, reservoir and counts; many cost little more than 1."""
+        """Write waiting events to window, reservoir and counts: many cost little more than one."""
         if not self._seen:
             return
         self._add_moments()
