@@ -121,7 +121,7 @@ def pack_features(features: Features) -> bytes:
     try:
         return _PACKED.encode(features)
     except OverflowError:
-        # MessagePack's integers have at most 64 bits, JSON's any number; JSON is known by its brace.
+        # MessagePack's integers have at most 64 bits, JSON's have no limit; a brace marks JSON.
         return msgspec.json.encode(features)
 
 
