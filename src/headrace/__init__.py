@@ -3,11 +3,11 @@
 The flow, which is also the order of the folders:
 
     observe   an event comes in; it is scored and kept, and detectors watch for drift
-    query     which events are worth a label, how many, and when
-    label     requests go out, answers come back late and contradicting; a label settles
+    query     decides which events are worth a label, how many, and when
+    label     requests go out, answers come back late and contradict each other; a label settles
     learn     the model learns it, retrains on drift, and its accuracy is estimated honestly
 
-`Engine` is the whole of it in one process, without any I/O; `run` drives it in a notebook.
+`Engine` does all of this in one process, without any I/O; `run` drives it in a notebook.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Events of a shard as the query side sees them: pools for a strategy, candidates for a request."""
+"""Converts a shard's events for the query side: pools for strategies, candidates for requests."""
 
 from __future__ import annotations
 
@@ -184,7 +184,10 @@ def candidate_of(
     events: Columns, row: int, schema: Schema, context: Context | None = None
 ) -> Candidate:
     """Return one event with all that its request shows; `context` is sent back with the label."""
-    (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
+    (key, served_model), probabilities = (
+        events.origins[row] or (None, None),
+        events.probabilities[row],
+    )
     served, original = None, unpack_features(events.originals[row])
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
         # A class that was unknown when the event arrived has probability 0.
@@ -195,7 +198,7 @@ def candidate_of(
         at=float(events.at[row]),
         features=schema.features(events.rows[row]) if original is None else original,
         # A guess is NaN before the first label was learned: then there is no prediction.
-        prediction={} if np.isnan(events.guess[row]) else _name_classes(said, schema),
+        prediction={} if np.isnan(events.guess[row]) else _name_classes(probabilities, schema),
         served=served,
         served_model=served_model,
         key=key,

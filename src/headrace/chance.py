@@ -35,7 +35,7 @@ def _mix(z: int) -> int:
 
 
 class Chance:
-    """The luck of one engine: a seed, and nothing that changes.
+    """The luck of one engine: all random numbers follow from its seed, and it has no other state.
 
     >>> chance = Chance(7)
     >>> keys = chance.keys(["a", "b"])
@@ -84,5 +84,5 @@ class Chance:
         return np.asarray((z >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
     def integer(self, purpose: str) -> int:
-        """A 31-bit seed for a library that wants one, such as a stochastic river model."""
+        """A 31-bit seed for a library that needs one, such as a stochastic model of river."""
         return _mix(self.seed & _MASK ^ _purpose_key(purpose)) >> 33

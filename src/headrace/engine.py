@@ -374,9 +374,9 @@ class Engine:
         check_model_starts(self.trainer, [self.shard])
 
     def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
-        """Class probabilities of the present model for one event.
+        """Return class probabilities of the present model for one event.
 
-        {} while no class is known, and where the model fails on it. A feature or a category that
+        They are {} while no class is known, and where the model fails. A feature or a category that
         the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
         could have.
         """

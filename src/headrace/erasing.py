@@ -111,14 +111,14 @@ def _find_ids(
     for events in (shard.window.copy_kept(), shard.reservoir.columns()):
         is_old = events.at < subject.before
         subject.event_ids.update(events.ids[subject.among(events, schema) & ~is_old].tolist())
-    for one in requests:
-        if subject.names(one.event_id, one.key, one.features):
-            subject.event_ids.add(one.event_id)
+    for request in requests:
+        if subject.names(request.event_id, request.key, request.features):
+            subject.event_ids.add(request.event_id)
 
 
 def _old_ids(subject: Subject, requests: Iterable[LabelRequested]) -> set[str]:
     """Return the ids of the events of these requests that are too old."""
-    return {one.event_id for one in requests if one.event_at < subject.before}
+    return {request.event_id for request in requests if request.event_at < subject.before}
 
 
 def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:
@@ -157,9 +157,9 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
 def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:
     """Give up these requests if they wait for money; return how many did."""
     given_up = shard.asking.erase(request_ids)
-    for one in given_up:
-        if one.opinion_n == 1:
-            shard.evaluation.end_request(one.request_id)
+    for request in given_up:
+        if request.opinion_n == 1:
+            shard.evaluation.end_request(request.request_id)
     return len(given_up)
 
 

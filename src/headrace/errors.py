@@ -6,7 +6,7 @@ leaves the engine as an `InputRejected`.
 
 
 class HeadraceError(Exception):
-    """Base of everything Headrace raises on purpose."""
+    """Base of all errors that Headrace raises on purpose."""
 
 
 class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in docs/GLOSSARY.md

@@ -37,7 +37,7 @@ NAMES_MAX = 5
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit. `n` counts its cost: values, features, classes, draws, events."""
+    """One reached limit. `n` counts its cost: values, features, classes, draws or events."""
 
     kind: str
     n: int

@@ -49,7 +49,7 @@ class ModelView(Protocol):
 
     @property
     def has_members(self) -> bool:
-        """Whether the model is made of members that can be asked one by one."""
+        """Whether the model consists of members that give probabilities of their own."""
         ...
 
     def members(

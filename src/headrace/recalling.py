@@ -55,13 +55,13 @@ def _ask_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
     past, asking = shard.past(), shard.asking
     row_of = dict(zip(past.keys.tolist(), range(len(past)), strict=True))
     rows = {
-        row: one
-        for request_id, one in ones.items()
-        if (row := row_of.get(one.key)) is not None
+        row: decided
+        for request_id, decided in ones.items()
+        if (row := row_of.get(decided.key)) is not None
         and asking.request_id(str(past.ids[row])) == request_id
     }
     is_known = asking.are_known(past.keys)
-    rows = {row: one for row, one in rows.items() if not is_known[row]}
+    rows = {row: decided for row, decided in rows.items() if not is_known[row]}
     if not rows:
         return []
     round_n = next(iter(rows.values())).round_n
@@ -72,8 +72,8 @@ def _ask_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
         return shard.ask_chosen(_decision_of(round_n, rows, len(past), shard.now), past)
     return [
         output
-        for row, one in rows.items()
-        for output in shard.ask_drawn(past, row, shard.now, _drawn_of(one, shard))
+        for row, decided in rows.items()
+        for output in shard.ask_drawn(past, row, shard.now, _drawn_of(decided, shard))
     ]
 
 
@@ -81,8 +81,8 @@ def _decision_of(round_n: int, rows: Mapping[int, Decided], n: int, now: float) 
     """Rebuild the decision of a round over n events, as far as the record has it."""
     first = next(iter(rows.values()))
     utilities, inclusion = np.zeros(n), np.zeros(n)
-    for row, one in rows.items():
-        utilities[row], inclusion[row] = one.utility, one.propensity
+    for row, decided in rows.items():
+        utilities[row], inclusion[row] = decided.utility, decided.propensity
     reason = "drift" if first.is_spread else "schedule"
     return Decision(
         round_n=round_n,

@@ -11,7 +11,7 @@ GOLD_ASKED_MAX = 10
 
 
 def opinion_id(request_id: str, opinion_n: int) -> str:
-    """The id of the request for the second (2) or third opinion about the label of a request.
+    """The id of the request for opinion 2 or 3 about the label of a request.
 
     >>> opinion_id("8a04c3416f459c72de7412b5dd1ee580", 2)
     '8a04c3416f459c72de7412b5dd1ee580:2'

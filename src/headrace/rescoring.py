@@ -39,7 +39,7 @@ def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestR
     model, schema = watched.model, watched.schema
     latest = watched.window.since(watched.events_n - LATEST_N)
     questions = asking.open.questions(asking.remembered.open_keys)
-    events = Columns.join_blocks([latest, *(one.event for one in questions)])
+    events = Columns.join_blocks([latest, *(question.event for question in questions)])
     anew = model.probabilities(events.rows, None, lambda i: unpack_features(events.originals[i]))
     more = read_more(asking.strategy, events, watched, asking, anew)
     source, n = asking.settings.uncertainty_from, len(latest)

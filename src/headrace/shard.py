@@ -83,7 +83,7 @@ class Shard(Assessing):
         """Yield the batch as runs to observe and rejections, in order."""
         for run in self.admission.admit_batch(batch, self.schema):
             if isinstance(run, Run) and run.is_set_anew:
-                # The clock was wrong: no time has passed from what it said to what it says.
+                # The clock was wrong: between its old and its new time no time has passed.
                 self.now, self._round_at = float(run.clock[0]), None
                 self.asking.budget.set_anew(self.now)
             yield run
@@ -95,7 +95,7 @@ class Shard(Assessing):
         treated: so the outputs are all of the last event observed.
         """
         outputs = self._observe(run, stop)
-        # A record is looked into, and a dated round is due, between two counted points.
+        # With a record or rounds by time the caller must act between two counted points.
         is_alone = self.asking.record is None and self._every_s is None
         while is_alone and not outputs and run.i < stop:
             outputs = self._observe(run, stop)

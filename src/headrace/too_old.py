@@ -25,7 +25,7 @@ def step_s_of(settings: RetentionSettings) -> float:
 
 
 def step_of(now: float, step_s: float) -> int:
-    """Return the number of the step that `now`, seconds, is in; 0 before the first event."""
+    """Return the number of the step that `now`, seconds, is in; 0 if it is not finite."""
     return math.floor(now / step_s) if math.isfinite(now) else 0
 
 

@@ -27,7 +27,7 @@ SEEN_MAX = 256
 
 
 class Watched:
-    """The part of a shard that remembers events, and decides nothing."""
+    """The part of a shard that remembers events and decides nothing."""
 
     # Moments are added up to here: a waiting stretch, and an event in it. Not part of the state.
     _moments_at = (0, 0)

@@ -122,7 +122,7 @@ class Admission:
                 yield run
             if rejection is not None:
                 stop += 1
-                # What a rejected event says of the classes does not count.
+                # New classes of a rejected event do not count.
                 first_served = _first_rows_of_new_classes(batch, schema, stop)
                 yield rejection
             start = stop

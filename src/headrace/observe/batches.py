@@ -1,7 +1,7 @@
 """Payloads that hold many events: each layout of `input.batch` as a list of elements.
 
 An element is an object of features, an array of them, or a single value. Nothing here knows the
-paths of a record; that is `payloads`.
+paths of a record; `payloads` does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The classes of a stream as small integers; values and features that were not used, counted."""
+"""Classes of a stream as small integers; and counts of values and features that were not used."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Clock:
 
     @property
     def sure(self) -> float:
-        """A time that will hardly be corrected, seconds; minus infinity as long as any may be."""
+        """A time that will hardly be corrected, seconds; minus infinity with too few events."""
         if self.is_full or len(self._heard) < SURE_MIN:
             return self.now if self.is_full else -math.inf
         return sorted(self._heard)[(len(self._heard) - 1) // 2]

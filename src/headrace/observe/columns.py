@@ -31,7 +31,7 @@ _Columns: TypeAlias = tuple[
 
 
 class _BesideFeatures(TypedDict):
-    """The other values of n events, in the order of `EventValues`; None for what is not there."""
+    """The other values of n events, in the order of `EventValues`; None for a missing value."""
 
     ids: list[str]
     ats: list[Any]

@@ -62,7 +62,7 @@ class Halves:
 
 
 class Join:
-    """Joins records as [input.join] says.
+    """Joins requests and responses as the settings [input.join] say.
 
     >>> join, halves = Join(JoinSettings(id="id")), Halves()
     >>> nobody = InputRejected(reason="", detail="", at=0.0)

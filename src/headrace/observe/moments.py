@@ -45,7 +45,7 @@ class RunningMoments:
         steps[0] = self._sums[:, :width]
         steps[1:, 0], steps[1:, 1] = is_known, differences
         np.multiply(differences, differences, out=steps[1:, 2])
-        # Added one after the other, unlike `sum`, which pairs them by their number.
+        # Added one after the other, unlike `sum`, which adds in pairs that depend on their number.
         self._sums[:, :width] = np.add.accumulate(steps, axis=0)[-1]
 
     def take(self, names: Sequence[str], kinds: Sequence[str]) -> tuple[int, dict[str, Moments]]:

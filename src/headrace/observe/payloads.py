@@ -166,8 +166,8 @@ class Layout:
             _spread_value(identity, n, paths.id),
             _spread_value(find(record, paths.at), n, paths.at),
             [
-                _unwrap_class(one)
-                for one in _spread_response(find(record, paths.predicted), n, paths.predicted)
+                _unwrap_class(predicted)
+                for predicted in _spread_response(find(record, paths.predicted), n, paths.predicted)
             ],
             _spread_response(find(record, paths.probabilities), n, paths.probabilities),
             *(

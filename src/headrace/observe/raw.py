@@ -38,7 +38,7 @@ def _parse_leniently(line: bytes) -> Any:
     """Parse a line that msgspec refuses but that may be used: NaN, Infinity, 1e999, a BOM."""
     try:
         record = json.loads(line.decode("utf-8-sig"))
-        # Half a surrogate pair can be escaped in JSON, but not be written as text again.
+        # JSON can escape half a surrogate pair, but that can't be encoded as UTF-8 again.
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise Refusal(Reason.NOT_UTF8, f"the line is not UTF-8: {error.reason}") from None  # type: ignore[attr-defined]

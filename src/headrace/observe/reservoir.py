@@ -35,7 +35,7 @@ class Reservoir:
     largest u ** (1 / w) is the smallest log(-log u) - at * ln 2 / half_life_s, which neither
     overflows nor has to be renewed.
 
-    Equal sort keys are told apart by the hashed id. At k events the one with the largest key goes.
+    The hashed id breaks ties of sort keys. Beyond k events the one with the largest key is dropped.
 
     >>> block = Columns.of(seq0=0, ids=list("abcdef"), at=np.arange(6.0), rows=np.eye(6),
     ...     keys=Chance(1).keys("abcdef"), probabilities=np.full((6, 2), 0.5))
@@ -151,13 +151,13 @@ class Reservoir:
             return
         if len(self) == self.k:
             self._bar = min(self._bar, -self._heap[0][0])
-        kept, store = self.columns().take(~is_gone), Store(self.k)
-        slots = np.arange(len(kept))
-        store.put(slots, kept)
+        remaining, store = self.columns().take(~is_gone), Store(self.k)
+        slots = np.arange(len(remaining))
+        store.put(slots, remaining)
         sort_keys = np.full(self.k, np.inf)
         sort_keys[slots] = self._sort_keys[: len(self)][~is_gone]
         self._store, self._sort_keys = store, sort_keys
-        ordered = zip(sort_keys.tolist(), kept.keys.tolist(), slots.tolist(), strict=False)
+        ordered = zip(sort_keys.tolist(), remaining.keys.tolist(), slots.tolist(), strict=False)
         self._heap = [(-sort_key, -key, slot) for sort_key, key, slot in ordered]
         heapq.heapify(self._heap)
 

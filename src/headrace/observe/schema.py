@@ -23,7 +23,7 @@ from .values import DIGITS_MAX, is_free_text, is_number
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]
 Rows: TypeAlias = NDArray[np.float64]
 
-# The text that stands for every category beyond `categories_max`.
+# The text that replaces every category beyond `categories_max`.
 OTHER = "(other)"
 
 ERASED = "(erased)"
@@ -233,7 +233,7 @@ class Schema(OfParts):
             if name in codes:
                 text = value if isinstance(value, str) else class_name(number_of(value))
                 if is_read_only and text not in codes[name]:
-                    # The code that further categories share is the last one, once there is any.
+                    # Once there are categories beyond the limit, they share the last code.
                     is_shared = len(self.categories[name]) > self.categories_max
                     row[j] = self.categories_max if is_shared else math.nan
                 else:
@@ -253,7 +253,7 @@ class Schema(OfParts):
         without it free texts are left out.
         """
         values = zip(self.names, row.tolist(), strict=False)
-        # A NaN is the one number that differs from itself; this is the quickest way to ask.
+        # NaN is the only number that differs from itself; this is the fastest check.
         features: Features = {name: x for name, x in values if x == x}  # noqa: PLR0124
         for name, texts in self.categories.items():
             if name in features:

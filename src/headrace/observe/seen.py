@@ -76,10 +76,10 @@ class Seen:
 
         Where the model failed, confidence is 0.
         """
-        said, run, at = self.said, self.said.run, slice(self.start, self.stop)
-        part = said.part(self.start, self.stop)
-        confidence = said.confidence[part]
-        if said.has_failures:
+        assessment, run, at = self.said, self.said.run, slice(self.start, self.stop)
+        part = assessment.part(self.start, self.stop)
+        confidence = assessment.confidence[part]
+        if assessment.has_failures:
             confidence = np.where(np.isnan(confidence), 0.0, confidence)
         return Columns(
             seq=np.arange(end_seq - len(self), end_seq, dtype=np.int64),
@@ -87,13 +87,13 @@ class Seen:
             at=run.at[at],
             keys=run.keys[at],
             confidence=confidence,
-            guess=said.guess[part],
+            guess=assessment.guess[part],
             is_asked=run.is_asked[at],
             origins=run.origins[at],
             originals=run.originals.packed[at],
             rows=run.rows[at],
-            probabilities=said.probabilities[part],
-            served=said.served[part],
+            probabilities=assessment.probabilities[part],
+            served=assessment.served[part],
         )
 
 
@@ -107,7 +107,7 @@ def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
 
 
 def stack_column(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
-    """Return the parts of one column stacked, as wide as the widest, padded with `fill`.
+    """Return the parts of one column stacked, padded with `fill` to the widest; C-contiguous.
 
     >>> stack_column([np.ones((1, 1)), np.ones((1, 2))], np.nan)
     array([[ 1., nan],

@@ -188,12 +188,12 @@ class Store:
 
     @property
     def at(self) -> NDArray[np.float64]:
-        """The times of all slots, shape (capacity,); not to be written to."""
+        """The times of all slots, shape (capacity,), seconds; don't write to them."""
         return self._columns.at
 
     @property
     def seq(self) -> NDArray[np.int64]:
-        """The numbers of all slots, shape (capacity,); not to be written to."""
+        """The event numbers of all slots, shape (capacity,); don't write to them."""
         return self._columns.seq
 
     def blank(self, slots: NDArray[np.intp]) -> None:

@@ -470,8 +470,8 @@ class _Reader:
 def _read_dtype(text: Any) -> np.dtype[Any]:
     if _DTYPE.fullmatch(text) is None:
         raise BadInput(f"a state can't hold an array of {text!r}")
-    found: np.dtype[Any] = np.dtype(text)
-    return found
+    dtype: np.dtype[Any] = np.dtype(text)
+    return dtype
 
 
 _NOT_YET = object()

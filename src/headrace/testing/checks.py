@@ -98,27 +98,27 @@ def _check_utilities(name: str, strategy: Strategy) -> None:
 def _check_state(name: str, strategy: Strategy) -> None:
     """Check that only notifications change the state, that copies have it, and that it forgets."""
     pool = _with_more(Chance(11), _pool(Chance(11), 60, 3, 5))
-    told = copy.deepcopy(strategy)
-    _tell_all(told, pool, range(20))
-    before = pickle.dumps(told)
-    _check_utilities(name, told)
-    claim(pickle.dumps(told) == before, f"{name} changes when it is called")
-    others = [copy.deepcopy(told), pickle.loads(before)]
-    for one in (told, *others):
-        _tell_all(one, pool, range(20, 40))
-    utilities = np.asarray(told(pool, Chance(1)))
+    notified = copy.deepcopy(strategy)
+    _tell_all(notified, pool, range(20))
+    before = pickle.dumps(notified)
+    _check_utilities(name, notified)
+    claim(pickle.dumps(notified) == before, f"{name} changes when it is called")
+    others = [copy.deepcopy(notified), pickle.loads(before)]
+    for each in (notified, *others):
+        _tell_all(each, pool, range(20, 40))
+    utilities = np.asarray(notified(pool, Chance(1)))
     for other in others:
         is_same = np.asarray(other(pool, Chance(1))).tobytes() == utilities.tobytes()
         claim(is_same, f"{name} forgets something when it is copied or pickled")
-    tell(told, "forget_events")
-    left = pickle.dumps(told)
+    tell(notified, "forget_events")
+    state_left = pickle.dumps(notified)
     numbers = pool.X[:40][~np.isnan(pool.X[:40])]
-    # Whole numbers, such as codes of categories, may stand there for something else.
+    # Whole numbers, such as codes of categories, may be in the pickle for other reasons.
     features = np.unique(numbers[numbers % 1.0 != 0.0]).tolist()
-    # Arrays and plain numbers are pickled in other orders of bytes.
-    is_left = any(struct.pack(order, x) in left for x in features for order in ("<d", ">d"))
+    # Arrays and plain numbers are pickled with different byte orders.
+    is_left = any(struct.pack(order, x) in state_left for x in features for order in ("<d", ">d"))
     claim(not is_left, f"{name} still has features of events after forget_events")
-    left_with = np.asarray(told(pool, Chance(1)))
+    left_with = np.asarray(notified(pool, Chance(1)))
     claim(bool(np.isfinite(left_with).all()), f"{name} gave a utility not finite once it forgot")
 
 
@@ -204,20 +204,20 @@ def _check_own_books(name: str, account: Account) -> None:
     assert isinstance(account, OwnBooks)
     before = account.balance
     asked = [Asked(f"r{i}", CLASSES[i % 3], i / 6) for i in range(7)]
-    for one in asked:
+    for label in asked:
         held = account.balance
-        account.charge(one)
+        account.charge(label)
         claim(0 < held - account.balance <= LABEL, f"{name} takes no label, or more than one")
-    for i, one in enumerate(asked[:3]):
+    for i, label in enumerate(asked[:3]):
         held = account.balance
-        account.settle(one.request_id, one.predicted, ["ada", "ben"][:i])
+        account.settle(label.request_id, label.predicted, ["ada", "ben"][:i])
         claim(0 <= account.balance - held < LABEL, f"{name} asks for more when a label comes")
-    for one in asked[3:]:
-        account.refund(one.request_id, 0)
+    for label in asked[3:]:
+        account.refund(label.request_id, 0)
     claim(account.balance < before, f"{name} gives back what was paid for")
-    left = account.balance
+    balance_left = account.balance
     account.settle("never asked", "fine", [])
-    claim(account.balance == left, f"{name} books a label that nobody asked for")
+    claim(account.balance == balance_left, f"{name} books a label that nobody asked for")
 
 
 def check_detector(make: Callable[[], Detector]) -> None:
@@ -243,10 +243,14 @@ def check_detector(make: Callable[[], Detector]) -> None:
     alarms = _list_alarms(name, make(), between + steady)
     claim(sum(alarms) <= 60, f"{name} alarms {sum(alarms)} times in 1,200 steady numbers")
     first, unfed = make(), make()
-    told = _list_alarms(name, first, steady)
-    claim(told == _list_alarms(name, make(), steady), f"{name} finds another thing the second time")
+    steady_alarms = _list_alarms(name, first, steady)
     claim(
-        told == _list_alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied"
+        steady_alarms == _list_alarms(name, make(), steady),
+        f"{name} finds another thing the second time",
+    )
+    claim(
+        steady_alarms == _list_alarms(name, copy.deepcopy(unfed), steady),
+        f"{name} is another when copied",
     )
     revived = pickle.loads(pickle.dumps(first))
     later = _list_alarms(name, first, risen)
@@ -273,7 +277,7 @@ def _list_alarms(name: str, detector: Detector, numbers: list[float]) -> list[bo
 
 
 class _Plenty:
-    """An account with a rate and more money than is ever asked for."""
+    """An account with a rate, and more money than is ever spent."""
 
     def __init__(self) -> None:
         self.balance = 1 << 80

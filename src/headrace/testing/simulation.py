@@ -59,7 +59,7 @@ CLOSING_TICKS_MAX = 5_000
 
 
 class Luck:
-    """Draws in order, each a hash of its number: repeatable, and independent by purpose."""
+    """Random numbers, each a hash of purpose and count: repeatable, and independent by purpose."""
 
     def __init__(self, seed: int) -> None:
         self._chance = Chance(seed)
@@ -176,7 +176,7 @@ class Stream:
         self._n = 0
 
     def next(self) -> tuple[list[tuple[float, Event]], float]:
-        """Return the deliveries, (time, event), of one event; and the seconds of quiet before it."""
+        """The deliveries, (time, event), of one event, and the quiet before it in seconds."""
         luck, faults = self.luck, self.faults
         quiet_s = 2 * WEEK_S * luck.u("quiet time") if luck.is_hit("quiet", faults.quiet) else 0.0
         if luck.is_hit("burst", faults.burst):

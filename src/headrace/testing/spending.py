@@ -86,7 +86,7 @@ class _Play:
         can_n = self.engine.shard.asking.can_open_n(reason)
         order = RoundOrdered(at=float(i), key=str(i), is_audit=is_audit, labels_n=3)
         outputs = self.engine.feed([order])
-        n = sum(isinstance(one, LabelRequested) for one in outputs)
+        n = sum(isinstance(output, LabelRequested) for output in outputs)
         fault = f"{self.told} {n} labels were asked for a round that is {reason}, of {can_n} there"
         claim(n == max(0, min(3, can_n)), fault)
         self.take(outputs)
@@ -141,7 +141,7 @@ class _Play:
         if n < 40:
             # With so few labels there is no part for anything.
             return
-        blind_n = sum(one.strategy == BLIND for one in self.asked.values())
+        blind_n = sum(request.strategy == BLIND for request in self.asked.values())
         claim(blind_n >= 0.1 * n, f"{self.told} {blind_n} of {n} labels were drawn blindly")
-        is_any = any(one.reason == QUOTA for one in self.asked.values())
+        is_any = any(request.reason == QUOTA for request in self.asked.values())
         claim(is_any, f"{self.told} the rare class got nothing")

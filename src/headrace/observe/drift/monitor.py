@@ -166,7 +166,7 @@ class DriftMonitor(OfParts):
         """`watch_confidences` for one watch and no NaN, the usual case: many events in one call."""
         n, i = len(doubts), 0
         while i < n:
-            # Up to the event with which an alarm ends only an alarm can change the level.
+            # Until the event at which an alarm ends, only another alarm can change the level.
             quiet_n = max(1, min(n, self._fall_seq - seq0) - i)
             fed_n, level = watch.step_many(doubts[i : i + quiet_n])
             i += fed_n

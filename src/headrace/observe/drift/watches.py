@@ -97,7 +97,7 @@ class Watch:
 
     def restart(self) -> None:
         """Forget all data and the alarm."""
-        # Number of the event at which it last fired at WARNING and at DRIFT.
+        # Number of the event at which the watch last fired at WARNING, and at DRIFT.
         self._last_seq = {_WARNING: -NEVER, _DRIFT: -NEVER}
         self._crossed_seq = NEVER
         self._line = math.inf
