@@ -171,7 +171,7 @@ class Shard(Assessing):
             self.asking.take_gap(self.events_n)
 
     def _ask_newest(self, now: float, drawn: Drawn | None = None) -> list[Output]:
-        """Ask about the newest event: on it fell `drawn` or, if None, the control draw."""
+        """Ask about the newest event, chosen by `drawn` on arrival or, if None, the control draw."""
         newest = self.newest()
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
@@ -181,7 +181,7 @@ class Shard(Assessing):
         return self.ask_drawn(newest, 0, now, drawn)
 
     def ask_drawn(self, events: Columns, row: int, now: float, drawn: Drawn | None) -> list[Output]:
-        """Ask about the event at `row`: on it fell `drawn` or, if None, the control draw."""
+        """Ask about the event at `row`, chosen by `drawn` or, if None, the control draw."""
         candidate = self._make_candidate(events, row)
         self._mark_asked(events, row)
         if drawn is None:
@@ -408,7 +408,7 @@ class Shard(Assessing):
         return outputs
 
     def restart_watches(self) -> None:
-        """Restart the detectors of errors and confidence, since a new model is in use."""
+        """Restart all watches but those of inputs, since a new model is in use."""
         self.drift.reset(self.events_n)
 
     def concerns(self, entry: RequestEnded) -> bool:
