@@ -171,7 +171,7 @@ class Shard(Assessing):
             self.asking.take_gap(self.events_n)
 
     def _ask_newest(self, now: float, drawn: Drawn | None = None) -> list[Output]:
-        """Ask about the newest event, chosen by `drawn` on arrival or, if None, the control draw."""
+        """Ask about the newest event, chosen by `drawn` or, if None, the control draw."""
         newest = self.newest()
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
