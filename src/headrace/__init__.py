@@ -3,11 +3,11 @@
 The flow, which is also the order of the folders:
 
     observe   an event comes in; it is scored and kept, and detectors watch for drift
-    query     which events are worth a label, how many, and when
-    label     requests go out, answers come back late and contradicting; a label settles
+    query     decides which events are worth a label, how many, and when
+    label     requests go out, answers come back late and contradict each other; a label settles
     learn     the model learns it, retrains on drift, and its accuracy is estimated honestly
 
-`Engine` is the whole of it in one process, without any I/O; `run` drives it in a notebook.
+`Engine` does all of this in one process, without any I/O; `run` drives it in a notebook.
 """
 
 from importlib import import_module
@@ -94,7 +94,7 @@ __all__ = [
     "strategies",
 ]
 
-# What is asked for is imported then: river takes a second, and `headrace --help` needs none of it.
+# Names are imported at first use: river takes a second, and `headrace --help` needs none of it.
 _FROM = {
     ".chance": "Chance",
     ".engine": "Engine",
@@ -121,8 +121,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = import_module(_HOME[name], __name__)
-    found = home if _HOME[name] == f".{name}" else getattr(home, name, None)
-    globals()[name] = import_module(f"{_HOME[name]}.{name}", __name__) if found is None else found
+    value = home if _HOME[name] == f".{name}" else getattr(home, name, None)
+    globals()[name] = import_module(f"{_HOME[name]}.{name}", __name__) if value is None else value
     return globals()[name]
 
 

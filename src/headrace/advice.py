@@ -1,8 +1,8 @@
 """Which strategy, budget, workflow and model suit a team: constraints in, settings and reasons out.
 
 A list of rules, each a line of the checklist in docs/ADVISE.md, in the order in which they are
-asked; the first of a kind that fits decides. It measures nothing: `headrace pilot` does, and what
-it found comes in as a constraint and goes before the rules of thumb.
+tried; the first of a kind that fits decides. Nothing is measured here: `headrace pilot` does that,
+and its result is passed in as a constraint, which takes precedence over the rules of thumb.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import msgspec
 from .errors import BadSettings
 
 FEW_LABELS = 100
-"""So few labels in all, or ten a class, are drawn at random: no model knows yet what it doubts."""
+"""With fewer labels in all, or fewer than ten a class, draw at random: doubts mean nothing yet."""
 
 WARM_LABELS = 1_000
-"""A budget this small is worth a warm-up of one by one before batches."""
+"""With fewer labels than this, the first are asked one by one, before batches."""
 
 RARE = 0.05
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of the task. Times in seconds, rates per hour, money in a unit of yours.
+    """What is known of the task. Times in seconds, rates per hour, money in a unit of your choice.
 
-    `labels_max` limits the labels in all, over `days`. `rarest_share` is the part of the events of
-    the rarest class; None: classes are about as frequent. `is_calibrated`: whether the model's
-    probabilities are what they say, None if nobody knows. `pilot_gain` is how many points above
-    random the pilot found `pilot_strategy` for sure, 0 if none was. `error_cost` is what a wrong
-    prediction costs, `error_reduction` the part of all events that better labels would get right,
-    `setup_cost` and `compute_cost` what building and running it costs, over `days`.
+    `labels_max` limits the labels in all, over `days`. `rarest_share` is the share of events in the
+    rarest class; None: classes are about equally frequent. `is_calibrated`: whether the model's
+    probabilities can be taken literally; None if unknown. `pilot_gain` is by how many points, for
+    sure, `pilot_strategy` beat random in the pilot; 0 if no strategy did. `error_cost` is the cost
+    of a wrong prediction, `error_reduction` the share of all events that better labels would get
+    right, `setup_cost` and `compute_cost` what building and running it costs, over `days`.
     """
 
     events_per_hour: float
@@ -56,7 +56,7 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """One setting that is advised, the rule that led to it, and its reason in a sentence."""
+    """One advised setting, the rule that led to it, and the reason in a sentence."""
 
     setting: str
     value: Any
@@ -65,10 +65,10 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """Money over the days: what is spent, what is gained, and the reduction that pays for it.
+    """Money over the days: costs, gain, and the error reduction at which the gain covers the costs.
 
-    `reduction_to_pay` is the part of all events that has to become right; None without the cost of
-    an error.
+    `reduction_to_pay` is that reduction, as the share of all events that has to become right; None
+    without the cost of an error.
     """
 
     labels_n: int
@@ -83,7 +83,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """All choices in order, the questions of a batch, the workflow, and the balance."""
+    """All choices in order, the number of questions in a batch, the workflow, and the balance."""
 
     choices: tuple[Choice, ...]
     batch_n: int
@@ -92,7 +92,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def advise(given: Constraints) -> Advice:
-    """What to take under these constraints. Raises `BadSettings` with every fault of theirs.
+    """Return the advice for these constraints. Raises `BadSettings` with all their faults.
 
     >>> advice = advise(Constraints(events_per_hour=3_600.0, annotators=4, retrain_s=300.0))
     >>> advice.workflow, advice.batch_n
@@ -147,12 +147,12 @@ def _faults(given: Constraints) -> list[str]:
 
 
 def _per_day(given: Constraints) -> float:
-    """Labels that the annotators get done in a day."""
+    """Number of labels that all annotators together can give in a day."""
     return given.annotators * given.hours_per_day * 3_600.0 / given.label_s
 
 
 def _labels_n(given: Constraints) -> int:
-    """Labels over the days: what the annotators can do, what may be asked, what there is."""
+    """Number of labels over the days: the least of working time, `labels_max` and events."""
     done = _per_day(given) * given.days
     events = given.events_per_hour * 24.0 * given.days
     return max(1, math.floor(min(done, events, given.labels_max or math.inf)))
@@ -224,17 +224,17 @@ def _choose_model(given: Constraints) -> Choice:
 
 
 def _choose_workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Choice], int]:
-    """The workflow's settings and the questions of a batch."""
+    """Return the workflow's settings and the number of questions in a batch."""
     n, label_s, retrain_s = given.annotators, given.label_s, given.retrain_s
     batch_n = max(1, math.ceil(retrain_s * n / label_s))
-    told = f"{retrain_s:g} s of retraining x {n} annotators / {label_s:g} s a label = {batch_n}"
+    formula = f"{retrain_s:g} s of retraining x {n} annotators / {label_s:g} s a label = {batch_n}"
 
     def kind(value: str, rule: str, reason: str) -> list[Choice]:
         rounds = Choice("query.ask", "rounds", rule, "a workflow is of rounds")
         return [rounds, Choice("query.workflow.kind", value, rule, reason)]
 
     def batch(n: int) -> Choice:
-        return Choice("query.workflow.batch_n", n, "batch size", told)
+        return Choice("query.workflow.batch_n", n, "batch size", formula)
 
     if strategy == "random":
         why = "events drawn at random need no batch: each is asked about when it comes"
@@ -262,7 +262,7 @@ def _choose_quota(given: Constraints) -> list[Choice]:
 
 
 def _choose_times(given: Constraints, batch_n: int) -> list[Choice]:
-    """Time to answer: the rest of the day and the night, and the queue before each annotator."""
+    """Choose the time to answer: four times the queue of an annotator, plus the hours off work."""
     queue_s = given.label_s * math.ceil(batch_n / given.annotators)
     away_s = (24.0 - given.hours_per_day) * 3_600.0
     deadline_s = float(math.ceil((4.0 * queue_s + away_s) / 60.0) * 60)

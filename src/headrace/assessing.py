@@ -1,7 +1,7 @@
-"""What is said of events on their arrival, by one version of the model, made for many at once.
+"""Assessing events on arrival: scores, guesses and doubts by one model version, many at once.
 
-A shard goes from one counted point to the next and reads its part of it: what is said of an event
-depends on no other, so how many are looked at ahead changes no bit.
+A shard goes from one counted point to the next and reads its part of the assessment. The assessment
+of an event depends on no other event, so how many are assessed ahead changes no bit.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .query.strategies import BY_ROW
 from .watched import Watched
 
 AHEAD_MIN, AHEAD_MAX = 16, 1_024
-"""So many events are looked at ahead, at least and at most."""
+"""Number of events assessed ahead, at least and at most."""
 
 
 class Assessing(Watched):
-    """The part of a shard that looks at events before they are observed, and changes nothing."""
+    """The part of a shard that assesses events before they are observed; it changes no state."""
 
     asking: Asking
-    # No state: what is said of the run that is being observed, and how far ahead that pays.
+    # Not part of the state: the assessment of the current run, and how far ahead assessing pays.
     _assessed: Assessment | None = None
     _assessed_version = -1
     _ahead_n = 64
@@ -40,7 +40,7 @@ class Assessing(Watched):
         return {k: v for k, v in super().__getstate__().items() if k not in left_out}
 
     def _assess(self, run: Run, start: int) -> Assessment:
-        """What is said of the event `start` of this run, and of some that follow it."""
+        """Return an assessment of event `start` of this run and some that follow it."""
         known, version = self._assessed, self.model.version
         if known is not None and known.run is not run:
             known = None
@@ -63,8 +63,8 @@ class Assessing(Watched):
         else:
             scores = known.probabilities[start - known.start :]
         self._assessed_version = version
-        self._assessed = said = self._make_assessment(run, start, scores)
-        return said
+        self._assessed = assessment = self._make_assessment(run, start, scores)
+        return assessment
 
     def _make_assessment(self, run: Run, start: int, scores: NDArray[np.float64]) -> Assessment:
         stop = start + len(scores)
@@ -73,14 +73,14 @@ class Assessing(Watched):
         judged = judged_of(scores, served, is_served)
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
         has_failures = bool(np.logical_or.reduce(np.isnan(confidence)))
-        # Where the model failed it had no confidence at all.
+        # Where the model failed, its confidence is NaN; a guess needs a number.
         guess = self._evaluation.guess(np.fmax(confidence, 0.0) if has_failures else confidence)
         arrivals, errors = self.asking.arrivals, None
         if arrivals is not None and arrivals.estimate_share:
             errors = deviations(self._evaluation.guess(confidence) if has_failures else guess)
         if not self.model.has_learned:
-            told = are_predicted(served, has_learned=False, is_served=is_served)
-            guess = np.where(told, guess, np.nan)
+            are_told = are_predicted(served, has_learned=False, is_served=is_served)
+            guess = np.where(are_told, guess, np.nan)
         doubts = None
         if arrivals is not None and self.asking.strategy in BY_ROW:
             source = self.settings.query.uncertainty_from
@@ -95,7 +95,7 @@ class Assessing(Watched):
             confidence=confidence,
             predicted=predicted_classes(judged),
             guess=guess,
-            # A class that was settled within the run is known now, however events were batched.
+            # A class first settled within the run counts from here on, however events were batched.
             served=served_over(served, classes_n),
             doubts=doubts,
             errors=errors,
@@ -103,7 +103,7 @@ class Assessing(Watched):
         )
 
     def _look_ahead(self, said: Assessment, start: int, stop: int) -> Look:
-        """How far the run goes, of events [start, stop), until one is drawn on arrival."""
+        """Return how many of events [start, stop) to observe until one is drawn, if one is."""
         arrivals, run = self.asking.arrivals, said.run
         if arrivals is None:
             hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
@@ -130,6 +130,6 @@ class Assessing(Watched):
     def _quota_needs(
         self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
-        """How much quotas need each of these events, by what the model says of it, shape (n,)."""
+        """How much quotas need each of these events, by its probabilities; (n,) or None."""
         schema = self.schema
         return self.asking.quotas.needs(rows, probabilities, schema.classes, schema)

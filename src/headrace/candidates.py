@@ -1,4 +1,4 @@
-"""Events of a shard as the query side sees them: pools for a strategy, candidates for a request."""
+"""Converts a shard's events for the query side: pools for strategies, candidates for requests."""
 
 from __future__ import annotations
 
@@ -33,9 +33,12 @@ def pool_of(
     anew: NDArray[np.float64] | None = None,
     **more: Any,
 ) -> Pool:
-    """These events as candidates of a round; `anew` are newer probabilities of the model.
+    """Return the pool of a round whose candidates are these events.
 
-    `more` is what some strategies read beside them, by the names of `pool.PARTS`.
+    - `uncertainty_from`: "model", "served" or "disagreement", whose probabilities the pool has.
+    - `wanted_n`: how many labels the round wants.
+    - `anew`: newer probabilities of the model, shape (n, k); None: those from arrival.
+    - `more`: what some strategies also read, by the names of `pool.PARTS`.
     """
     model = events.probabilities if anew is None else anew
     return Pool(
@@ -61,9 +64,9 @@ def pool_of_arriving(
     *,
     members_of: ModelView | None = None,
 ) -> Pool:
-    """As many events of the run, from `start` on, as there are rows of probabilities.
+    """Return a pool of the n events of the run from `start` on, `probabilities` having n rows.
 
-    With what the members of a model say of them, if it is given.
+    With `members_of` it also has the probabilities by each member of that model.
     """
     part, members = slice(start, start + len(probabilities)), None
     if members_of is not None:
@@ -90,50 +93,50 @@ def read_more(
     asking: Asking,
     anew: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
-    """What a strategy needs of a pool of these events beside them, by the names of `pool.PARTS`.
+    """Return the parts of a pool of these events that the strategy needs beside the candidates.
 
-    `anew` are newer probabilities of the model. Nothing for None, where no strategy has a say; what
-    is not needed is not built.
+    They are named as in `pool.PARTS`; parts that are not needed are not built. `anew` are newer
+    probabilities of the model, shape (n, k). Without a strategy the result is empty.
     """
     needs = () if strategy is None else needs_of(strategy)
-    model, found = watched.model, dict[str, Any]()
+    model, parts = watched.model, dict[str, Any]()
     if "members" in needs:
-        found["members"] = model.members(
+        parts["members"] = model.members(
             events.rows, events.at, lambda i: unpack_features(events.originals[i])
         )
     if "asked" in needs or "labelled" in needs:
         past = watched.past()
         before = past.take(np.flatnonzero(past.is_asked))
         if "asked" in needs:
-            found["asked"] = before.rows[-ASKED_MAX:]
-        # Whether two models disagree is no label that anybody gave.
+            parts["asked"] = before.rows[-ASKED_MAX:]
+        # With "disagreement" the classes are whether two models agree; no label says that.
         if "labelled" in needs and asking.settings.uncertainty_from != "disagreement":
             codes = asking.labels.codes(before.keys, watched.schema.code_of)
             latest = np.flatnonzero(codes >= 0)[-ASKED_MAX:]
-            found["labelled"] = Labelled(before.rows[latest], codes[latest])
+            parts["labelled"] = Labelled(before.rows[latest], codes[latest])
     if "reservoir" in needs:
         sample = watched.reservoir.view()
-        # In an order that does not depend on what was in it before.
+        # Sorted, so that the order does not depend on events that have left the sample.
         order = np.argsort(sample.keys, kind="stable")
-        found["reservoir"] = Sample(sample.rows[order], sample.keys[order])
+        parts["reservoir"] = Sample(sample.rows[order], sample.keys[order])
     if "costs" in needs:
         model_says = widen_classes(
             _without_failures(events.probabilities if anew is None else anew),
             len(watched.schema.classes),
         )
-        found["costs"] = asking.budget.prices(model_says, watched.schema.classes)
-    return found
+        parts["costs"] = asking.budget.prices(model_says, watched.schema.classes)
+    return parts
 
 
 def check_members(asking: Asking, model: ModelView) -> None:
-    """Raise `BadSettings` where what asks goes by the members of a model that has none."""
+    """Raise `BadSettings` where the strategy or the rule needs members and the model has none."""
     if model.has_members:
         return
-    found: list[tuple[str, str, object]] = [("strategy", asking.strategy_name, asking.strategy)]
+    users: list[tuple[str, str, object]] = [("strategy", asking.strategy_name, asking.strategy)]
     if isinstance(asking.arrivals, RuledArrivals):
-        found.append(("arrival.rule", asking.arrivals.name, asking.arrivals.rule))
-    for setting, name, what in found:
-        if "members" in (declared_needs(what) or ()):
+        users.append(("arrival.rule", asking.arrivals.name, asking.arrivals.rule))
+    for setting, name, function in users:
+        if "members" in (declared_needs(function) or ()):
             raise BadSettings(
                 f"query.{setting} is {name}, which goes by how far the members of a model disagree,"
                 " and the model has none; set model.name to committee or to one of river's "
@@ -148,10 +151,10 @@ def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:
 def _select_probabilities(
     model: NDArray[np.float64], served: NDArray[np.float64], k: int, uncertainty_from: str
 ) -> NDArray[np.float64]:
-    """The probabilities that uncertainty is read from, over k classes; each row by itself.
+    """Return the probabilities that uncertainty is read from, over k classes, row by row.
 
-    Where the log has no probabilities the model's serve; it is then as far from a served model as
-    from one that is sure of the class that it predicts itself.
+    Where the log has no probabilities, "served" uses the model's. "disagreement" then compares the
+    model with one that gives the class which it predicts itself probability 1.
     """
     model = widen_classes(_without_failures(model), k)
     if uncertainty_from == "model":
@@ -167,7 +170,7 @@ def _select_probabilities(
 
 
 def _without_failures(model: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same with a sure row where the model failed: that is no doubt, and earns no label."""
+    """Replace rows of NaN, on which the model failed, by sure ones: a failure earns no label."""
     if not model.shape[1]:
         return model
     has_failed = np.isnan(model[:, 0])
@@ -180,19 +183,22 @@ def _without_failures(model: NDArray[np.float64]) -> NDArray[np.float64]:
 def candidate_of(
     events: Columns, row: int, schema: Schema, context: Context | None = None
 ) -> Candidate:
-    """One event, with what a request says of it; `context` is what the model wants back."""
-    (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
+    """Return one event with all that its request shows; `context` is sent back with the label."""
+    (key, served_model), probabilities = (
+        events.origins[row] or (None, None),
+        events.probabilities[row],
+    )
     served, original = None, unpack_features(events.originals[row])
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
-        # A class that was unknown when the event arrived was given nothing.
+        # A class that was unknown when the event arrived has probability 0.
         served = _name_classes(np.nan_to_num(events.served[row], nan=0.0), schema)
     return Candidate(
         seq=int(events.seq[row]),
         id=str(events.ids[row]),
         at=float(events.at[row]),
         features=schema.features(events.rows[row]) if original is None else original,
-        # What was said before a label was learned is no prediction.
-        prediction={} if np.isnan(events.guess[row]) else _name_classes(said, schema),
+        # A guess is NaN before the first label was learned: then there is no prediction.
+        prediction={} if np.isnan(events.guess[row]) else _name_classes(probabilities, schema),
         served=served,
         served_model=served_model,
         key=key,
@@ -208,7 +214,11 @@ def candidate_with_context(  # noqa: PLR0917 - what a request says is from all o
     moments: RunningMoments,
     now: float,
 ) -> Candidate:
-    """The same, with the context if the model wants one; the moments begin anew."""
+    """Return one event as `candidate_of` does, with the context if the model wants one.
+
+    The context takes the `moments` since the last request, which then begin anew; the event is
+    dated at most `now`, seconds.
+    """
     context = None
     if model.wants_context:
         events_n, taken = moments.take(schema.names, schema.kinds)
@@ -218,7 +228,7 @@ def candidate_with_context(  # noqa: PLR0917 - what a request says is from all o
 
 
 def _name_classes(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
-    # Rows of zeros were seen before any class was known, on rows of NaN the model failed.
+    # A row of zeros is from before any class was known; on a row of NaN the model failed.
     plain = probabilities.tolist()
-    is_said = any(plain) and plain[0] == plain[0]
-    return dict(zip(schema.classes, plain, strict=False)) if is_said else {}
+    is_prediction = any(plain) and plain[0] == plain[0]
+    return dict(zip(schema.classes, plain, strict=False)) if is_prediction else {}

@@ -1,8 +1,8 @@
 """Every random choice: u = hash64(seed, purpose, id) / 2**64, in [0, 1).
 
 There is no generator and no order of draws. The same event has the same luck on any partition, in
-any order, in any replay; another purpose gives the same event fresh luck. One id or a million give
-the same bits.
+any order, in any replay; for another purpose its luck is a fresh number. Hashing ids one by one or
+a million at once gives the same bits.
 
 An id is hashed once (XXH3, seeded) to a *key*; each purpose then mixes the key with the finaliser
 of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
@@ -35,7 +35,7 @@ def _mix(z: int) -> int:
 
 
 class Chance:
-    """The luck of one engine: a seed, and nothing that changes.
+    """The luck of one engine: all random numbers follow from its seed, and it has no other state.
 
     >>> chance = Chance(7)
     >>> keys = chance.keys(["a", "b"])
@@ -60,7 +60,7 @@ class Chance:
         try:
             digests = [*map(xxhash.xxh3_64_intdigest, names, repeat(self.seed & _MASK))]
         except UnicodeEncodeError:
-            # A text that is no UTF-8 is rare, and what is hashed of it is seen to one by one.
+            # Texts that can't be UTF-8 are rare; `key` hashes their surrogates as they are.
             digests = [*map(self.key, names)]
         return np.array(digests, dtype=np.uint64)
 
@@ -69,13 +69,13 @@ class Chance:
         return self.uniform_of_key(purpose, self.key(identity))
 
     def uniform_of_key(self, purpose: str, key: int) -> float:
-        """The same, for an id already hashed with `key`."""
+        """`uniform` for an id that `key` has hashed already."""
         return (_mix(key ^ _purpose_key(purpose)) >> 11) * 2.0**-53
 
     def uniforms(self, purpose: str, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """The same, for many keys; shape (n,), bit for bit what `uniform_of_key` gives."""
+        """`uniform_of_key` for many keys, shape (n,), bit for bit."""
         if len(keys) == 1:
-            # For one event at a time a tenth of what the columns cost.
+            # For one key this costs a tenth of the computation by columns.
             return np.array([self.uniform_of_key(purpose, int(keys[0]))])
         z = keys ^ np.uint64(_purpose_key(purpose))
         z = (z ^ (z >> np.uint64(_SHIFTS[0]))) * np.uint64(_MULTIPLIERS[0])
@@ -84,5 +84,5 @@ class Chance:
         return np.asarray((z >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
     def integer(self, purpose: str) -> int:
-        """A 31-bit seed for a library that wants one, such as a stochastic river model."""
+        """A 31-bit seed for a library that needs one, such as a stochastic model of river."""
         return _mix(self.seed & _MASK ^ _purpose_key(purpose)) >> 33

@@ -1,12 +1,12 @@
 """The command line of Headrace; `COMMANDS` has them all.
 
-Only the module of the chosen command is imported, so that help is quick. Such a module has
-`register(subparsers)`, which adds its parser and sets `func`, called with the parsed arguments for
-the exit code.
+Only the module of the chosen command is imported, so that help is quick. Each such module has
+`register(subparsers)`, which adds its parser and sets `func`: a function that is called with the
+parsed arguments and returns the exit code.
 
-Exit codes: 0 done; 1 done, and it found what should not be: a replay or a snapshot differs,
-settings have faults, a topic is missing, a lag is above its limit; 2 settings, arguments or inputs
-are wrong; 70 Headrace is wrong; 130 interrupted.
+Exit codes: 0 done; 1 done, and a check failed: a replay or a snapshot differs, settings have
+faults, a topic is missing, a lag is above its limit; 2 settings, arguments or inputs are wrong;
+70 Headrace is wrong; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code."""
+    """Run a command and return its exit code."""
     _write_in_any_encoding()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _make_parser(words[0] if words else "").parse_args(words)
@@ -82,7 +82,7 @@ _IN_ASCII = {
 
 
 def _write_in_any_encoding() -> None:
-    """Write what the encoding of standard output or error lacks in ASCII, or as `?`."""
+    """Print characters that the encoding of the output lacks in ASCII, or as `?`."""
     codecs.register_error("headrace", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -97,7 +97,7 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def _make_parser(command: str) -> argparse.ArgumentParser:
-    """A parser that knows the arguments of one command, and the names of all."""
+    """Return a parser with the arguments of one command or, if that is unknown, all names."""
     parser = argparse.ArgumentParser(
         prog="headrace",
         description="Decides which events of an inference log are worth a label, asks for it, and "

@@ -1,6 +1,6 @@
-"""Functions that read records, for `input.decoder`: those that come with Headrace.
+"""Functions for `input.decoder` that decode records and come with Headrace.
 
-A function of your own is as good; docs/LOGS.md says what it must be.
+You may use your own function instead; docs/LOGS.md says what it must do.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 
 def cloudevent(record: bytes, headers: Mapping[str, bytes]) -> Any:
-    """A CloudEvent of a Kafka record as one object: its attributes by name, and its `data`.
+    """Decode a CloudEvent in a Kafka record as one object: its attributes by name, and its `data`.
 
     In binary mode the record is the data and the headers `ce_...` are the attributes; in structured
-    mode the record is the object already. Data that is no JSON stays a text. Raises `ValueError`
+    mode the record is the object already. Data that is not JSON stays a text. Raises `ValueError`
     for a record that is neither. Source: the Kafka binding of CloudEvents 1.0.2, sections 3.2, 3.3.
 
     >>> cloudevent(b'{"instances": [[1, 2]]}', {"ce_id": b"7", "ce_type": b"a.request"})

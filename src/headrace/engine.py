@@ -1,7 +1,7 @@
 """The engine: one shard, one desk, one trainer in one process, joined by messages alone.
 
-Sans I/O: inputs go in, outputs come out, and what should happen outside is said in the outputs.
-There is no clock here: `now` follows the times of events (docs/TIME.md) and ticks. Answers don't
+The engine does no I/O: it takes inputs and returns outputs, and a driver acts on the outputs.
+It reads no clock: `now` follows the times of events (docs/TIME.md) and ticks. Answers don't
 move it, so that a wrong clock on a labelling tool can't expire requests.
 
     events ──▶ Shard ──▶ label requests ──▶ Desk ──▶ every end of a request ──▶ Trainer
@@ -75,19 +75,21 @@ _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
 
 
 class Engine:
-    """Feed it events and answers; it returns label requests and what became of them.
+    """Takes events and answers; returns label requests and how each request ended.
 
-    `model` is a classifier of river or scikit-learn; without one, `settings.model` names it. The
-    engine works on a copy: the object outside learns nothing, and may be given to others too.
-    `strategy` is a name or a callable, `budget` an account such as `budgets.Share(0.05)` or several
-    in a list; both override the settings, as does `seed`. `classes` declares the classes.
-    `detectors` are detectors of drift of your own by the signal they watch, such as
-    `{"error": drift.ADWIN()}`, beside the watches of the settings. `workflow` says when rounds open
-    (`query.schedule`), instead of `settings.query.workflow`. `privacy` is what requests and
-    rejections show (`privacy.Privacy`); without it, that of `settings.privacy`.
+    - `model`: a classifier of river or scikit-learn; without one, `settings.model` names it. The
+      engine works on a copy: your object learns nothing, and other engines may use it too.
+    - `strategy`: a name or a callable; overrides the settings, as do `budget` and `seed`.
+    - `budget`: an account such as `budgets.Share(0.05)`, or a list of several.
+    - `detectors`: your own drift detectors, by the signal each watches, such as
+      `{"error": drift.ADWIN()}`; they run beside the watches of the settings.
+    - `workflow`: decides when rounds open (`query.schedule`), instead of `settings.query.workflow`.
+    - `privacy`: what requests and rejections show (`privacy.Privacy`), instead of
+      `settings.privacy`.
+    - `seed`: the seed of every random choice. `classes`: the names of the declared classes.
 
     Raises `BadSettings` for a model, strategy, budget or detector that can't be used, and where
-    `settings.privacy` hashes, since only who passes `privacy` can have read the key.
+    `settings.privacy` hashes and `privacy` is None: settings alone don't hold the key.
 
     >>> from river import linear_model, preprocessing
     >>> from headrace.query.budgets import Share
@@ -162,7 +164,7 @@ class Engine:
     # ----------------------------------------------------------------------------- feeding
 
     def feed(self, inputs: Sequence[Input]) -> list[Output]:
-        """Take inputs in order; return what happened, in order.
+        """Process inputs in order and return all outputs, in order.
 
         `feed(a + b)` returns `feed(a) + feed(b)`, bit for bit, at any split.
         """
@@ -171,11 +173,11 @@ class Engine:
     def flow(
         self, inputs: Sequence[Input], wake_at: Callable[[], float] = never
     ) -> Iterator[list[Output]]:
-        """`feed`, a piece at a time: yields after each piece that had an outcome.
+        """Do as `feed` does, but yield the outputs piece by piece; pieces without any are skipped.
 
-        Between two pieces other inputs may be fed. Also yields, an empty piece, before the first
-        event at or after `wake_at()`, seconds, so that a simulation can answer in time; it has to
-        move on then.
+        Between two pieces the caller may feed other inputs. Before the first event at or after
+        `wake_at()`, seconds, an empty list is yielded, so that a simulation can answer in time; the
+        caller must then make `wake_at()` return a later time.
         """
         for message in self._join_events(inputs):
             if isinstance(message, EventBatch):
@@ -208,29 +210,29 @@ class Engine:
                 yield outputs
 
     def settle_record(self) -> tuple[list[Output], Differences]:
-        """The record that is followed ends here: what follows, and by how much it differed."""
-        outputs, found = settle_record(self.shard)
-        return self._route_outputs(outputs), found
+        """End the followed record: the outputs that still follow from it, and its differences."""
+        outputs, differences = settle_record(self.shard)
+        return self._route_outputs(outputs), differences
 
     def _join_events(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
-        """The same inputs with neighbouring events joined into batches, less those refused."""
+        """Yield the inputs with neighbouring events as one batch; a bad event becomes `Refused`."""
         if isinstance(inputs, Event | EventBatch | Answer):
             raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
         events: list[Event] = []
         for message in inputs:
-            found: Input | Refused = message
+            accepted: Input | Refused = message
             if isinstance(message, Event):
-                found = accept_event(message, self.settings.input)
-                if isinstance(found, Event):
+                accepted = accept_event(message, self.settings.input)
+                if isinstance(accepted, Event):
                     if self._declared.is_any:
-                        features = self._declared.apply_to(found.features)
-                        found = msgspec.structs.replace(found, features=features)
-                    events.append(found)
+                        features = self._declared.apply_to(accepted.features)
+                        accepted = msgspec.structs.replace(accepted, features=features)
+                    events.append(accepted)
                     continue
             if events:
                 yield batch_of(events)
                 events = []
-            yield found
+            yield accepted
         if events:
             yield batch_of(events)
 
@@ -255,9 +257,9 @@ class Engine:
     def _carry_out_order(
         self, order: RoundOrdered | RollBackOrdered | ErasureOrdered
     ) -> list[Output]:
-        """A round; a version of the model back; or forget what an order names.
+        """Open a round, roll the model back to a version, or erase what the order names.
 
-        That is told without a word of who it was.
+        The outputs of an erasure carry no event ids: they don't say whose events were erased.
         """
         if isinstance(order, RoundOrdered):
             return self._route_outputs(self.shard.open_ordered_round(order))
@@ -268,18 +270,18 @@ class Engine:
             return self._route_outputs(entries)
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
-        withdrawn, questions, told = erase_subject(
+        withdrawn, questions, done = erase_subject(
             order, self._clock, self.shard, self.desk, self.trainer
         )
         outputs: list[Output] = [*questions]
-        for one in withdrawn:
-            said = msgspec.structs.replace(one, event_id="")
-            outputs += [said if o is one else o for o in self._route_outputs([one])]
-        return [*outputs, told]
+        for end in withdrawn:
+            anonymous = msgspec.structs.replace(end, event_id="")
+            outputs += [anonymous if o is end else o for o in self._route_outputs([end])]
+        return [*outputs, done]
 
     @property
     def _clock(self) -> float:
-        """The time to date things with; before the first event it is the epoch's start."""
+        """`now` as a finite time, seconds: 0 before the first event."""
         return self.now if np.isfinite(self.now) else 0.0
 
     def _feed_tick(self, at: float) -> list[Output]:
@@ -288,7 +290,7 @@ class Engine:
         return pass_time(self.now, at, self._advance_clock, self.next_deadline)
 
     def _advance_clock(self, now: float) -> list[Output]:
-        """Everything that is due at `now`, and the clock with it."""
+        """Move the clock of shard, desk and trainer to `now`; return the outputs due by then."""
         outputs = self._route_outputs(self.shard.advance_clock(now))
         outputs += self._route_outputs(self.desk.advance_clock(now))
         return outputs + self._route_outputs(self.trainer.order_due(now))
@@ -304,7 +306,7 @@ class Engine:
         return [entry]
 
     def _route_outputs(self, outputs: Sequence[Output]) -> list[Output]:
-        """The outputs, each followed by what it leads to in the other parts."""
+        """Pass each output to the parts it concerns; return it, followed by what they output."""
         routed: list[Output] = []
         if not outputs:
             return routed
@@ -338,7 +340,7 @@ class Engine:
         return self.shard.now
 
     def next_deadline(self) -> float | None:
-        """When something is due without an event; the driver sends a `Tick` then. Seconds."""
+        """The time, seconds, when something is due even without an event; then send a `Tick`."""
         deadline = self.desk.next_deadline()
         for other in (self.shard.next_deadline(), self.trainer.next_deadline()):
             if other is not None and (deadline is None or other < deadline):
@@ -347,11 +349,11 @@ class Engine:
 
     @property
     def open_job(self) -> RetrainJob | None:
-        """The retraining that waits to be run outside `feed`, with `learn.retrain.retrain`."""
+        """The retraining job that waits to be run outside `feed`, by `learn.retrain.retrain`."""
         return self.trainer.retrainings.open_job
 
     def job(self, job_id: int) -> RetrainJob:
-        """The open retraining by its id. Raises `BadSettings` if it is another or none."""
+        """The open retraining job. Raises `BadSettings` if it is not `job_id` or none is open."""
         job = self.trainer.retrainings.job(job_id)
         if job is None:
             raise BadSettings(f"job {job_id} is not open")
@@ -359,22 +361,22 @@ class Engine:
 
     @property
     def report(self) -> Report:
-        """Frozen numbers about everything; made when asked for after a feed."""
+        """Frozen numbers about the engine; built at the first access after a feed."""
         if self._report is None:
             self._report = build_report(self)
         return self._report
 
     def check_model(self) -> None:
-        """Raise `BadSettings` if the model failed at all that it was given from the start.
+        """Raise `BadSettings` if the model has failed at everything since the start.
 
-        `feed` never raises by a model's failure, so every driver asks this between two feeds.
+        `feed` never raises because a model failed, so every driver calls this between two feeds.
         """
         check_model_starts(self.trainer, [self.shard])
 
     def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
-        """Class probabilities of the present model for one event.
+        """Return class probabilities of the present model for one event.
 
-        {} while no class is known, and where the model fails on it. A feature or a category that
+        They are {} while no class is known, and where the model fails. A feature or a category that
         the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
         could have.
         """
@@ -388,7 +390,7 @@ class Engine:
         return dict(zip(self.schema.classes, probabilities.tolist(), strict=True))
 
     def snapshot(self) -> bytes:
-        """All state needed to go on; to be taken between two feeds."""
+        """Return all state needed to go on, as bytes; call it between two feeds."""
         return frozen.freeze((self.schema, self.shard, self.desk, self.trainer), kind="engine")
 
     def restore(self, blob: bytes) -> None:
@@ -413,7 +415,7 @@ class Engine:
 def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:
     if budget is None:
         return from_settings(settings.query.budget)
-    # A budget is an account with state: the engine's own, whoever else was given the same one.
+    # A budget has state: the engine copies it, as other engines may have been passed the same one.
     if isinstance(budget, Budget):
         return copy.deepcopy(budget)
     accounts = list(budget) if isinstance(budget, Sequence) else [budget]

@@ -1,11 +1,11 @@
-"""An erasure: everything that the parts of an engine hold of some events is forgotten.
+"""Erasure: removes everything that the parts of an engine hold about some events.
 
 This is the one list of where content of events is in memory (docs/ERASURE.md has all other places):
 window, reservoir, requests that are open, ended or wait for money, labelled examples, evidence of
 the committee, categories of the schema, halves that wait to be joined, labels that look wrong, rows
 that strategies and rules on arrival remember, models. Sums over many events stay: counts, moments,
-statistics of drift, estimates, settings that were tuned; so do hashes of ids, by which an event
-that comes again is known.
+statistics of drift, estimates, settings that were tuned. Hashes of ids stay too: they show whether
+an event comes a second time.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ from .shard import Shard
 from .subject import Subject
 
 REASON = "erased"
-"""Why a request is withdrawn whose event is erased."""
+"""The reason of a withdrawal because the event is erased."""
 
 TOO_OLD = "retention"
-"""Why a request is withdrawn whose event is older than events are kept."""
+"""The reason of a withdrawal because the event is older than events are kept."""
 
 
 def erase_subject(
     order: ErasureOrdered, now: float, shard: Shard, desk: Desk, trainer: Trainer
 ) -> tuple[list[RequestWithdrawn], list[QuestionChanged], SubjectErased]:
-    """Forget all events that an order names; what is withdrawn, and what was forgotten.
+    """Erase all events that the order names from shard, desk and trainer; `now` is in seconds.
 
-    The requests withdrawn are to be told to all parts; they still have the ids of their events.
-    Other questions about the events, such as gold ones, are only to leave the tools.
+    Returns the withdrawals, the changed questions and the outcome. The caller passes the
+    withdrawals, which still have the ids of their events, on to all parts. The other questions
+    about the events, such as gold ones, only have to be removed from the labelling tools.
     """
     subject, schema = Subject(order), shard.schema
     _find_ids(subject, schema, shard, _requests_of(shard, desk))
@@ -81,13 +82,13 @@ def erase_subject(
     rows = [*_rows_of(shard), *(example.row for example in trainer.memory.examples())]
     erased["categories"] = schema.forget_categories(rows)
     read_anew(trainer)
-    told = {where: n for where, n in erased.items() if n}
-    done = SubjectErased(at=now, key=order.key, erased=told, is_refitted=is_refitted)
+    counts = {where: n for where, n in erased.items() if n}
+    done = SubjectErased(at=now, key=order.key, erased=counts, is_refitted=is_refitted)
     return withdrawn, questions, done
 
 
 def erase_events(order: ErasureOrdered, shard: Shard) -> dict[str, int]:
-    """Forget what a shard alone holds of the events that an order names; how many, by where."""
+    """Erase what a shard holds of the events that the order names; return the counts by place."""
     subject, schema = Subject(order, shard.asking.request_id), shard.schema
     _find_ids(subject, schema, shard, _waiting_of(shard))
     old = _old_ids(subject, _waiting_of(shard))
@@ -104,40 +105,40 @@ def erase_events(order: ErasureOrdered, shard: Shard) -> dict[str, int]:
 def _find_ids(
     subject: Subject, schema: Schema, shard: Shard, requests: Iterable[LabelRequested]
 ) -> None:
-    """Note the ids of all events of theirs that are found: what is left may have no more."""
+    """Add the ids of all their events that are found: some places know an event by its id only."""
     if not subject.is_anybody:
         return
     for events in (shard.window.copy_kept(), shard.reservoir.columns()):
         is_old = events.at < subject.before
         subject.event_ids.update(events.ids[subject.among(events, schema) & ~is_old].tolist())
-    for one in requests:
-        if subject.names(one.event_id, one.key, one.features):
-            subject.event_ids.add(one.event_id)
+    for request in requests:
+        if subject.names(request.event_id, request.key, request.features):
+            subject.event_ids.add(request.event_id)
 
 
 def _old_ids(subject: Subject, requests: Iterable[LabelRequested]) -> set[str]:
-    """The ids of the events of these requests that are too old."""
-    return {one.event_id for one in requests if one.event_at < subject.before}
+    """Return the ids of the events of these requests that are too old."""
+    return {request.event_id for request in requests if request.event_at < subject.before}
 
 
 def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:
-    """All requests that are known: open, ended, or waiting for money."""
+    """Return all known requests: open, ended, or waiting for money."""
     return [*desk.requests(), *_waiting_of(shard)]
 
 
 def _waiting_of(shard: Shard) -> list[LabelRequested]:
-    """The requests that a shard knows: those that wait for money, and open opinions."""
+    """Return the requests that a shard holds: those that wait for money, and open opinions."""
     return [*shard.asking.queue.requests, *shard.asking.opinions.open.values()]
 
 
 def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
-    """The ids of all requests that there may be about these events."""
+    """Return the ids of all requests that may exist about these events."""
     first_ids = {shard.asking.request_id(event_id) for event_id in sorted(event_ids)}
     return first_ids.union(*map(opinion_ids, first_ids))
 
 
 def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counter[str]) -> None:
-    """Forget the events that are kept, and what strategies and rules remember of events."""
+    """Erase the events that are kept, and what strategies and rules remember of events."""
     events = shard.window.copy_kept()
     seqs = events.seq[subject.among(events, schema)]
     shard.window.erase(seqs)
@@ -146,7 +147,7 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
     erased["window"], erased["reservoir"] = len(seqs), int(is_gone.sum())
     tell(getattr(shard.asking.arrivals, "rule", None), "forget_events")
     tell(shard.asking.strategy, "forget_events")
-    # Always: its places may be values of events that have left window and reservoir since.
+    # Always: its bin borders may be values of events that have left window and reservoir since.
     shard.drift.windows.forget_events()
     shard.asking.quotas.forget_events()
     shard.asking.duplicates.forget_events()
@@ -154,36 +155,36 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
 
 
 def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:
-    """Give up requests that wait for money; how many."""
+    """Give up these requests if they wait for money; return how many did."""
     given_up = shard.asking.erase(request_ids)
-    for one in given_up:
-        if one.opinion_n == 1:
-            shard.evaluation.end_request(one.request_id)
+    for request in given_up:
+        if request.opinion_n == 1:
+            shard.evaluation.end_request(request.request_id)
     return len(given_up)
 
 
 def _erase_halves(subject: Subject, shard: Shard) -> int:
-    """Forget records that wait to be joined and name them anywhere; how many."""
+    """Erase records that wait to be joined and name the subject anywhere; return how many."""
     halves = shard.admission.halves
-    gone = [name for name, half in halves.waiting.items() if _is_theirs(subject, name, half)]
+    gone = [name for name, half in halves.waiting.items() if _is_about(subject, name, half)]
     for name in gone:
         halves.take(name)
     return len(gone)
 
 
-def _is_theirs(subject: Subject, name: str, half: Half) -> bool:
-    """Whether a half is about them: by its id, or because one of their names stands in it."""
+def _is_about(subject: Subject, name: str, half: Half) -> bool:
+    """Whether a half is about the subject: by its id, or because it contains one of the names."""
     if subject.names(name, None, None):
         return True
     texts = sorted(subject.event_ids | subject.values)
     if any(text.encode() in half.content for text in texts):
         return True
-    found = _texts_in(msgspec.json.decode(half.content)) if subject.values else ()
-    return any(map(subject.has_value, found))
+    values = _texts_in(msgspec.json.decode(half.content)) if subject.values else ()
+    return any(map(subject.has_value, values))
 
 
 def _texts_in(record: object) -> Iterator[str]:
-    """All values of a record, at any depth."""
+    """Yield all values of a record, at any depth, as texts."""
     if isinstance(record, dict):
         for value in record.values():
             yield from _texts_in(value)
@@ -195,5 +196,5 @@ def _texts_in(record: object) -> Iterator[str]:
 
 
 def _rows_of(shard: Shard) -> list[NDArray[np.float64]]:
-    """The rows of all events that a shard keeps."""
+    """Return the rows of all events that a shard keeps."""
     return [*shard.window.copy_kept().rows, *shard.reservoir.columns().rows]

@@ -1,16 +1,16 @@
 """Three families of errors; the type says whose fault it is, the text what to do.
 
-This module is not a place for codes or retries: an error that a stream can survive is not raised
-at all, it leaves the engine as an `InputRejected`.
+There are no codes and no retries here: an error that a stream can survive is not raised at all, it
+leaves the engine as an `InputRejected`.
 """
 
 
 class HeadraceError(Exception):
-    """Base of everything Headrace raises on purpose."""
+    """Base of all errors that Headrace raises on purpose."""
 
 
 class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in docs/GLOSSARY.md
-    """The settings or the arguments are wrong: yours to mend.
+    """The settings or the arguments are wrong: the caller has to mend them.
 
     `faults` holds every fault found, one sentence each, so that one run shows them all.
 
@@ -31,7 +31,7 @@ class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in d
 
 
 class BadInput(HeadraceError):  # noqa: N818
-    """A file, a record or a snapshot from outside is wrong: theirs to mend."""
+    """A file, a record or a snapshot from outside is wrong: its producer has to mend it."""
 
 
 class BrokenInvariant(HeadraceError):  # noqa: N818

@@ -1,8 +1,8 @@
-"""How events and time go through a shard: an engine and a worker's partition feed it alike.
+"""Feeding events and time to a shard: an engine and a worker's partition use the same functions.
 
-What the shard came to is handed to `take` before it goes on, so that what follows from one piece
-is known to the next. `next_deadline` says when something is due without an event, and `advance`
-makes it happen; both may know of more than the shard, as an engine's do of its desk.
+The outputs of each piece are passed to `take` before the next piece is observed, so that their
+consequences are known to it. `next_deadline` returns when something is due without an event, and
+`advance` carries it out; both may cover more than the shard, as an engine's also cover its desk.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NextDeadline: TypeAlias = Callable[[], float | None]
 
 
 def never() -> float:
-    """A wake-up call that does not come."""
+    """Return infinity: a `wake_at` that never wakes."""
     return np.inf
 
 
@@ -35,9 +35,13 @@ def feed_batch(
     next_deadline: NextDeadline,
     wake_at: Callable[[], float] = never,
 ) -> Iterator[list[Output] | None]:
-    """Feed a batch; yields what `take` and `advance` made of each piece.
+    """Feed a batch of events to a shard; yield what `take` and `advance` return for each piece.
 
-    Yields None before the first event at or after `wake_at()`, seconds, which has to move on then.
+    - `take`: routes the outputs of a piece, and returns them with all that follows from them.
+    - `advance`: moves the clock to a time, seconds, and returns the outputs due by then.
+    - `next_deadline`: when something is due without an event, seconds, or None.
+    - `wake_at`: before the first event at or after `wake_at()`, seconds, None is yielded; the
+      caller must then make it return a later time.
     """
     for run in shard.admit_batch(batch):
         if isinstance(run, InputRejected):
@@ -58,7 +62,7 @@ def feed_batch(
 
 
 def pass_time(now: float, at: float, advance: Advance, next_deadline: NextDeadline) -> list[Output]:
-    """The clock, which says `now`, goes on to `at`; each deadline before comes at its own time."""
+    """Move the clock from `now` to `at`, seconds, stopping at each deadline; return the outputs."""
     outputs: list[Output] = []
     while (due := next_deadline()) is not None and due <= at:
         outputs += advance(due)

@@ -1,4 +1,4 @@
-"""Finding what a setting names by `module:attribute`: a function of the user's."""
+"""Imports the user's own functions, which settings name as `module:attribute`."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from typing import Any
 from .errors import BadSettings
 
 SAID_MAX = 200
-"""So much of another program's error is told; characters."""
+"""Another program's error is quoted up to this length; characters."""
 
 
 def imported(setting: str, path: str) -> Callable[..., Any]:
-    """The function at `module:attribute`.
+    """Import and return the function at `module:attribute`.
 
-    `setting` is the path of the setting that names it. Raises `BadSettings` with what is wrong and
-    the nearest name there is.
+    `setting` is the path of the setting that names it. Raises `BadSettings`, which says what is
+    wrong and, if it is a name, the nearest existing one.
 
     >>> imported("input.decoder", "math:sqrt")(9)
     3.0
     """
     module_name, _, name = path.partition(":")
-    said = f"{setting} is {path!r}"
+    fault = f"{setting} is {path!r}"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
-            raise BadSettings(f"{said}; it needs {error.name}, which is not here") from error
+            raise BadSettings(f"{fault}; it needs {error.name}, which is not here") from error
         hint = nearest(error.name.rpartition(".")[2], _modules_beside(error.name))
         raise BadSettings(
-            f"{said}; there is no module {error.name}{hint}. Its folder must be on PYTHONPATH"
+            f"{fault}; there is no module {error.name}{hint}. Its folder must be on PYTHONPATH"
         ) from error
     except Exception as error:
-        # A module of somebody else's may fail in any way.
+        # A foreign module may raise anything at import.
         text = f"{type(error).__name__}: {error}"[:SAID_MAX]
-        raise BadSettings(f"{said}; its module can't be imported: {text}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        known = [one for one, value in vars(module).items() if callable(value)]
-        raise BadSettings(f"{said}; {module_name} has no such function{nearest(name, known)}")
-    return found  # type: ignore[no-any-return]  # callable, as was just seen
+        raise BadSettings(f"{fault}; its module can't be imported: {text}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [attribute for attribute, value in vars(module).items() if callable(value)]
+        raise BadSettings(f"{fault}; {module_name} has no such function{nearest(name, known)}")
+    return function  # type: ignore[no-any-return]  # callable, as was just seen
 
 
 def _modules_beside(name: str) -> Iterable[str]:
@@ -54,6 +54,6 @@ def _modules_beside(name: str) -> Iterable[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a fault that says which of the known names was meant, if one is near."""
+    """Return "; did you mean ...?" with the nearest known name, or "" if none is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -1,6 +1,6 @@
 """Limits that were reached: each once, with how much it cost and the setting that helps.
 
-Every adapter reads them off the `Report`; here the parts are asked for them.
+Every adapter reads them from the `Report`; here they are collected from the parts.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ LIMITS = (
 """The closed list of kinds."""
 
 ROW_BY_ROW_N = 10_000
-"""After so many events it is said that the model is asked row by row: before, it costs little."""
+"""Scoring row by row is reported from this many events on; before, it costs little."""
 
 NAMES_MAX = 5
-"""So many names are shown, and how many more there are."""
+"""At most this many names are shown, followed by how many more there are."""
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit. `n` counts its cost: values, features, classes, draws, events."""
+    """One reached limit. `n` counts its cost: values, features, classes, draws or events."""
 
     kind: str
     n: int
@@ -50,17 +50,19 @@ def limits_reached(
     slices: Iterable[str] = (),
     row_by_row: tuple[str, int] = ("", 0),
 ) -> tuple[Limit, ...]:
-    """Those that these schemas have reached, and that of the draws that wait for money.
+    """Return the limits that were reached.
 
-    `slices` are the predicates of the settings, whose features no event may have had. `row_by_row`
-    is the name of a model that is not scored in batches, and on how many events it was asked.
+    - `schemas`: one a shard, with the counts of values that were not used.
+    - `given_up_n`: draws that waited for money or room and were given up.
+    - `slices`: the predicates of `query.slices`; a feature in them that no event had is reported.
+    - `row_by_row`: the name of a model that can't be scored in batches, and its number of events.
 
     >>> from headrace.observe.schema import Schema
     >>> from headrace.settings import SchemaSettings
     >>> limits_reached([Schema(SchemaSettings())])
     ()
     """
-    found = (
+    limits = (
         _features(schemas),
         _categories(schemas),
         _classes(schemas),
@@ -72,7 +74,7 @@ def limits_reached(
         _check_slices(schemas, slices),
         _row_by_row(*row_by_row),
     )
-    return tuple(limit for limit in found if limit.n)
+    return tuple(limit for limit in limits if limit.n)
 
 
 def _features(schemas: Sequence[Schema]) -> Limit:
@@ -155,12 +157,12 @@ def _draws_waiting(n: int) -> Limit:
 
 def _check_slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
     known = dict.fromkeys(name for schema in schemas for name in schema.names)
-    found = unknown_features(slices, known) if known else {}
+    hints = unknown_features(slices, known) if known else {}
     text = (
-        f"{len(found):,} features of query.slices that no event has had, so that nothing is in "
-        f"them: {_names(f'{name}{hint}' for name, hint in found.items())}"
+        f"{len(hints):,} features of query.slices that no event has had, so that nothing is in "
+        f"them: {_names(f'{name}{hint}' for name, hint in hints.items())}"
     )
-    return Limit(kind="slices", n=len(found), sentence=text)
+    return Limit(kind="slices", n=len(hints), sentence=text)
 
 
 def _row_by_row(model: str, events_n: int) -> Limit:
@@ -182,7 +184,7 @@ def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def _names(names: Iterable[str]) -> str:
-    """The first of them, and how many more."""
-    found = [name[:60] for name in names]
-    more_n = len(found) - NAMES_MAX
-    return ", ".join(found[:NAMES_MAX]) + (f" and {more_n:,} more" if more_n > 0 else "")
+    """Return the first names in a list, and how many more there are."""
+    shown = [name[:60] for name in names]
+    more_n = len(shown) - NAMES_MAX
+    return ", ".join(shown[:NAMES_MAX]) + (f" and {more_n:,} more" if more_n > 0 else "")

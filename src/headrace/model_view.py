@@ -1,4 +1,4 @@
-"""What a shard sees of the trainer: the border between one partition and the model of all."""
+"""What a shard sees of the trainer: each partition has a shard, and one model serves them all."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .observe.originals import OriginalOf
 
 
 class ModelView(Protocol):
-    """A version, probabilities by it, and what the model wants back with a label."""
+    """The model as a shard uses it: version, probabilities, and the context a label needs."""
 
     @property
     def version(self) -> int:
-        """Number of entries of the training log that the model has folded."""
+        """Number of training log entries that are folded into the model."""
         ...
 
     @property
     def has_learned(self) -> bool:
-        """Whether the model knows anything: before its first label it predicts nothing."""
+        """Whether the model has learned a label; before, it predicts nothing."""
         ...
 
     @property
@@ -30,7 +30,7 @@ class ModelView(Protocol):
         ...
 
     def suspects(self, request_id: str) -> bool:
-        """Whether the label learned last is that of this request, and looks wrong."""
+        """Whether the label learned last is of this request and looks wrong."""
         ...
 
     def probabilities(
@@ -39,17 +39,17 @@ class ModelView(Protocol):
         at: NDArray[np.float64] | None = None,
         original_of: OriginalOf | None = None,
     ) -> NDArray[np.float64]:
-        """Class probabilities, shape (n, k), of rows (n, d) at times (n,), seconds; or of now.
+        """Return class probabilities, shape (n, k); a row on which the model failed is NaN.
 
-        A row on which the model failed is NaN.
-
-        `original_of(i)` are the features of event i as they came: what rows can't hold.
+        `X`, shape (n, d), are the events' rows, `at`, shape (n,), their times in seconds; None:
+        now. `original_of(i)` returns the features of event i as they came, since rows can't hold
+        them all.
         """
         ...
 
     @property
     def has_members(self) -> bool:
-        """Whether the model is made of members that can be asked one by one."""
+        """Whether the model consists of members that give probabilities of their own."""
         ...
 
     def members(
@@ -58,7 +58,7 @@ class ModelView(Protocol):
         at: NDArray[np.float64],
         original_of: OriginalOf,
     ) -> NDArray[np.float64] | None:
-        """The same by each member, shape (m, n, k); None where there are none yet."""
+        """Return class probabilities by each member, shape (m, n, k); None without members yet."""
         ...
 
     def context(
@@ -69,8 +69,11 @@ class ModelView(Protocol):
         moments: dict[str, Moments],
         original: Features | None = None,
     ) -> Context | None:
-        """What has to come back with the label of this event.
+        """Return the context that has to come back with the label of this event, if any.
 
-        `events_n` events, whose `moments` by numeric feature these are, came since the last one.
+        - `row`, shape (d,), and `at`, seconds: the event.
+        - `events_n`: how many events came since the last context.
+        - `moments`: count, mean and spread of those events, by numeric feature.
+        - `original`: the event's features as they came, where the row does not hold them all.
         """
         ...

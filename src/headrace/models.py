@@ -1,7 +1,7 @@
 """Models for `Engine(model=...)`: the committee, which is the default, and its members.
 
-Any river classifier is a model as well, and can be a member of a committee; so is any classifier of
-scikit-learn, as it is or as a `SklearnClassifier` that says how it learns.
+Any classifier of river can be the model too, or a member of a committee; so can any classifier of
+scikit-learn, as it is or in a `SklearnClassifier`, which says how it learns.
 """
 
 from .learn.committee.committee import Committee

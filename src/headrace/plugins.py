@@ -1,10 +1,11 @@
 """Strategies of other libraries in a round, as they are: scikit-activeml, modAL, and functions.
 
-They choose among candidates, so they are for `query.ask` rounds. What they are given of a pool:
-its candidates as points (numbers in deviations from the mean, a missing one at the mean, a category
-in columns of its own), and a classifier that says of those points what the model says. It learns
-nothing: a strategy that would train it is refused. What one gives in return becomes the order of
-utilities, the chosen ones first, out of which the draw of the round makes propensities as always.
+They choose among candidates, so they are for `query.ask` rounds. A strategy receives the candidates
+of a pool as points (numbers in standard deviations from the mean, a missing number at the mean, a
+category in columns of its own), and a classifier that returns for those points the model's
+probabilities. That classifier can't learn: a strategy that tries to train it is refused. The
+candidates that the strategy returns get the highest utilities, in its order; the draw of the round
+turns utilities into propensities as always.
 
     query.strategy = "headrace.plugins:scikit_activeml"
     query.options = {kind = "CoreSet"}
@@ -43,13 +44,13 @@ KINDS = {
     "RandomSampling": "",
     "UncertaintySampling": "clf",
 }
-"""Strategies of scikit-activeml that go by points and probabilities alone, and what says these."""
+"""Strategies of scikit-activeml that need only points and probabilities, and who gives these."""
 
 
 class Said:
-    """A classifier that has learned already: it says of points what was said of them before.
+    """A classifier that looks up the given probabilities, shape (n, k), of the given points (n, d).
 
-    Of `classes_` it knows the places; every point has to be one of those given.
+    `classes_` are the numbers 0 to k - 1. It can't be trained, and knows no other points.
     """
 
     def __init__(self, points: NDArray[np.float64], said: NDArray[np.float64]) -> None:
@@ -60,28 +61,29 @@ class Said:
         raise BadSettings("a strategy of query.strategy would train the model; that is not for it")
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities, shape (m, k), of m of the points. Raises `BadSettings` for another one."""
+        """Return probabilities, (m, k), of m of the points. Raises `BadSettings` for any other."""
         rows = np.ascontiguousarray(X, dtype=np.float64)
         try:
-            found = [self._said[row.tobytes()] for row in rows]
+            probabilities = [self._said[row.tobytes()] for row in rows]
         except KeyError:
             raise BadSettings(
                 "a strategy of query.strategy asks the model about a point that is no candidate; "
                 "use one that chooses by the candidates alone"
             ) from None
-        return np.array(found).reshape(len(rows), len(self.classes_))
+        return np.array(probabilities).reshape(len(rows), len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
-        """The place of the likeliest class of each, shape (m,)."""
+        """Return the number of the likeliest class of each point, shape (m,)."""
         return np.asarray(self.predict_proba(X).argmax(axis=1))
 
 
 @dataclass(frozen=True)
 class Choosing:
-    """A function `(classifier, X) -> indices` as a strategy: all of modAL's are such.
+    """A function `(classifier, X) -> indices` as a strategy, such as all query functions of modAL.
 
-    It may take `n_instances`, how many are wanted, and may return a tuple whose first part are the
-    indices. The chosen come first, in its order; the others are all alike.
+    The function may have a parameter `n_instances`, the number wanted, and may return a tuple whose
+    first item are the indices. Chosen candidates get the highest utilities, in the function's
+    order; all others get the same one.
 
     >>> def nearest_to_the_middle(classifier, X):
     ...     return abs(X).sum(axis=1).argsort()
@@ -94,20 +96,20 @@ class Choosing:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, pool: Pool, chance: Chance) -> NDArray[np.float64]:
-        """Utilities, shape (n,)."""
+        """Return the utilities of the candidates, shape (n,)."""
         n = len(pool)
         if _is_no_choice(pool):
             return np.zeros(n)
         function = self.function
         if isinstance(function, str):
             function = imported("query.options.function", function)
-        order = _in_order(pool)
+        order = _sort_candidates(pool)
         pool = pool.take(order)
         points = pool.points(np.arange(n))
         classifier = Said(points, pool.probabilities)
         wanted = {"n_instances": min(n, pool.wanted_n)} if _takes_number(function) else {}
-        found = function(classifier, points, **wanted)
-        chosen = checked(found[0] if isinstance(found, tuple) else found, n, function)
+        answer = function(classifier, points, **wanted)
+        chosen = checked(answer[0] if isinstance(answer, tuple) else answer, n, function)
         return ranked(order, chosen, np.zeros(n))
 
 
@@ -115,8 +117,8 @@ class Choosing:
 class ScikitActiveml:
     """A pool strategy of scikit-activeml, by the name of its class (`KINDS`) or as an object.
 
-    `options` are those of the class; its `random_state` is drawn by the hash. The chosen come
-    first, in its order, then the others by the utility that it gives them for the first place.
+    `options` are arguments of the class; its `random_state` comes from `Chance`. The chosen
+    candidates come first, in its order, then the others by their utility in its first choice.
     """
 
     kind: Any = "UncertaintySampling"
@@ -133,7 +135,7 @@ class ScikitActiveml:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return ("members", "asked") if KINDS[self.name] == "ensemble" else ("asked",)
 
     @property
@@ -141,18 +143,18 @@ class ScikitActiveml:
         return self.kind if isinstance(self.kind, str) else type(self.kind).__name__
 
     def __call__(self, pool: Pool, chance: Chance) -> NDArray[np.float64]:
-        """Utilities, shape (n,)."""
-        n, order = len(pool), _in_order(pool)
+        """Return the utilities of the candidates, shape (n,)."""
+        n, order = len(pool), _sort_candidates(pool)
         if _is_no_choice(pool):
             return np.zeros(n)
         pool = pool.take(order)
         points, asked = pool.points_with_asked()
         X = np.vstack([asked, points])
-        # What was asked before has a label, which nobody reads; the candidates have none.
+        # Events asked before count as labelled; which label they have is never read.
         y = np.concatenate([np.zeros(len(asked)), np.full(n, np.nan)])
-        strategy = self._made(chance.integer(f"scikit-activeml {int(pool.keys[0])}"))
+        strategy = self._make_strategy(chance.integer(f"scikit-activeml {int(pool.keys[0])}"))
         with warnings.catch_warnings():
-            # Of twins among the candidates and such, which is nobody's fault.
+            # Warnings, such as about equal candidates, that no user can do anything about.
             warnings.simplefilter("ignore")
             chosen, utilities = strategy.query(
                 X,
@@ -163,11 +165,11 @@ class ScikitActiveml:
                 **self._wrap_predictions(points, pool),
             )
         first = np.asarray(utilities, dtype=np.float64)[0, len(asked) :]
-        # One of theirs chooses the same candidate twice where all are alike.
+        # One of these strategies chooses a candidate twice where all are alike.
         places = np.array(list(dict.fromkeys(np.asarray(chosen).tolist()))) - len(asked)
         return ranked(order, checked(places, n, self.name), first)
 
-    def _made(self, seed: int) -> Any:
+    def _make_strategy(self, seed: int) -> Any:
         if not isinstance(self.kind, str):
             clone = imported("query.strategy", "sklearn.base:clone")
             return clone(self.kind).set_params(random_state=seed)
@@ -178,14 +180,14 @@ class ScikitActiveml:
             raise BadSettings(f"query.options of {self.kind} can't be used: {error}") from None
 
     def _wrap_predictions(self, points: NDArray[np.float64], pool: Pool) -> dict[str, Any]:
-        """The classifier, or one for each member, as an argument of `query`."""
-        by = KINDS[self.name]
-        if by == "clf":
+        """Return the arguments of `query` with the classifier, or one for each member."""
+        wants = KINDS[self.name]
+        if wants == "clf":
             return {"clf": _wrap_said(points, pool.probabilities), "fit_clf": False}
-        if by == "ensemble":
+        if wants == "ensemble":
             members = pool.probabilities[np.newaxis] if pool.members is None else pool.members
             return {
-                "ensemble": [_wrap_said(points, said) for said in members],
+                "ensemble": [_wrap_said(points, probabilities) for probabilities in members],
                 "fit_ensemble": False,
             }
         return {}
@@ -193,39 +195,40 @@ class ScikitActiveml:
 
 choosing = Choosing()
 scikit_activeml = ScikitActiveml()
-"""What `query.strategy` names; `query.options` says which strategy it is to be."""
+"""`query.strategy` names one of these two; `query.options` then chooses the strategy."""
 
 
 def ranked(
     order: NDArray[np.intp], chosen: NDArray[np.intp], utilities: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """One utility a candidate, as they stood: the chosen first, the others by their utility.
+    """Return utilities, shape (n,), that rank the chosen first and the others by `utilities`.
 
-    `chosen` and `utilities` are of the candidates in that `order`.
+    `order`, shape (n,), is the order in which a strategy saw the candidates. `chosen`, places, and
+    `utilities`, shape (n,), refer to that order; the result is in the order of the pool.
 
     >>> ranked(np.array([2, 0, 1]), np.array([1]), np.array([0.5, 9.0, 0.5])).tolist()
     [3.0, 0.0, 0.0]
     """
     n = len(order)
     _, rank = np.unique(np.nan_to_num(utilities, nan=-np.inf, neginf=-np.inf), return_inverse=True)
-    found = rank.astype(np.float64)
-    found[chosen] = n + len(chosen) - 1.0 - np.arange(len(chosen))
-    turned = np.empty(n)
-    turned[order] = found
-    return turned
+    ranks = rank.astype(np.float64)
+    ranks[chosen] = n + len(chosen) - 1.0 - np.arange(len(chosen))
+    in_pool_order = np.empty(n)
+    in_pool_order[order] = ranks
+    return in_pool_order
 
 
 def checked(chosen: Any, n: int, by: Any) -> NDArray[np.intp]:
-    """Places of candidates, each once. Raises `BadSettings` where they are none."""
+    """Return `chosen` as places of candidates. Raises `BadSettings` if they are not, each once."""
     name = by if isinstance(by, str) else getattr(by, "__name__", type(by).__name__)
-    found = np.atleast_1d(np.asarray(chosen))
-    is_whole = found.ndim == 1 and (found.dtype.kind in "iu" or not len(found))
-    if not is_whole or len(set(found.tolist())) < len(found) or not _are_within(found, n):
+    places = np.atleast_1d(np.asarray(chosen))
+    is_whole = places.ndim == 1 and (places.dtype.kind in "iu" or not len(places))
+    if not is_whole or len(set(places.tolist())) < len(places) or not _are_within(places, n):
         raise BadSettings(
             f"{name} of query.strategy gave {str(chosen)[:60]} for {n} candidates; must be places "
             f"of candidates, from 0 to {n - 1}, each once"
         )
-    return found.astype(np.intp)
+    return places.astype(np.intp)
 
 
 def _are_within(found: NDArray[Any], n: int) -> bool:
@@ -233,12 +236,12 @@ def _are_within(found: NDArray[Any], n: int) -> bool:
 
 
 def _is_no_choice(pool: Pool) -> bool:
-    """Whether there is nothing to choose by: no two candidates, no two classes, no features."""
+    """Whether choosing makes no sense: fewer than 2 candidates or classes, or no features."""
     return len(pool) < 2 or pool.probabilities.shape[1] < 2 or pool.X.shape[1] == 0
 
 
-def _in_order(pool: Pool) -> NDArray[np.intp]:
-    """The candidates by their keys: in which order they came must not matter."""
+def _sort_candidates(pool: Pool) -> NDArray[np.intp]:
+    """Return the places of the candidates sorted by key, so that arrival order has no effect."""
     return np.argsort(pool.keys, kind="stable")
 
 
@@ -250,9 +253,9 @@ def _takes_number(function: Callable[..., Any]) -> bool:
 
 
 def _wrap_said(points: NDArray[np.float64], said: NDArray[np.float64]) -> Any:
-    """`Said` as a classifier of scikit-activeml."""
+    """Return a `Said` that is also a classifier of scikit-activeml."""
     base: Any = imported("query.strategy", "skactiveml.base:SkactivemlClassifier")
     kind = type("Classifier", (Said, base), {"__init__": Said.__init__})
-    found = kind(points, said)
-    base.__init__(found, classes=list(range(said.shape[1])))
-    return found
+    classifier = kind(points, said)
+    base.__init__(classifier, classes=list(range(said.shape[1])))
+    return classifier

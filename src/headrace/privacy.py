@@ -1,8 +1,8 @@
-"""What a request shows of its event to those who label: all of it, or what `[privacy]` lets out.
+"""What a request shows of its event to annotators: all of it, or what `[privacy]` allows.
 
-The engine and its logs need the true features, which a label is learned with; so this is done to
-copies, at the one place where each way out begins. It is a pure function of the request, the
-settings and the key, so that a request that is sent again is the same, byte for byte.
+The engine and its logs need the true features, which the model learns with the label; so only
+copies are changed, at the one place where each way out of the engine begins. The result is a pure
+function of request, settings and key, so that a request sent again is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MASK = "****"
 KEY_BYTES_MIN = 32
 HASH_BYTES = 16
 REQUESTS_MIN = 20
-"""A feature that so many requests did not have is told to be missing."""
+"""After this many requests, a listed feature that none of them had is reported as missing."""
 
 _PLAIN = frozenset(
     {
@@ -48,7 +48,7 @@ _PLAIN = frozenset(
         Reason.FUTURE,
     }
 )
-"""Reasons whose detail quotes nothing of an event; in any other it may."""
+"""Reasons whose detail never quotes an event; that of any other may."""
 
 _OF_ANSWERS = frozenset(
     {
@@ -68,10 +68,10 @@ _UNQUOTED = "what it says is not shown, since privacy.features is set; it is whe
 
 
 class Privacy:
-    """What leaves of requests and rejections, by these settings.
+    """Hides parts of requests and rejections, as the settings say, before they leave the engine.
 
-    `key` is what hashes are made with. Raises `BadSettings` for rules that are none, and where
-    something is hashed and the key is shorter than 32 bytes.
+    `key` is the secret key of the hashes. Raises `BadSettings` for rules that can't be read, and
+    where something is hashed and the key is shorter than 32 bytes.
 
     >>> rules = {"card": "mask:4", "age": "round:10"}
     >>> privacy = Privacy(PrivacySettings(features=rules))
@@ -106,11 +106,11 @@ class Privacy:
         return self.settings.features is not None
 
     def all_shown(self, outputs: Sequence[Output]) -> list[Output]:
-        """The same outputs as they may be seen from outside."""
+        """Return the outputs as outsiders may see them."""
         return [self.shown(output) for output in outputs] if self.is_active else [*outputs]
 
     def shown(self, output: Output) -> Output:
-        """An output as whoever labels, or whoever reads rejections, may see it; others as is."""
+        """Return an output as annotators and readers of rejections may see it; others unchanged."""
         if not self.is_active:
             return output
         match output:
@@ -130,24 +130,24 @@ class Privacy:
         return output
 
     def event_id(self, event_id: str) -> str:
-        """What is said of an event's id."""
+        """Return the id as it is shown: hashed, or as it is."""
         is_hashed = self.is_active and self.settings.event_id == "hashed"
         return self._hash_text("", event_id) if is_hashed else event_id
 
     def features(self, features: Features) -> Features:
-        """Of these features those that are shown, as they are shown, in the same order."""
+        """Return the features that are shown, in the form they are shown, in the same order."""
         if not self.is_active:
             return features
         return {
-            name: self._value(name, value, self._rules[name])
+            name: self._show_value(name, value, self._rules[name])
             for name, value in features.items()
             if name in self._rules
         }
 
     def missing(self, requests_min: int = REQUESTS_MIN) -> list[str]:
-        """What is to be said of listed features that no request had so far.
+        """Return a sentence for each listed feature that no request had so far.
 
-        Nothing before `requests_min` requests.
+        Before `requests_min` requests the list is empty.
         """
         if self._requests_n < requests_min:
             return []
@@ -160,7 +160,7 @@ class Privacy:
         ]
 
     def request(self, request: LabelRequested) -> LabelRequested:
-        """A request as it is shown; `shown` also counts it."""
+        """Return a request as it is shown; unlike `shown` it does not count it."""
         if not self.is_active:
             return request
         key = request.key
@@ -171,7 +171,7 @@ class Privacy:
             event_id=self.event_id(request.event_id),
             features=self.features(request.features),
             key=key,
-            context=self._context(request.context),
+            context=self._show_context(request.context),
         )
 
     def _show_rejection(self, rejected: InputRejected) -> InputRejected:
@@ -184,18 +184,18 @@ class Privacy:
             input_id=self.event_id(rejected.input_id) if rejected.input_id else "",
         )
 
-    def _context(self, context: Context | None) -> Context | None:
-        """Only what is usual of features that are shown as they are."""
+    def _show_context(self, context: Context | None) -> Context | None:
+        """Keep only the moments of features that are shown unchanged."""
         if context is None:
             return None
         moments = {
-            name: found
-            for name, found in context.moments.items()
+            name: of_feature
+            for name, of_feature in context.moments.items()
             if (rule := self._rules.get(name)) is not None and rule.kind == "keep"
         }
         return Context(events_n=context.events_n, moments=moments) if moments else None
 
-    def _value(self, name: str, value: Value, rule: Rule) -> Value:
+    def _show_value(self, name: str, value: Value, rule: Rule) -> Value:
         if value is None or rule.kind == "keep":
             return value
         text = class_name(value)
@@ -203,12 +203,12 @@ class Privacy:
             return self._hash_text(f"feature {name}", text)
         if rule.kind == "round":
             return _rounded(value, rule.step)
-        # Of a short text the last characters would be most of it.
+        # The last characters of a short text would be most of it.
         has_end = 0 < 2 * rule.last_n <= len(text)
         return MASK + text[-rule.last_n :] if has_end else MASK
 
     def _hash_text(self, purpose: str, text: str) -> str:
-        """The same text gives the same hash, and in another feature another one."""
+        """Return the keyed hash of a text; the same text has another hash in another feature."""
         content = f"{len(purpose)}:{purpose}{text}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, content, "sha256")[:HASH_BYTES].hex()
 
@@ -217,7 +217,7 @@ _EXACTLY = Arithmetic(prec=60)
 
 
 def _rounded(value: Value, step: Decimal) -> Value:
-    """The nearest multiple of a step; what is no number has none, and is masked."""
+    """Return the nearest multiple of `step`; a value that is not a finite number is masked."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return MASK
     number = Decimal(value)
@@ -229,4 +229,4 @@ def _rounded(value: Value, step: Decimal) -> Value:
 
 
 WHOLE = Privacy()
-"""Shows everything: for who hides elsewhere, or shows nobody."""
+"""Hides nothing: for callers that hide elsewhere, or show outputs to nobody."""

@@ -1,9 +1,9 @@
-"""What a record has and a recomputation does not come to: asked again all the same.
+"""Repeats requests that are in a record but that a recomputation did not make.
 
-A shard that is decided again from a journal asks, by itself, what it comes to and the record has
-too (`query.record`). The rest is asked here: of the events that the shard still remembers, in the
-rounds and with the numbers of the record. A request whose event is gone can't be made again; it is
-open and paid nevertheless, so that neither the budget nor the answer to it goes wrong.
+A shard that recomputes its decisions from a journal makes by itself each request that it decides on
+and that the record has too (`query.record`). The others are made here: about events that the shard
+still remembers, with the rounds and the numbers of the record. A request whose event is gone can't
+be made again; it counts as open and paid nevertheless, so that budget and answers stay right.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from .shard import Shard
 
 
 def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
-    """Ask what was asked up to the event observed last, or with `is_end` at all.
+    """Make the requests that the record has up to the latest event, with `is_end` all of them.
 
-    To be called before the next event is observed, and at the end of the record.
+    Call it before the next event is observed, and at the end of the record.
     """
     asking, outputs = shard.asking, list[Output]()
     record = asking.record
@@ -39,29 +39,29 @@ def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
 
 
 def settle_record(shard: Shard) -> tuple[list[Output], Differences]:
-    """The record ends here: what is left of it is asked, and how much of it differed."""
+    """End the record: make its remaining requests; return the outputs and the differences."""
     outputs, record = recall(shard, is_end=True), shard.asking.record
     shard.asking.record = None
     return outputs, Differences() if record is None else record.differences
 
 
 def follow_record(shard: Shard, record: Record) -> None:
-    """Go by this record until `settle_record`."""
+    """Follow the decisions of this record until `settle_record`."""
     shard.asking.record = record
 
 
 def _ask_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
-    """These requests of one round, or of none, as far as their events are remembered."""
+    """Make these requests, of one round or none, as far as their events are remembered."""
     past, asking = shard.past(), shard.asking
     row_of = dict(zip(past.keys.tolist(), range(len(past)), strict=True))
     rows = {
-        row: one
-        for request_id, one in ones.items()
-        if (row := row_of.get(one.key)) is not None
+        row: decided
+        for request_id, decided in ones.items()
+        if (row := row_of.get(decided.key)) is not None
         and asking.request_id(str(past.ids[row])) == request_id
     }
     is_known = asking.are_known(past.keys)
-    rows = {row: one for row, one in rows.items() if not is_known[row]}
+    rows = {row: decided for row, decided in rows.items() if not is_known[row]}
     if not rows:
         return []
     round_n = next(iter(rows.values())).round_n
@@ -72,17 +72,17 @@ def _ask_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
         return shard.ask_chosen(_decision_of(round_n, rows, len(past), shard.now), past)
     return [
         output
-        for row, one in rows.items()
-        for output in shard.ask_drawn(past, row, shard.now, _drawn_of(one, shard))
+        for row, decided in rows.items()
+        for output in shard.ask_drawn(past, row, shard.now, _drawn_of(decided, shard))
     ]
 
 
 def _decision_of(round_n: int, rows: Mapping[int, Decided], n: int, now: float) -> Decision:
-    """The decision of a round, as far as the record has it, over n events."""
+    """Rebuild the decision of a round over n events, as far as the record has it."""
     first = next(iter(rows.values()))
     utilities, inclusion = np.zeros(n), np.zeros(n)
-    for row, one in rows.items():
-        utilities[row], inclusion[row] = one.utility, one.propensity
+    for row, decided in rows.items():
+        utilities[row], inclusion[row] = decided.utility, decided.propensity
     reason = "drift" if first.is_spread else "schedule"
     return Decision(
         round_n=round_n,
@@ -98,7 +98,7 @@ def _decision_of(round_n: int, rows: Mapping[int, Decided], n: int, now: float) 
 
 
 def _drawn_of(one: Decided, shard: Shard) -> Drawn | None:
-    """The draw on arrival that the record has; None where events are asked in rounds."""
+    """Rebuild the draw on arrival from the record; None where events are asked in rounds."""
     if shard.asking.arrivals is None:
         return None
     return Drawn(

@@ -1,4 +1,4 @@
-"""Ids of requests that are about another request, and which desk has them all."""
+"""Ids of requests that are about another request, and the desk that all of them go to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 import xxhash
 
 GOLD_ASKED_MAX = 10
-"""Gold questions about one request at most."""
+"""At most this many gold questions are asked about one request."""
 
 
 def opinion_id(request_id: str, opinion_n: int) -> str:
-    """The id of the request for the second (2) or third opinion about the label of a request.
+    """The id of the request for opinion 2 or 3 about the label of a request.
 
     >>> opinion_id("8a04c3416f459c72de7412b5dd1ee580", 2)
     '8a04c3416f459c72de7412b5dd1ee580:2'
@@ -20,7 +20,7 @@ def opinion_id(request_id: str, opinion_n: int) -> str:
 
 
 def opinion_ids(request_id: str) -> list[str]:
-    """The ids of all requests for opinions that there may be about the label of a request.
+    """The ids of all requests for opinions that may exist about the label of a request.
 
     >>> opinion_ids("8a04c3416f459c72")
     ['8a04c3416f459c72:2', '8a04c3416f459c72:3']
@@ -29,7 +29,7 @@ def opinion_ids(request_id: str) -> list[str]:
 
 
 def further_id(request_id: str, answer_n: int) -> str:
-    """The id of the question for the answer with this number, from 2, to a request.
+    """The id of the question that asks for answer number `answer_n`, from 2, to a request.
 
     >>> further_id("8a04c3416f459c72de7412b5dd1ee580", 3)
     '8a04c3416f459c72de7412b5dd1ee580:w3'
@@ -38,7 +38,7 @@ def further_id(request_id: str, answer_n: int) -> str:
 
 
 def is_further(request_id: str) -> bool:
-    """Whether a question is for one more answer to a request.
+    """Whether this is the id of a question that asks for one more answer to a request.
 
     >>> is_further("8a04c3416f459c72de7412b5dd1ee580:w3")
     True
@@ -47,7 +47,7 @@ def is_further(request_id: str) -> bool:
 
 
 def base_id(request_id: str) -> str:
-    """The id of the request that an opinion or one more answer is about; of any other, its own.
+    """The id of the request that an opinion or a further answer is about; else the id itself.
 
     >>> base_id("8a04c3416f459c72de7412b5dd1ee580:2")
     '8a04c3416f459c72de7412b5dd1ee580'
@@ -68,10 +68,10 @@ def desk_of(request_id: str, desks_n: int) -> int:
 
 
 def gold_id(request_id: str, gold_n: int, desks_n: int) -> str:
-    """The id of the gold question with this number, from 1, about a request.
+    """The id of gold question number `gold_n`, from 1, about a request.
 
-    It looks like the id of any request, so that nobody can tell; and it goes to the desk of the
-    request, which is why `desks_n` tries are needed on average.
+    It looks like the id of any request, so that annotators can't tell them apart; and it goes to
+    the desk of the request, so that about `desks_n` ids are tried on average.
 
     >>> gold_id("8a04c3416f459c72de7412b5dd1ee580", 1, 4)
     'c91b47adfb2d5f14598e5602073ab913'
@@ -81,12 +81,12 @@ def gold_id(request_id: str, gold_n: int, desks_n: int) -> str:
     desk, tries_n = desk_of(request_id, desks_n), 0
     while True:
         text = f"gold {gold_n} {tries_n} {request_id}".encode("utf-8", "surrogatepass")
-        found = hashlib.blake2b(text, digest_size=16).hexdigest()
-        if desk_of(found, desks_n) == desk:
-            return found
+        candidate_id = hashlib.blake2b(text, digest_size=16).hexdigest()
+        if desk_of(candidate_id, desks_n) == desk:
+            return candidate_id
         tries_n += 1
 
 
 def gold_ids(request_id: str, desks_n: int) -> list[str]:
-    """The ids of all gold questions that there may be about a request."""
+    """The ids of all gold questions that may exist about a request."""
     return [gold_id(request_id, n, desks_n) for n in range(1, GOLD_ASKED_MAX + 1)]

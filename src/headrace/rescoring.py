@@ -1,7 +1,7 @@
-"""Open questions of a shard, scored again by the model as it is now.
+"""Rescoring: open questions of a shard are scored again by the present model.
 
-They are scored at counted events, together with the latest events, so that how events are batched
-makes no difference; and only where the model has learned since the last time.
+This happens at counted events, together with the latest events, so that batching makes no
+difference; and only if the model has learned since the last time.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from .watched import Watched
 def rescore_open(
     asking: Asking, watched: Watched, at_random: Callable[[], str | None], now: float
 ) -> list[RequestRescored]:
-    """What is to be said of open questions at this event, or as the record has it.
+    """Return the changed priorities of open questions at this event, or those of the record.
 
-    Nothing where the strategy has no say: `at_random` tells why.
+    There are none while `at_random()` returns a reason why the strategy has no say. `now` is the
+    clock in seconds.
     """
     changes: list[RequestRescored] = []
     if not asking.open.is_place(watched.events_n):
@@ -38,7 +39,7 @@ def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestR
     model, schema = watched.model, watched.schema
     latest = watched.window.since(watched.events_n - LATEST_N)
     questions = asking.open.questions(asking.remembered.open_keys)
-    events = Columns.join_blocks([latest, *(one.event for one in questions)])
+    events = Columns.join_blocks([latest, *(question.event for question in questions)])
     anew = model.probabilities(events.rows, None, lambda i: unpack_features(events.originals[i]))
     more = read_more(asking.strategy, events, watched, asking, anew)
     source, n = asking.settings.uncertainty_from, len(latest)

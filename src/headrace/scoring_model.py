@@ -1,7 +1,7 @@
-"""The model alone, as whoever scores with it needs it: schema, learner, calibration.
+"""The model alone, with all that scoring needs: schema, learner, calibration.
 
-It learns nothing and holds no event, request or person; of a committee the evidence it judges by is
-in it, which is labelled examples as columns of numbers.
+It learns nothing and holds no event, request or person; but a committee includes the evidence by
+which it weighs its members: labelled examples as columns of numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ KIND = "model"
 
 
 class ScoringModel:
-    """Probabilities of events by a learner; all it is made of is shared, and not copied.
+    """Computes class probabilities of events.
+
+    - `schema`, `learner`, `calibration`: the engine's own objects, not copies.
+    - `columns`: how features are declared, as in `[columns]`.
+    - `feature_names`: the names of features that come as an array, as in `input.feature_names`.
 
     >>> from headrace import Engine
     >>> engine = Engine(seed=1, classes=["fine", "fraud"])
@@ -68,7 +72,7 @@ class ScoringModel:
         learner: Learner,
         calibration: Calibration | None = None,
     ) -> ScoringModel:
-        """The model of an engine with these settings."""
+        """Return the model of an engine with these settings; `calibration` None: uncalibrated."""
         calibration = Calibration() if calibration is None else calibration
         return cls(schema, learner, calibration, settings.columns, settings.input.feature_names)
 
@@ -77,19 +81,19 @@ class ScoringModel:
         return list(self._schema.classes)
 
     def predict_many(self, events: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """Probabilities by event and class, shape (n, k); a row of NaN where the model fails.
+        """Return probabilities by event and class, shape (n, k); a row of NaN where it fails.
 
-        A feature or a category that the stream had not shown counts as missing. Raises `BadInput`
+        A feature or a category that the stream has not shown counts as missing. Raises `BadInput`
         for features that no event could have.
         """
-        found = [self._plain(features) for features in events]
-        if not found:
+        plain = [self._plain_features(features) for features in events]
+        if not plain:
             return np.zeros((0, len(self._schema.classes)))
-        rows = np.stack([self._schema.row(features, is_read_only=True) for features in found])
-        said = self._learner.probabilities(rows, None, lambda i: found[i])
-        return self._calibration.apply(said)
+        rows = np.stack([self._schema.row(features, is_read_only=True) for features in plain])
+        probabilities = self._learner.probabilities(rows, None, lambda i: plain[i])
+        return self._calibration.apply(probabilities)
 
-    def _plain(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def _plain_features(self, features: Mapping[str, Any]) -> dict[str, Any]:
         try:
             plain = plain_features(features, self._feature_names)
         except Refusal as refusal:
@@ -97,22 +101,23 @@ class ScoringModel:
         return self._declared.apply_to(plain)
 
     def freeze(self) -> bytes:
-        """All of it as bytes; the pickle in it is to be signed before it goes anywhere."""
+        """Return the model as bytes; sign them before they go anywhere, as they hold a pickle."""
         return frozen.freeze(self, kind=KIND)
 
     @staticmethod
     def thaw(
         blob: bytes, model_name: str, options: Mapping[str, Any] | None = None
     ) -> ScoringModel:
-        """What `freeze` gave, once its signature was verified; by `model.name`, `model.options`.
+        """Return the model in the bytes of `freeze`; verify their signature first.
 
-        Raises `BadInput` for a blob that is damaged, of another version, or no model;
-        `BadSettings` where the model is one of the user's own that can't be made here.
+        `model_name` and `options` are the settings `model.name` and `model.options`; a user's own
+        model is built from them, to know its types. Raises `BadInput` for a blob that is damaged,
+        of another version, or no model; `BadSettings` where the user's own model can't be built.
         """
         own = build(model_name, 0, 2, options) if ":" in model_name else None
         allowed = frozenset[str]() if own is None else frozen.allowed_by(own)
-        found = frozen.thaw(blob, kind=KIND, allowed=allowed)
-        if not isinstance(found, ScoringModel):
+        model = frozen.thaw(blob, kind=KIND, allowed=allowed)
+        if not isinstance(model, ScoringModel):
             raise BadInput("the state is not that of a model")
-        found._learner.attach(found._schema)
-        return found
+        model._learner.attach(model._schema)
+        return model

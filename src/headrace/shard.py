@@ -1,7 +1,7 @@
 """The shard: observe + query, one a partition. Events in, label requests and drift changes out.
 
 It holds only what a snapshot can bring back: window, reservoir, detectors, budget, estimate. It
-learns of labels from the same log as the trainer (`take_end`), and sees the model through
+reads labels from the same log as the trainer (`take_end`), and sees the model through
 `ModelView`.
 """
 
@@ -49,11 +49,11 @@ from .rescoring import rescore_open
 from .settings import Settings
 
 PAID_EVERY_N = 8
-"""Events between two looks whether what waits for money can be paid; on arrival."""
+"""With asking on arrival: every so many events, draws that wait for money are paid if possible."""
 
 
 class Shard(Assessing):
-    """Watches one partition and asks about it."""
+    """Watches the events of one partition and requests labels for some of them."""
 
     def __init__(  # noqa: PLR0917 - the parts of a shard
         self,
@@ -80,10 +80,10 @@ class Shard(Assessing):
     # ----------------------------------------------------------------------------- events
 
     def admit_batch(self, batch: EventBatch) -> Iterator[Run | InputRejected]:
-        """The batch as stretches to observe and rejections, in order."""
+        """Yield the batch as runs to observe and rejections, in order."""
         for run in self.admission.admit_batch(batch, self.schema):
             if isinstance(run, Run) and run.is_set_anew:
-                # The clock was wrong: no time has passed from what it said to what it says.
+                # The clock was wrong: between its old and its new time no time has passed.
                 self.now, self._round_at = float(run.clock[0]), None
                 self.asking.budget.set_anew(self.now)
             yield run
@@ -91,18 +91,18 @@ class Shard(Assessing):
     def observe(self, run: Run, stop: int) -> list[Output]:
         """Observe events of the run from `run.i`, at most up to `stop`; moves `run.i`.
 
-        Goes as far as nothing happens that a later event would have to know of, or anybody outside:
-        so the outputs are those of its last event.
+        It stops after the first event that has outputs, since they may change how later events are
+        treated: so the outputs are all of the last event observed.
         """
         outputs = self._observe(run, stop)
-        # A record is looked into, and a dated round is due, between two counted points.
+        # With a record or rounds by time the caller must act between two counted points.
         is_alone = self.asking.record is None and self._every_s is None
         while is_alone and not outputs and run.i < stop:
             outputs = self._observe(run, stop)
         return outputs
 
     def _observe(self, run: Run, stop: int) -> list[Output]:
-        """To the next counted point, control draw, drift change, round or check at most."""
+        """Observe up to the next counted point, draw, drift change, round or check at most."""
         start = run.i
         every_s = self._every_s
         if every_s is not None and (self._round_at is None or self._idle_n):
@@ -110,20 +110,20 @@ class Shard(Assessing):
             self._round_at = float(run.clock[start]) + every_s
             due = int(np.searchsorted(run.clock, self._round_at))
             stop = min(stop, max(start + 1, due))
-        said = self._assess(run, start)
-        stop = min(stop, start + self._counted_n(), said.stop)
-        look = self._look_ahead(said, start, stop)
-        part = said.part(start, start + look.n)
+        assessment = self._assess(run, start)
+        stop = min(stop, start + self._counted_n(), assessment.stop)
+        look = self._look_ahead(assessment, start, stop)
+        part = assessment.part(start, start + look.n)
         n, change = self.drift.watch_confidences(
-            said.confidence[part],
-            said.predicted[part],
+            assessment.confidence[part],
+            assessment.predicted[part],
             run.clock[start : start + look.n],
             self.events_n,
         )
         stop = start + n
         if self.model.has_learned:
-            self.failed.count_failed(said.probabilities[said.part(start, stop)])
-        self._count_events(said, start, stop)
+            self.failed.count_failed(assessment.probabilities[assessment.part(start, stop)])
+        self._count_events(assessment, start, stop)
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         self.asking.note_newest_time(float(run.at[stop - 1]))
         outputs = self._ask_if_drawn(look, run.keys[start:stop], now)
@@ -132,7 +132,7 @@ class Shard(Assessing):
         return outputs + self._run_due(now)
 
     def _counted_n(self) -> int:
-        """Events until the next counted point."""
+        """Number of events until the next counted point."""
         check_n = self.settings.drift.check_every_n
         until = min(check_n - self.events_n % check_n, self.asking.budget.next_gap_n)
         until = self.asking.open.next_n(self.events_n, until)
@@ -147,7 +147,7 @@ class Shard(Assessing):
         return until if every_n is None else min(until, every_n - self.events_n % every_n)
 
     def _ask_if_drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
-        """The events with these keys were observed: ask the last one, if the draw fell on it."""
+        """Ask about the last of the observed events with these keys, if the draw fell on it."""
         arrivals = self.asking.arrivals
         if arrivals is None:
             return self._ask_newest(now) if look.is_drawn and len(keys) == look.n else []
@@ -165,13 +165,13 @@ class Shard(Assessing):
         return outputs
 
     def _count_events(self, said: Assessment, start: int, stop: int) -> None:
-        """Count the events; they wait to be written down until somebody reads what they change."""
+        """Count these events for the budget; window and reservoir get them when next read."""
         n = self._note_seen(said, start, stop)
         if self.asking.budget.events_passed(n, float(said.run.clock[stop - 1])):
             self.asking.take_gap(self.events_n)
 
     def _ask_newest(self, now: float, drawn: Drawn | None = None) -> list[Output]:
-        """Ask about the newest event: the control draw fell on it, or the draw on arrival did."""
+        """Ask about the newest event, chosen by `drawn` or, if None, the control draw."""
         newest = self.newest()
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
@@ -181,7 +181,7 @@ class Shard(Assessing):
         return self.ask_drawn(newest, 0, now, drawn)
 
     def ask_drawn(self, events: Columns, row: int, now: float, drawn: Drawn | None) -> list[Output]:
-        """Ask this one of the events: the control draw fell on it, or `drawn` did on arrival."""
+        """Ask about the event at `row`, chosen by `drawn` or, if None, the control draw."""
         candidate = self._make_candidate(events, row)
         self._mark_asked(events, row)
         if drawn is None:
@@ -197,7 +197,7 @@ class Shard(Assessing):
         return [*self.asking.ask_on_arrival(candidate, drawn, self.model.version, now, priority)]
 
     def _run_due(self, now: float) -> list[Output]:
-        """What is due because so many events were observed."""
+        """Run what is due at this count of events: drift check, rescoring, regular round."""
         outputs: list[Output] = []
         if self.events_n % self.settings.drift.check_every_n == 0:
             outputs += self._check_drift(now)
@@ -211,23 +211,23 @@ class Shard(Assessing):
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 failed events were not counted, before 3 no order had a key."""
+        """Before version 2 failed events were not counted; before version 3 orders had no key."""
         return {"failed": FailedEvents(), **fields, "_orders": Orders()}
 
     # ----------------------------------------------------------------------------- rounds
 
     @property
     def _every_s(self) -> float | None:
-        """Seconds from one regular round to the next, where they go by time."""
+        """Seconds between regular rounds; None where they don't go by time, or on arrival."""
         is_arrival = self.asking.arrivals is not None
         return None if is_arrival else self.settings.query.rounds.every_s
 
     def next_deadline(self) -> float | None:
-        """When a dated round is due; seconds."""
+        """The time, seconds, when the next round by time is due; None if there is none."""
         return self._round_at
 
     def advance_clock(self, now: float) -> list[Output]:
-        """The clock moved to `now`: a dated round may be due."""
+        """Move the clock to `now` and return the outputs of a round by time, if one is due."""
         self.now = max(self.now, now)
         self.admission.clock.take_tick(now)
         self.window.tick(self.now)
@@ -235,39 +235,39 @@ class Shard(Assessing):
         every_s = self._every_s
         if every_s is None or self._round_at is None or now < self._round_at:
             return []
-        # Without events the rounds come ever more seldom, so that no gap in time is long to cross.
+        # Without events each pause is twice the last, so that a long gap in time costs few rounds.
         self._round_at = now + every_s * 2.0**self._idle_n
         self._idle_n += 1
         return self._open_regular_round(now)
 
     def is_ordered(self, key: str) -> bool:
-        """Whether an order with this key came before; it is remembered."""
+        """Whether an order with this key came before; the key is remembered from now on."""
         return self._orders.is_known(key)
 
     def open_ordered_round(self, order: RoundOrdered) -> list[Output]:
-        """A round on demand, over window and reservoir; or why there is none."""
+        """Open the round that a person ordered, over window and reservoir; or say why not."""
         now = max(self.now, order.at)
         if fault := fault_of(order):
             return [refuse_order(order, Reason.BAD_ORDER, fault, now)]
         if self.is_ordered(order.key):
             return []
-        kept = self.past()
+        past = self.past()
         reason = AUDIT if order.is_audit else "ordered"
         can_n = self.asking.can_open_n(reason)
         wanted_n = can_n if order.labels_n is None else order.labels_n
         anew = self.model.probabilities(
-            kept.rows, None, lambda i: unpack_features(kept.originals[i])
+            past.rows, None, lambda i: unpack_features(past.originals[i])
         )
-        outputs = self._open_round(kept, reason, wanted_n, now, anew)
+        outputs = self._open_round(past, reason, wanted_n, now, anew)
         if not outputs:
-            why = why_no_round(len(kept), self.asking.budget.available_n, can_n)
+            why = why_no_round(len(past), self.asking.budget.available_n, can_n)
             return [refuse_order(order, Reason.NO_ROUND, why, now)]
         self.asking.budget.use_reserve(is_audit=order.is_audit)
-        told = {"order_key": order.key, "order_reason": order.reason}
-        return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
+        origin = {"order_key": order.key, "order_reason": order.reason}
+        return [structs.replace(o, **origin) if isinstance(o, RoundOpened) else o for o in outputs]
 
     def _open_regular_round(self, now: float) -> list[Output]:
-        """The round over the events since the last one: everybody's second first chance."""
+        """Open a round over the events since the last one: the other part of their first chance."""
         outputs: list[Output] = [*self.asking.pay_waiting(now)]
         self._note_chances(
             self.asking.control_draw.settle_gone(self.events_n - self.settings.observe.window_n)
@@ -285,13 +285,14 @@ class Shard(Assessing):
         now: float,
         anew: NDArray[np.float64] | None = None,
     ) -> list[Output]:
-        """One decision over these events, in order of number; `anew` are newer probabilities.
+        """Open one round over these events, in order of `seq`, for at most `wanted_n` labels.
 
-        It is the first chance of those that came since the last round, so their labels judge. Those
-        of older events teach only.
+        `anew` are probabilities by the present model, shape (n, k); None: those from arrival. For
+        events since the last round it is the first chance, so their labels judge; labels of older
+        events only teach.
         """
         if self.asking.arrivals is not None:
-            # Whoever is here had its first chance on arrival.
+            # Every event in the pool had its first chance on arrival.
             self.fresh_from = self.events_n
         is_asked = events.is_asked | self.asking.are_known(events.keys)
         wanted_n = min(wanted_n, self.asking.can_open_n(reason))
@@ -324,7 +325,7 @@ class Shard(Assessing):
         return self.ask_chosen(decision, events)
 
     def ask_chosen(self, decision: Decision, events: Columns) -> list[Output]:
-        """Ask the events that a round chose of these; nothing if there are none."""
+        """Request labels for the events that a round chose; [] if it chose none."""
         chosen = decision.chosen.tolist()
         if not chosen:
             return []
@@ -341,18 +342,18 @@ class Shard(Assessing):
         for one in outputs:
             if isinstance(one, LabelRequested):
                 self.asking.watch_question(events, row_of[one.event_id], one.reason, one.priority)
-        known = self.asking.settle_first_chances(
+        chances = self.asking.settle_first_chances(
             decision, events.seq, events.ids.tolist(), self.fresh_from
         )
-        self._note_chances(known)
+        self._note_chances(chances)
         self.fresh_from = self.events_n
         return outputs
 
     def _why_at_random(self) -> str | None:
-        """Why the strategy has no say now, if so.
+        """Why rounds now draw at random: "cold start" or "drift"; None: the strategy chooses.
 
-        A cold model does not know what it doubts; and in a world that has moved, what it doubts
-        says little, while labels drawn at random can judge the model that is trained on them.
+        The doubts of a cold model mean nothing; after a drift those of the old model mean little,
+        while labels drawn at random can judge the model that is trained on them.
         """
         if self.asking.is_cold(self.schema.classes):
             return "cold start"
@@ -360,8 +361,8 @@ class Shard(Assessing):
         return "drift" if is_new and self.drift.level is DriftLevel.DRIFT else None
 
     def _make_candidate(self, events: Columns, row: int) -> Candidate:
-        about = self.schema, self.model, self.moments, self.now
-        return candidate_with_context(events, row, *about)
+        context_from = self.schema, self.model, self.moments, self.now
+        return candidate_with_context(events, row, *context_from)
 
     def _mark_asked(self, events: Columns, row: int) -> None:
         seq = int(events.seq[row])
@@ -371,7 +372,7 @@ class Shard(Assessing):
         self.asking.duplicates.note_asked(key, features)
 
     def _expect_label(self, events: Columns, row: int) -> None:
-        """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
+        """Have the accuracy estimate keep the event's guess from arrival until its label comes."""
         self.judging.note_asked(
             int(events.seq[row]),
             self.asking.request_id(str(events.ids[row])),
@@ -382,14 +383,15 @@ class Shard(Assessing):
     # ------------------------------------------------------------------------ drift and ends
 
     def _check_drift(self, now: float) -> list[Output]:
-        kept = self.window, self.reservoir.view()
-        change = self.drift.check(*kept, self.schema, at=now, seq=self.events_n)
+        samples = self.window, self.reservoir.view()
+        change = self.drift.check(*samples, self.schema, at=now, seq=self.events_n)
         return [] if change is None else self._open_drift_round(change, now)
 
     def _open_drift_round(self, change: DriftChanged, now: float) -> list[Output]:
-        """A drift opens a round over the newest events: all that was held for it, at least.
+        """Return the change and, for a drift, the outputs of a round over the newest events.
 
-        And at least half of all there is to spend; the rest is left to what follows.
+        The round spends all that was reserved for drift and at least half of what can be spent, up
+        to `query.rounds.drift_n`; the rest is left to later rounds.
         """
         outputs: list[Output] = [change]
         if change.level != DriftLevel.DRIFT.name:
@@ -406,11 +408,11 @@ class Shard(Assessing):
         return outputs
 
     def restart_watches(self) -> None:
-        """A new model is in use: detectors of the old one's doubt and errors start afresh."""
+        """Restart all watches but those of inputs, since a new model is in use."""
         self.drift.reset(self.events_n)
 
     def concerns(self, entry: RequestEnded) -> bool:
-        """Whether this end means more here than a label of its class, as it may to a cold shard."""
+        """Whether `take_end` needs this entry; else counting its label for cold start suffices."""
         return (
             self.drift.is_cold
             or self._has_asked(entry)
@@ -420,25 +422,25 @@ class Shard(Assessing):
         )
 
     def count_labels_of_others(self, labels_n: Mapping[str, int]) -> None:
-        """So many first labels, by class, were given to what other shards asked."""
+        """Count first labels of other shards' requests, by class, for the cold start."""
         for label, n in labels_n.items():
             self.schema.class_code(label)
             if n:
                 self.asking.count_labels(label, n)
 
     def take_end(self, entry: RequestEnded) -> list[Output]:
-        """One entry of the training log: money back, a label for the estimate and the detectors."""
+        """Process one entry of the training log: refund, accuracy estimate, detectors."""
         opinions = self.asking.take_opinion_end(entry, self.model.version, self.now)
         if opinions is not None:
-            # Neither learns of it: only what the model contradicts is asked again.
+            # Estimate and detectors ignore opinions: only doubted labels get a second one.
             return [*opinions]
         if not self._has_asked(entry):
-            # Of another shard: it only counts for the cold start.
+            # Another shard asked: the label only counts for the cold start.
             if isinstance(entry, LabelSettled) and entry.revision == 0:
                 self._count(entry)
             return []
         if not isinstance(entry, LabelSettled):
-            # Of a request that ended before, as when a label is taken back, this changes nothing.
+            # If the request ended before, as when a label is taken back, this changes nothing.
             is_answered = isinstance(entry, LabelDisputed)
             self.asking.end_request(entry.event_id, self.now, is_answered=is_answered)
             self.judging.end_request(entry.request_id)
@@ -449,7 +451,7 @@ class Shard(Assessing):
             judged = entry.served
         is_first = entry.revision == 0
         if is_first:
-            # Counted first: quotas know of what an event is while its request is open.
+            # Counted first: quotas know what an event belongs to only while its request is open.
             self._count(entry)
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
             self.asking.end_request(entry.event_id, self.now, is_answered=True, worth=worth)
@@ -460,7 +462,7 @@ class Shard(Assessing):
         outputs: list[Output] = []
         if is_first and self._is_doubted(entry):
             outputs += self.asking.ask_second_opinion(entry, self.model.version, self.now)
-        # Only labels of a first chance were drawn as the watches take them to be.
+        # The watches assume labels of a first chance; other labels were drawn otherwise.
         if is_first and guess is not None:
             for change in self.drift.watch_settled(
                 entry, judged, guess, at=self.now, seq=self.events_n
@@ -469,9 +471,9 @@ class Shard(Assessing):
         return outputs + self._open_next_batch()
 
     def _is_doubted(self, entry: LabelSettled) -> bool:
-        """Whether the label learned last looks wrong, or did then, as the record has it.
+        """Whether this label looks wrong to the model or is unsure by its answers.
 
-        Or whether its answers leave it unsure.
+        A record that is followed also decides: where it has a second opinion, the label is doubted.
         """
         record, second = self.asking.record, opinion_id(entry.request_id, 2)
         is_on_record = record is not None and record.insists(second, self.events_n)
@@ -479,12 +481,12 @@ class Shard(Assessing):
         return is_on_record or is_unsure or self.model.suspects(entry.request_id)
 
     def _open_next_batch(self) -> list[Output]:
-        """A request has ended: what a workflow asks that waits for answers."""
+        """Open a regular round if the workflow waited for answers and the next batch is due."""
         is_due = self.asking.is_next_due(self.events_n - self.fresh_from, self.now)
         return self._open_regular_round(self.now) if is_due else []
 
     def _has_asked(self, entry: RequestEnded) -> bool:
-        """Whether the request is ours, as far as anything here remembers it."""
+        """Whether this shard made the request, as far as it still remembers it."""
         return self.asking.remembers(entry.event_id) or self.judging.remembers(entry.request_id)
 
     def _count(self, entry: LabelSettled) -> None:
@@ -493,5 +495,5 @@ class Shard(Assessing):
             self.drift.warm(self.events_n)
 
     def _note_chances(self, chances: list[FirstChance]) -> None:
-        for one in chances:
-            self.judging.note_chance(one.request_id, one.propensity)
+        for chance in chances:
+            self.judging.note_chance(chance.request_id, chance.propensity)

@@ -1,8 +1,8 @@
-"""How the state of an object holds those of its parts: as fields of its own.
+"""Stores the states of an object's parts as fields of the object's own state.
 
-An object that was split into parts is stored as if it were whole, so states that were written
-before are still read. `Parts` name, by attribute of the object, the class of the part, and by field
-of the state the attribute of the part.
+An object that was split into parts is stored as if it were whole, so that states from before the
+split can still be read. `Parts` maps each attribute that holds a part to the class of the part, and
+to the fields of the state with the part's attribute for each.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ Parts: TypeAlias = Mapping[str, tuple[type, Mapping[str, str]]]
 
 
 class OfParts:
-    """An object that is stored as if it were whole; both halves of that follow from `PARTS`.
+    """Base of objects that are stored as if they were whole, reading and writing by `PARTS`.
 
-    `SHARED` are the fields of parts that it has itself too.
+    `SHARED` are fields of parts that the object also has as attributes of its own.
 
     >>> class Clock:
     ...     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class OfParts:
 
 
 def join_parts(owner: object, parts: Parts) -> dict[str, Any]:
-    """The state of an object, for its `__getstate__`."""
+    """Return the state of an object with those of its parts, for its `__getstate__`."""
     state: dict[str, Any] = vars(owner).copy()
     for name, (_, fields) in parts.items():
         part = state.pop(name)
@@ -51,16 +51,19 @@ def join_parts(owner: object, parts: Parts) -> dict[str, Any]:
 def split_parts(
     owner: object, parts: Parts, state: Mapping[str, Any], shared: Collection[str] = ()
 ) -> None:
-    """Set an object to its state, for its `__setstate__`; it has the `shared` fields itself too."""
+    """Restore an object and its parts from a state, for its `__setstate__`.
+
+    Fields in `shared` become attributes of the object as well as of the part.
+    """
     of_parts = {field for _, fields in parts.values() for field in fields}
-    own = {name: x for name, x in state.items() if name in shared or name not in of_parts}
-    for name, (made, fields) in parts.items():
-        part: object = object.__new__(made)
+    own = {name: value for name, value in state.items() if name in shared or name not in of_parts}
+    for name, (kind, fields) in parts.items():
+        part: object = object.__new__(kind)
         vars(part).update({attribute: state[field] for field, attribute in fields.items()})
         own[name] = part
     vars(owner).update(own)
 
 
 def same_names(*names: str) -> dict[str, str]:
-    """Fields that are called as the attributes of the part are."""
+    """Return a mapping for fields that have the same names as the part's attributes."""
     return {name: name for name in names}

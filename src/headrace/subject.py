@@ -1,4 +1,4 @@
-"""Whose events an order to erase is about, in clear or by digests (docs/ERASURE.md)."""
+"""The subject of an erasure: decides which events the order names (docs/ERASURE.md)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ DIGEST_BYTES = 16
 
 
 def digest_of(text: str, salt: str) -> str:
-    """What stands in a log instead of a text: 32 hexadecimal digits.
+    """Return the digest that stands in a log instead of a text: 32 hexadecimal digits.
 
-    Whoever has the salt can try a text, and no more: BLAKE2b, keyed with the salt.
+    It is BLAKE2b keyed with the salt: with the salt one can test whether a text is the one, but not
+    compute the text.
 
     >>> digest_of("ada", "00" * 16)
     '96a5c2cbd9f72bd4c231b9e09bfc7f5a'
@@ -30,9 +31,10 @@ def digest_of(text: str, salt: str) -> str:
 
 
 class Subject:
-    """Whose events are to be erased: by their ids, and by a field of theirs.
+    """Knows which events are to be erased: by their ids, and by the values of one field.
 
-    `request_id` gives the id of the request that there may be about an event, by its id.
+    `request_id` returns, for an event's id, the id of the request that may exist about it; without
+    it the order's request ids are ignored.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Subject:
         self.before = -math.inf if order.before is None else order.before
 
     def names(self, event_id: str, key: str | None, features: Features | None) -> bool:
-        """Whether an event with these is one of them.
+        """Whether an event with this id, key and these features is to be erased.
 
         >>> subject = Subject(ErasureOrdered(at=0.0, field="customer", values=("7",)))
         >>> subject.names("e1", None, {"customer": 7.0}), subject.names("e2", "7", {})
@@ -65,7 +67,7 @@ class Subject:
         return value is not None and self.has_value(class_name(value))
 
     def has_value(self, text: str) -> bool:
-        """Whether a text is one of the values."""
+        """Whether a text is one of the values, which are digests if the order has a salt."""
         return (digest_of(text, self._salt) if self._salt else text) in self.values
 
     def _has_request(self, event_id: str) -> bool:
@@ -77,14 +79,14 @@ class Subject:
 
     @property
     def is_anybody(self) -> bool:
-        """Whether somebody is named, and not a time alone."""
+        """Whether the order names anybody; else it only names a time."""
         return bool(self.event_ids or self.values or self._request_ids)
 
     def among(self, events: Columns, schema: Schema) -> NDArray[np.bool_]:
-        """Which of these events are theirs, shape (n,)."""
-        found = events.at < self.before
+        """Which of these events are to be erased, shape (n,)."""
+        is_named = events.at < self.before
         if not self.is_anybody:
-            return found
+            return is_named
         is_feature = bool(self.values) and self.field not in ("id", "key")
         for row, event_id in enumerate(events.ids.tolist()):
             key, _ = events.origins[row] or (None, None)
@@ -92,5 +94,5 @@ class Subject:
             if is_feature:
                 features = unpack_features(events.originals[row])
                 features = schema.features(events.rows[row]) if features is None else features
-            found[row] |= self.names(event_id, key, features)
-        return found
+            is_named[row] |= self.names(event_id, key, features)
+        return is_named

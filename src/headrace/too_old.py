@@ -1,7 +1,7 @@
-"""What is too old is forgotten: by which steps, and the order that says so, as [retention] has it.
+"""Retention: when events and examples are too old, and the order that erases them ([retention]).
 
 Time is cut into steps of a day, or of a tenth of the shortest limit if that is less. Once in a step
-whatever will be older than allowed by the end of it is erased.
+an order erases whatever will be older than allowed by the end of the step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KEY = "retention"
 
 
 def step_s_of(settings: RetentionSettings) -> float:
-    """How long a step is, seconds; infinite where nothing goes by its age.
+    """Return the length of a step in seconds; infinite if nothing is erased by age.
 
     >>> step_s_of(RetentionSettings(days=5)), step_s_of(RetentionSettings())
     (43200.0, inf)
@@ -25,12 +25,12 @@ def step_s_of(settings: RetentionSettings) -> float:
 
 
 def step_of(now: float, step_s: float) -> int:
-    """The number of the step that a time is in; 0 where there are none."""
+    """Return the number of the step that `now`, seconds, is in; 0 if it is not finite."""
     return math.floor(now / step_s) if math.isfinite(now) else 0
 
 
 def order_to_forget(settings: RetentionSettings, now: float, key: str) -> ErasureOrdered:
-    """The order to forget what is too old now, seconds, or will be by the end of this step.
+    """Return the order to erase what is too old at `now`, seconds, or by the end of its step.
 
     >>> order = order_to_forget(RetentionSettings(days=5), 10 * DAY_S + 5.0, "ten")
     >>> order.before == order.examples_before == 5.5 * DAY_S

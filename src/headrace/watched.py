@@ -1,6 +1,7 @@
-"""What is told of every event that a shard observes: window, sample, guesses, predictions.
+"""What a shard remembers of every observed event: window, reservoir, guesses, predictions.
 
-It is written down late, many events at once, and so read by the properties only.
+Events are written to these late, many at once; so read them only by the properties, which write
+down first what waits.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from .observe.window import Columns, Window
 from .settings import Settings
 
 SEEN_MAX = 256
-"""Stretches of events that wait to be written down; then they are."""
+"""Once this many stretches of events wait, they are written down."""
 
 
 class Watched:
-    """The part of a shard that remembers events, and decides nothing."""
+    """The part of a shard that remembers events and decides nothing."""
 
-    # The stretch that waits, and its event, from which on moments are not added yet; no state.
+    # Moments are added up to here: a waiting stretch, and an event in it. Not part of the state.
     _moments_at = (0, 0)
 
     def __init__(
@@ -58,19 +59,19 @@ class Watched:
 
     @property
     def reservoir(self) -> Reservoir:
-        """A sample of all events."""
+        """The bounded random sample of all events."""
         self._write_down()
         return self._reservoir
 
     @property
     def evaluation(self) -> Evaluation:
-        """How right the predictions are."""
+        """The accuracy estimate."""
         self._write_down()
         return self._evaluation
 
     @property
     def judging(self) -> Evaluation:
-        """The same for whoever tells of requests: guesses of the newest events may be missing."""
+        """The accuracy estimate for writing about requests: the newest guesses may be missing."""
         if self.events_n - self._window.next_seq >= self._evaluation.window_n:
             self._write_down()
         self._evaluation.reach_events(self.events_n)
@@ -78,19 +79,19 @@ class Watched:
 
     @property
     def predicted_n(self) -> dict[str, int]:
-        """How often each class was predicted."""
+        """Number of predictions by class."""
         self._write_down()
         return self._predicted_n
 
     @property
     def confidences(self) -> Confidences:
-        """How sure the predictions were."""
+        """A histogram of the confidences of predictions."""
         self._write_down()
         return self._confidences
 
     @property
     def moments(self) -> RunningMoments:
-        """Of the events since a request was made last, for models that want a context."""
+        """Moments of the events since the last request, for models that want a context."""
         self._add_moments()
         return self._moments
 
@@ -99,25 +100,25 @@ class Watched:
             return
         first, added_n = self._moments_at
         for seen in self._seen[first:]:
-            # The last stretch grows as long as events go on that were assessed together.
+            # The last stretch may have grown: it does while its assessment lasts.
             if len(seen) > added_n:
                 self._moments.add(seen.of_run(seen.said.run.rows)[added_n:])
             added_n = 0
         self._moments_at = len(self._seen) - 1, len(self._seen[-1])
 
     def newest(self) -> Columns:
-        """The newest event; nothing, if it arrived older than the window allows."""
+        """The newest event as one row; none if it arrived older than the window allows."""
         if self.settings.observe.window_s is not None or not self._seen:
             newest = self.window.since(self.events_n - 1)
         else:
             newest = columns_of([self._seen[-1].newest()], self.events_n)
         if newest.served.shape[1] and len(newest) and np.isnan(newest.served[0, 0]):
-            # As if no event had been served before: when that was written down must not matter.
+            # As if no event before had been served: when events are written down must not matter.
             newest = replace(newest, served=newest.served[:, :0])
         return newest
 
     def mark_asked(self, seq: int) -> None:
-        """A label was requested for event `seq`: window and sample know of it."""
+        """Note in window and reservoir that a label was requested for event `seq`."""
         end = self.events_n
         for seen in reversed(self._seen):
             start = end - len(seen)
@@ -129,7 +130,7 @@ class Watched:
         self.reservoir.mark_asked(seq)
 
     def past(self) -> Columns:
-        """The events of the window, and those of the sample that are older."""
+        """The events of the window, and before them the older events of the reservoir."""
         recent, sample = self.window.since(0), self.reservoir.columns()
         first = int(recent.seq[0]) if len(recent) else np.inf
         older = sample.take(np.flatnonzero(sample.seq < first))
@@ -142,7 +143,7 @@ class Watched:
         return {name: value for name, value in self.__dict__.items() if name != "_moments_at"}
 
     def _note_seen(self, said: Assessment, start: int, stop: int) -> int:
-        """These events wait to be written down until somebody reads what they change; how many."""
+        """Keep events [start, stop) to be written down before the next read; return how many."""
         run, n = said.run, stop - start
         run.originals.keep(start, stop)
         run.i = stop
@@ -157,7 +158,7 @@ class Watched:
         return n
 
     def _write_down(self) -> None:
-        """Enter what was seen since the last time: many events cost little more than one."""
+        """Write waiting events to window, reservoir and counts: many cost little more than one."""
         if not self._seen:
             return
         self._add_moments()
@@ -169,11 +170,11 @@ class Watched:
         )
         self._evaluation.count_events(block.guess)
         # Before the first class was known nothing was predicted.
-        told = [part for part in seen if part.said.probabilities.shape[1]]
+        predicting = [part for part in seen if part.said.probabilities.shape[1]]
         counts: list[int] = []
-        if told:
-            predicted = stack_column([part.of(part.said.predicted) for part in told])
-            confidence = stack_column([part.of(part.said.confidence) for part in told])
+        if predicting:
+            predicted = stack_column([part.of(part.said.predicted) for part in predicting])
+            confidence = stack_column([part.of(part.said.confidence) for part in predicting])
             counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
             self._confidences.add(confidence)
         for name, count in zip(self.schema.classes, counts, strict=False):

@@ -1,4 +1,4 @@
-"""What an engine and the workers on Kafka are made of: each part is made here, and only here."""
+"""Makes the parts of an engine and of the workers on Kafka; nothing else makes them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .shard import Shard
 
 
 def make_schema(settings: Settings) -> Schema:
-    """The columns and classes that are declared, and none besides."""
+    """Return a schema with the declared columns and classes alone."""
     return Schema(settings.schema, settings.columns)
 
 
 def make_learner(settings: Settings, schema: Schema, chance: Chance, model: Any = None) -> Learner:
-    """A learner that has learned nothing: of a copy of `model`, or of what the settings name.
+    """Return a new learner of a copy of `model` or, if None, of the model the settings name.
 
     Raises `BadSettings` for a model that can't be used.
     """
@@ -43,7 +43,7 @@ def make_learner(settings: Settings, schema: Schema, chance: Chance, model: Any 
 
 
 def make_trainer(settings: Settings, schema: Schema, chance: Chance, model: Any = None) -> Trainer:
-    """A trainer of such a learner. Raises `BadSettings`."""
+    """Return a trainer with a new learner; arguments and errors as for `make_learner`."""
     learner = make_learner(settings, schema, chance, model)
     return Trainer(learner, schema, settings.learn, chance)
 
@@ -59,10 +59,13 @@ def make_shard(
     workflow: Workflow | None = None,
     detectors: Mapping[str, Detector] | None = None,
 ) -> Shard:
-    """A shard that has seen nothing; what is None is made as the settings say.
+    """Return a shard that has seen no event.
 
-    Raises `BadSettings` for a strategy, budget or detector that can't be used, or that wants what
-    the model does not have.
+    `model` is the trainer itself or a view of it. `strategy`, `budget`, `workflow` and `detectors`
+    are those of `Engine`; where one is None, the settings decide.
+
+    Raises `BadSettings` for a strategy, budget or detector that can't be used, or that needs
+    members which the model does not have.
     """
     asking = Asking(
         settings.query,
@@ -78,7 +81,7 @@ def make_shard(
 
 
 def make_desk(settings: Settings) -> Desk:
-    """A desk without requests."""
+    """Return a desk without requests."""
     declared = settings.schema
     gold = GoldQuestions(settings.label, Chance(settings.seed), settings.kafka.desk_partitions)
     return Desk(settings.label, declared.classes, declared.classes_max, schema=declared, gold=gold)

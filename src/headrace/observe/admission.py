@@ -1,8 +1,9 @@
-"""Which events are let in: not twice, not from far in the future. What is let in becomes a `Run`.
+"""Admission: rejects duplicates, bad ids and bad times, and yields the other events as `Run`s.
 
-A run is a stretch of events with nothing between them: no rejection, no class or feature that the
-schema does not know yet. Admission is lazy, one run at a time, so that what one run teaches the
-schema is known to the next and not to those before, however the events were batched.
+A run is a stretch of successive events that no rejection interrupts and in which, after its first
+event, no class or feature comes for the first time. Admission is lazy, one run at a time, so that
+what the schema learns from one run counts for the next and not for those before, however the events
+were batched.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from .schema import Schema
 ID_LENGTH_MAX = 500
 
 AT_MAX = 1e12
-"""Seconds from the epoch, before or after, that a time of an event stays below."""
+"""The time of an event must be less than this many seconds before or after the epoch."""
 
 
 class Run:
-    """n admitted events as columns, and how far the shard has come: `i` is the next to observe.
+    """n admitted events as columns; `i` is the next event to observe.
 
-    `clock`, shape (n,), is the engine's time at each event, which never falls; with
-    `is_set_anew` it was not to be believed before. `dated`, shape (n,), is `at`, but at most the
-    clock: what is remembered by its age goes by that. `served`, shape (n, k), holds the served
-    model's probabilities over the schema's classes, NaN where the log had none. `luck`, shape (n,),
-    is each event's in the control draw, `origins`, shape (n,), what requests hand on: (key, version
+    `clock`, shape (n,), is the engine's time at each event, which never falls; `is_set_anew` says
+    that the clock was wrong before this run. `dated`, shape (n,), is `at`, but at most the clock:
+    the ages of remembered events go by it. `served`, shape (n, k), holds the served model's
+    probabilities over the schema's classes, NaN where the log had none. `luck`, shape (n,), are the
+    random numbers of the control draw; `origins`, shape (n,), what requests pass on: (key, version
     of the served model), or None; `is_asked`, shape (n,), whether a label was requested.
-    `originals` are their features as they came.
+    `originals` are the features as they came. Events are those of `batch` from `start` on.
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class Run:
 
 
 class Admission:
-    """Remembers the latest ids and the clock; `halves` are records that wait to be joined."""
+    """Checks events by the latest ids and the clock; `halves` are records waiting to be joined."""
 
     def __init__(self, settings: Settings, chance: Chance) -> None:
         self.jump_max_s = settings.input.jump_max_s
         self.ids_n = settings.observe.ids_n
         self.chance = chance
         self.clock = clock_of(settings)
-        # Since the last run.
+        # Whether the clock was set anew since the last run.
         self._is_set_anew = False
         self.rejected: dict[str, int] = {}
         self.halves = Halves()
@@ -88,7 +89,7 @@ class Admission:
         self._before: dict[int, None] = {}
 
     def admit_batch(self, batch: EventBatch, schema: Schema) -> Iterator[Run | InputRejected]:
-        """The batch as runs and rejections, in order; the clock moves as they are taken."""
+        """Yield the batch as runs and rejections, in order; each moves the clock."""
         keys = self.chance.keys(batch.ids)
         first_served = _first_rows_of_new_classes(batch, schema, 0)
         start, n = 0, len(batch)
@@ -101,7 +102,7 @@ class Admission:
                 for new in [name for name, row in first_served.items() if row == start]:
                     schema.class_code(new)
                     del first_served[new]
-                # They may be the feeder's own, who is free to reuse them after this feed.
+                # Copied, since the caller's own array may be reused after this feed.
                 rows = schema.rows(_rows_of(batch, start, stop)).copy()
                 are_rows_exact = (
                     batch.originals is None and not batch.texts and schema.knows(batch.names)
@@ -121,7 +122,7 @@ class Admission:
                 yield run
             if rejection is not None:
                 stop += 1
-                # What a rejected event says of the classes does not count.
+                # New classes of a rejected event do not count.
                 first_served = _first_rows_of_new_classes(batch, schema, stop)
                 yield rejection
             start = stop
@@ -133,30 +134,34 @@ class Admission:
         start: int,
         cuts: list[int],
     ) -> tuple[NDArray[np.float64], InputRejected | None]:
-        """The clock at each event of a run from `start`, and the rejection that ends it, if any."""
+        """Return the clock at each event of a run from `start`, and the rejection that ends it.
+
+        `keys`, shape (n,), are the hashed ids of the batch; at the next of the rows `cuts` the run
+        ends at the latest. The rejection is None where nothing was rejected.
+        """
         cut = min((row for row in cuts if row > start), default=len(batch))
         latest, before = self._latest, self._before
         at, identities = batch.at[start:cut].tolist(), keys[start:cut].tolist()
-        clock, told, rejection = self.clock, [], None
-        # Where all are close, it goes by columns.
+        clock, clocks, rejection = self.clock, [], None
+        # Where all times are close together, columns are processed at once.
         is_dense, now = clock.is_dense(min(at), max(at)), clock.now
         each: Iterable[tuple[float, int]] = zip(at, identities, strict=True)
         if is_dense and self._are_usual(batch, start, cut, identities):
             latest.update(dict.fromkeys(identities))
             each = ()
-        for i, (when, key) in enumerate(each, start):
+        for i, (event_at, key) in enumerate(each, start):
             rejection = self._fault(batch, i, is_known=key in latest or key in before)
             if rejection is None and not is_dense:
-                borne_out = clock.borne_out(when)
+                borne_out = clock.borne_out(event_at)
                 if clock.is_wrong(borne_out):
                     if i > start:
                         # The clock of a run never falls.
                         cut = i
                         break
                     self._is_set_anew = True
-                clock.hear(when, borne_out)
+                clock.hear(event_at, borne_out)
                 rejection = self._check_time(batch, i)
-                told.append(clock.now)
+                clocks.append(clock.now)
             if rejection is not None:
                 cut = i
                 break
@@ -166,12 +171,12 @@ class Admission:
                 self._latest, self._before = latest, before
         n = cut - start
         if not is_dense:
-            return np.array(told[:n]), rejection
+            return np.array(clocks[:n]), rejection
         clock.hear_dense(at[:n])
         return np.maximum(np.maximum.accumulate(batch.at[start:cut]), now), rejection
 
     def _are_usual(self, batch: EventBatch, start: int, stop: int, keys: list[int]) -> bool:
-        """Whether `_fault` has nothing against any of these events, and no generation ends."""
+        """Whether `_fault` accepts all these events, and no generation of ids ends."""
         latest, lengths = self._latest, [*map(len, batch.ids[start:stop])]
         return (
             len(latest) + len(keys) < self.ids_n
@@ -184,10 +189,10 @@ class Admission:
         )
 
     def _fault(self, batch: EventBatch, i: int, *, is_known: bool) -> InputRejected | None:
-        """What keeps event i out, whatever the clock says."""
+        """Return why event i is rejected, whatever the clock; None if it is not."""
         if is_known:
             return self._reject_event(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
-        # A comparison with NaN is false, so this also refuses a time that is no number.
+        # A comparison with NaN is false, so this also rejects NaN.
         if not (-AT_MAX < batch.at[i] < AT_MAX):
             return self._reject_event(batch, i, Reason.BAD_TIME, f"at is {float(batch.at[i])}")
         if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
@@ -195,9 +200,9 @@ class Admission:
         return None
 
     def _check_time(self, batch: EventBatch, i: int) -> InputRejected | None:
-        """What keeps event i out, now that the clock has heard of it."""
+        """Return why event i, whose time the clock knows, is rejected; None if it is not."""
         ahead_s = float(batch.at[i]) - self.clock.now
-        # The first events may be right, and those before them wrong.
+        # While the clock has few times, a first wrong one may make later, right ones look wrong.
         if ahead_s <= self.jump_max_s or not self.clock.is_full:
             return None
         detail = (
@@ -207,7 +212,7 @@ class Admission:
         return self._reject_event(batch, i, Reason.FUTURE, detail)
 
     def reject_refused(self, refused: Refused, now: float) -> InputRejected:
-        """An event that never came so far as to be admitted."""
+        """Count and return the rejection of an event that could not be read; `now` in seconds."""
         reason = refused.refusal.reason
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
         return InputRejected(
@@ -235,7 +240,7 @@ def _list_origins(batch: EventBatch, start: int, stop: int) -> NDArray[np.object
 
 
 def _first_rows_of_new_classes(batch: EventBatch, schema: Schema, start: int) -> dict[str, int]:
-    """Classes of the served model that the schema does not know: where each first comes."""
+    """Return, for each class of the served model new to the schema, its first row from `start`."""
     first: dict[str, int] = {}
     if batch.probabilities is not None:
         for j, name in enumerate(batch.served_classes):
@@ -250,7 +255,7 @@ def _first_rows_of_new_classes(batch: EventBatch, schema: Schema, start: int) ->
 
 
 def _rows_of(batch: EventBatch, start: int, stop: int) -> EventBatch:
-    """Events [start, stop) with what the schema reads of them."""
+    """Return events [start, stop) with the columns that the schema reads."""
     if start == 0 and stop == len(batch):
         return batch
     return EventBatch(
@@ -264,7 +269,7 @@ def _rows_of(batch: EventBatch, start: int, stop: int) -> EventBatch:
 
 
 def _read_served(batch: EventBatch, start: int, stop: int, schema: Schema) -> NDArray[np.float64]:
-    """Probabilities of the served model over the schema's classes, shape (stop - start, k).
+    """Return probabilities of the served model over the schema's classes, (stop - start, k).
 
     Where the log has a class and no probabilities, that class has probability 1.
     """
@@ -277,7 +282,7 @@ def _read_served(batch: EventBatch, start: int, stop: int, schema: Schema) -> ND
             if code is not None:
                 served[:, code] = batch.probabilities[start:stop, j]
     known = ~np.isnan(served).all(axis=1) if served.shape[1] else np.zeros(stop - start, bool)
-    # A class that the log left out of a row that has probabilities was given none.
+    # A class that the log left out of a row with probabilities has probability 0.
     served[known] = np.nan_to_num(served[known], nan=0.0)
     for i, predicted in enumerate((batch.predicted or ())[start:stop]):
         code = schema.code_of(predicted) if predicted is not None else None

@@ -1,6 +1,6 @@
-"""Bytes to answers, as labelling tools export them: paths, refusals, several answers in a record.
+"""Decodes answers from the records that labelling tools export: bytes to `Answer`s.
 
-Whether an answer fits an open request is judged by the desk; nothing here keeps state.
+Whether an answer fits an open request is for the desk to judge; nothing here keeps state.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ LINE_BYTES_MAX = 1_048_576
 
 
 class AnswersDecoder:
-    """Reads lines of answers as [answers] says.
+    """Decodes lines of answers as the settings [answers] say.
 
-    What a tool says beside a label counts: `"answer"` of `reject` or `ignore`, or `was_cancelled`,
-    makes it a refusal and no label. A label of null, or none and `"cannot_tell": true`, is a
-    refusal; `"withdraw": "why"` instead of a label takes the request back. Without a time an answer
-    has 0.0: whoever takes it knows no better than the clock of the engine.
+    An answer is a refusal if its label is null, if it has no label and `"cannot_tell": true`, or if
+    the tool wrote `"answer": "reject"`, `"answer": "ignore"` or `was_cancelled` beside the label.
+    `"withdraw": "why"` instead of a label withdraws the request. An answer without a time has
+    `at` 0.0: the receiver can date it by nothing better than the engine's clock.
 
-    `has_headers`: the function of `answers.decoder` wants the headers of each record. Raises
-    `BadSettings` where there is no such function.
+    `has_headers`: the function of `answers.decoder` has a parameter for the headers of each record.
+    Raises `BadSettings` where there is no such function.
 
     >>> decoder = AnswersDecoder(AnswersSettings(batch_path="marks"))
     >>> decoder.decode([b'{"request_id": "r", "marks": [{"label": true, "annotator": "eva"}]}'])
@@ -58,11 +58,12 @@ class AnswersDecoder:
         positions: Sequence[int] = (),
         headers: Sequence[Headers] = (),
     ) -> list[Answer | Withdrawal | InputRejected]:
-        """The answers of these lines in order; blank lines are skipped.
+        """Return answers, withdrawals and rejections of these lines in order; skip blank lines.
 
-        `positions[i]` is where line i came from, `headers[i]` are those of its record.
+        `source` and `positions[i]`, the place of line i in it, are copied to rejections.
+        `headers[i]` are the headers of the record in line i.
         """
-        found: list[Answer | Withdrawal | InputRejected] = []
+        decoded: list[Answer | Withdrawal | InputRejected] = []
         for i, line in enumerate(lines):
             if not line or line.isspace():
                 continue
@@ -72,13 +73,13 @@ class AnswersDecoder:
                 try:
                     if isinstance(answer, Refusal):
                         raise answer
-                    found.append(self._read_answer(record, answer))
+                    decoded.append(self._read_answer(record, answer))
                 except Refusal as refusal:
-                    found.append(reject_line(refusal, line, name, source, position))
-        return found
+                    decoded.append(reject_line(refusal, line, name, source, position))
+        return decoded
 
     def _split_line(self, line: bytes, headers: Headers) -> list[tuple[Record, Any]]:
-        """Each answer of a line, with the record that it stands in; or why there is none."""
+        """Return each answer of a line, or a `Refusal`, with the record that holds it."""
         path = self._settings.batch_path
         try:
             records = self._read_records(line, headers)
@@ -86,16 +87,16 @@ class AnswersDecoder:
             return [({}, refusal)]
         if not path:
             return [(record, record) for record in records]
-        found: list[tuple[Record, Any]] = []
+        answers: list[tuple[Record, Any]] = []
         for record in records:
-            given = find(record, path)
-            if isinstance(given, list) and given and all(isinstance(one, dict) for one in given):
-                found += [(record, one) for one in given]
+            items = find(record, path)
+            if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
+                answers += [(record, item) for item in items]
             else:
-                fault = f"{path} is {shown(given)}; must be an array of answers, which are objects"
-                fault = f"nobody has answered yet: {path} is empty" if given == [] else fault
-                found.append((record, Refusal(Reason.BAD_ANSWER, fault)))
-        return found
+                fault = f"{path} is {shown(items)}; must be an array of answers, which are objects"
+                fault = f"nobody has answered yet: {path} is empty" if items == [] else fault
+                answers.append((record, Refusal(Reason.BAD_ANSWER, fault)))
+        return answers
 
     def _read_records(self, line: bytes, headers: Headers) -> list[Record]:
         if self._hook is not None:
@@ -109,15 +110,15 @@ class AnswersDecoder:
 
     @staticmethod
     def _find_value(record: Record, answer: Any, path: str) -> Any:
-        """What stands at a path in an answer of its own, else in the record around it."""
+        """Return the value at a path in the answer or, if there is none, in the whole record."""
         own = find(answer, path) if isinstance(answer, dict) else None
         return own if own is not None or answer is record else find(record, path)
 
     def _read_answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
         settings = self._settings
         if path := settings.status:
-            found = self._find_value(record, answer, path)
-            check_status(found, path, settings.status_ok, "answers.status_ok")
+            value = self._find_value(record, answer, path)
+            check_status(value, path, settings.status_ok, "answers.status_ok")
         is_refused = self._is_refused(record, answer)
         request_id = _require_text(
             "request_id", self._find_value(record, answer, settings.request_id)
@@ -128,10 +129,10 @@ class AnswersDecoder:
         cannot_tell = is_refused or self._find_value(record, answer, "cannot_tell") is True
         if not request_id or (label is not None and not label.strip()):
             raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
-        found = self._find_value(record, answer, settings.at)
+        value = self._find_value(record, answer, settings.at)
         at = 0.0
-        if found is not None:
-            at = seconds_of(found, settings.at, self._zone, settings.at_unit, "answers")
+        if value is not None:
+            at = seconds_of(value, settings.at, self._zone, settings.at_unit, "answers")
         if withdrawn is not None and (reason := _require_text("withdraw", withdrawn)):
             return Withdrawal(request_id=request_id, at=at, reason=reason)
         if label is None and settings.label not in answer and not cannot_tell:
@@ -158,7 +159,7 @@ class AnswersDecoder:
         return label if label is None else self._settings.class_names.get(label, label)
 
     def _is_refused(self, record: Record, answer: Record) -> bool:
-        """Whether a tool says that the label beside it does not hold: rejected, skipped, cancelled.
+        """Whether the tool marks the answer as rejected, skipped or cancelled: its label is void.
 
         Prodigy writes `answer`, Label Studio `was_cancelled`, in the record or in its annotation.
         """
@@ -166,14 +167,14 @@ class AnswersDecoder:
             return True
         if record.get("was_cancelled") is True or answer.get("was_cancelled") is True:
             return True
-        given = record.get("annotations")
-        if answer is not record or not (isinstance(given, list) and given):
+        annotations = record.get("annotations")
+        if answer is not record or not (isinstance(annotations, list) and annotations):
             return False
-        return isinstance(given[0], dict) and given[0].get("was_cancelled") is True
+        return isinstance(annotations[0], dict) and annotations[0].get("was_cancelled") is True
 
 
 def _require_text(field: str, value: Any) -> str:
-    """A text of an answer. Raises `Refusal`."""
+    """Return a value of an answer as text. Raises `Refusal` if it is none, or too long."""
     text = text_of(value)
     if text is None or len(text) > TEXT_MAX:
         fault = f"{field} is {shown(value)}; must be at most {TEXT_MAX} characters of text"

@@ -1,7 +1,7 @@
 """Payloads that hold many events: each layout of `input.batch` as a list of elements.
 
 An element is an object of features, an array of them, or a single value. Nothing here knows the
-paths of a record; that is `payloads`.
+paths of a record; `payloads` does.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from ..messages import Reason
 from .values import Refusal, open_text, shown
 
-# One record may hold so many events; with more it is rejected as a whole.
+# A record that holds more events is rejected as a whole.
 EVENTS_MAX = 10_000
 
 Record = dict[str, Any]
 
 
 def require(is_so: bool, otherwise: str) -> None:
-    """Raise `Refusal` where a payload is not laid out as it has to be."""
+    """Raise `Refusal` with the text `otherwise` unless `is_so`."""
     if not is_so:
         raise Refusal(Reason.BAD_BATCH, otherwise)
 
@@ -29,10 +29,14 @@ def require(is_so: bool, otherwise: str) -> None:
 def elements_of(
     payload: Any, layout: str, feature_names: Sequence[str] = (), meant: Collection[str] = ()
 ) -> list[Any]:
-    """The elements of a payload, one an event; `layout` is one of `input.batch`.
+    """Return the elements of a payload, one an event.
 
-    Tensors and arrays get `feature_names`; a tensor whose name is in `meant` keeps its own.
-    Raises `Refusal` when the payload is not laid out so.
+    - `payload`: a parsed payload, or a text to be opened.
+    - `layout`: one of `input.batch`.
+    - `feature_names`: names for the features in tensors and arrays.
+    - `meant`: names of tensors that are fields, such as the id; they keep their names.
+
+    Raises `Refusal` when the payload does not have that layout.
 
     >>> elements_of({"inputs": {"age": [31, 44], "plan": ["a", "b"]}}, "columns")
     [{'age': 31, 'plan': 'a'}, {'age': 44, 'plan': 'b'}]
@@ -52,28 +56,28 @@ def elements_of(
     if layout == "seldon":
         return _read_message(payload)
     if layout == "kserve-v1":
-        found, wanted = payload.get("instances"), "an array `instances`"
+        elements, wanted = payload.get("instances"), "an array `instances`"
     else:
-        found = payload.get("instances", payload.get("dataframe_records"))
+        elements = payload.get("instances", payload.get("dataframe_records"))
         wanted = "an array `instances`, or input.batch_path must lead to one"
-    if not isinstance(found, list):
+    if not isinstance(elements, list):
         raise Refusal(Reason.BAD_BATCH, f"the payload must have {wanted}")
-    return found
+    return elements
 
 
 def _open_text(text: str, feature_names: Sequence[str]) -> Any:
-    """A payload that is a text: JSON, or one event a line as CSV or JSON lines."""
-    found = open_text(text) if text.lstrip()[:1] in ("{", "[") else text
-    if not isinstance(found, str):
-        return found
+    """Parse a payload that is a text: JSON, or one event a line as CSV or JSON lines."""
+    value = open_text(text) if text.lstrip()[:1] in ("{", "[") else text
+    if not isinstance(value, str):
+        return value
     return [open_text(line, feature_names) for line in text.splitlines() if line.strip()]
 
 
 def rows_of(value: Any, n: int) -> Any:
-    """What a response says of n events, as a list where it is one in other clothes.
+    """Return a response about n events as a list with one item an event, where it encodes one.
 
-    That is a text that is JSON, has n lines or is a line of n values, and the data of Seldon;
-    anything else stays.
+    A text encodes one if it is JSON, has n lines, or is a line of n values; so does the data of
+    Seldon. Any other value is returned as it is.
 
     >>> rows_of("0.9,0.1", 1), rows_of({"names": ["a", "b"], "ndarray": [[0.9, 0.1]]}, 1)
     (['0.9,0.1'], [{'a': 0.9, 'b': 0.1}])
@@ -81,12 +85,12 @@ def rows_of(value: Any, n: int) -> Any:
     ['0.9', '0.1']
     """
     if isinstance(value, str):
-        found = open_text(value) if value.lstrip()[:1] in ("{", "[") else value
-        if found is value:
+        rows = open_text(value) if value.lstrip()[:1] in ("{", "[") else value
+        if rows is value:
             lines = [line for line in value.splitlines() if line.strip()]
             cells = value.strip().split(",")
-            found = next((parts for parts in (lines, cells) if len(parts) == n), value)
-        value = found
+            rows = next((parts for parts in (lines, cells) if len(parts) == n), value)
+        value = rows
     if isinstance(value, dict) and ("ndarray" in value or "tensor" in value):
         return _name_rows(value)
     return value
@@ -96,18 +100,18 @@ def rows_of(value: Any, n: int) -> Any:
 
 
 def _read_frame(payload: Record, feature_names: Sequence[str], meant: Collection[str]) -> list[Any]:
-    """What MLflow's scoring server takes: a frame, as columns or records, or tensors."""
+    """Read a request to MLflow's scoring server: a frame, as columns or records, or tensors."""
     split = payload.get("dataframe_split", payload)
     if isinstance(split, dict) and "columns" in split:
         return _read_table(split.get("columns"), split.get("data"))
     for name in ("dataframe_records", "instances"):
-        if isinstance(found := payload.get(name), list):
-            return found
+        if isinstance(records := payload.get(name), list):
+            return records
     inputs = payload.get("inputs")
     if isinstance(inputs, dict):
-        return _columns(inputs)
+        return _read_columns(inputs)
     if isinstance(inputs, list):
-        is_tensors = all(isinstance(one, dict) and "shape" in one for one in inputs)
+        is_tensors = all(isinstance(tensor, dict) and "shape" in tensor for tensor in inputs)
         return _read_tensors(inputs, feature_names, meant) if inputs and is_tensors else inputs
     raise Refusal(
         Reason.BAD_BATCH,
@@ -116,8 +120,8 @@ def _read_frame(payload: Record, feature_names: Sequence[str], meant: Collection
     )
 
 
-def _columns(inputs: Record) -> list[Record]:
-    """A frame as an object of columns; each holds one value an event."""
+def _read_columns(inputs: Record) -> list[Record]:
+    """Read a frame that is an object of columns, each with one value an event."""
     n = -1
     for name, column in inputs.items():
         is_column = isinstance(column, list)
@@ -128,7 +132,7 @@ def _columns(inputs: Record) -> list[Record]:
 
 
 def _read_table(columns: Any, rows: Any) -> list[Record]:
-    """A frame as pandas splits it: {"columns": [...], "data": [[...], ...]}."""
+    """Read a frame as pandas splits it: {"columns": [...], "data": [[...], ...]}."""
     is_named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     require(is_named, "columns must be an array of texts")
     require(len(set(columns)) == len(columns), "columns names one twice")
@@ -144,12 +148,12 @@ def _read_table(columns: Any, rows: Any) -> list[Record]:
 
 
 def _read_message(payload: Record) -> list[Any]:
-    """A message of Seldon's own protocol: `data`, `jsonData` or `strData`."""
+    """Read a message of Seldon's own protocol: `data`, `jsonData` or `strData`."""
     if isinstance(payload.get("data"), dict):
         return _name_rows(payload["data"])
     if "jsonData" in payload:
-        found = payload["jsonData"]
-        return found if isinstance(found, list) else [found]
+        value = payload["jsonData"]
+        return value if isinstance(value, list) else [value]
     if isinstance(payload.get("strData"), str):
         return [open_text(payload["strData"])]
     raise Refusal(
@@ -158,7 +162,7 @@ def _read_message(payload: Record) -> list[Any]:
 
 
 def _name_rows(data: Record) -> list[Any]:
-    """The rows of Seldon's `data`, as objects where it has names."""
+    """Return the rows of Seldon's `data`, as objects where it has names."""
     names = data.get("names") or []
     is_named = isinstance(names, list) and all(isinstance(name, str) for name in names)
     require(is_named and len(set(names)) == len(names), "names must be texts, each once")
@@ -185,7 +189,7 @@ def _name_rows(data: Record) -> list[Any]:
 def _read_tensors(
     inputs: Any, feature_names: Sequence[str], meant: Collection[str]
 ) -> list[Record]:
-    """KServe's open inference protocol: a tensor holds one feature or many, never one event."""
+    """Read tensors of KServe's open inference protocol; each holds 1 or more features."""
     require(isinstance(inputs, list) and len(inputs) > 0, "inputs must be an array of tensors")
     names: list[str] = []
     columns: list[list[Any]] = []
@@ -214,7 +218,7 @@ def _read_tensors(
 
 
 def tensor_rows(tensor: Record, name: str) -> list[list[Any]]:
-    """The n rows of a tensor of shape [n, ...], each flattened."""
+    """Return the n rows of a tensor of shape [n, ...], each flattened. Raises `Refusal`."""
     shape: Any = tensor.get("shape")
     flat: Any = tensor.get("data")
     require(isinstance(flat, list), f"{name} has no array of values; binary tensors can't be read")

@@ -1,15 +1,15 @@
-"""The classes of a stream as small integers; values and features that were not used, counted."""
+"""Classes of a stream as small integers; and counts of values and features that were not used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 IGNORED_MAX = 1_000
-"""Names that found no room and are told apart; further ones are not counted."""
+"""At most this many names without room are remembered; further ones are not counted."""
 
 
 class ClassNames:
-    """At most `most` classes; `ignored` are names of those that found no room."""
+    """At most `most` classes with a number each; `ignored` are the names that found no room."""
 
     def __init__(self, declared: Iterable[str], most: int) -> None:
         self.names = list(declared)
@@ -18,7 +18,7 @@ class ClassNames:
         self.codes = {name: code for code, name in enumerate(self.names)}
 
     def add(self, name: str) -> int | None:
-        """The number of a class, which is added when it is new; None when there are too many."""
+        """Return the number of a class, adding a new one; None when there is no room for it."""
         code = self.codes.get(name)
         if code is None and len(self.names) < self.most:
             code = self.codes[name] = len(self.names)
@@ -29,12 +29,12 @@ class ClassNames:
 
 
 class UnusedValues:
-    """`unknown_n` are values of features that found no room, whose names are `ignored`.
+    """Counts of values that were not used as they came.
 
-    `mistyped_n` are those that are not of their feature's kind, by feature in `mistyped`;
-    `not_finite_n` infinite ones. `numbers_in_texts` counts numbers by the categorical feature in
-    which they stood, `full` by feature the values beyond `categories_max`, which are told apart no
-    more.
+    `unknown_n` counts values of features that found no room, whose names are in `ignored`;
+    `mistyped_n` those not of their feature's kind, in `mistyped` by feature; `not_finite_n`
+    infinite ones. `numbers_in_texts` counts numbers in categorical features, by feature; `full`
+    counts, by feature, values beyond `categories_max`, which all share one category.
     """
 
     def __init__(self) -> None:
@@ -45,20 +45,20 @@ class UnusedValues:
         self.ignored: dict[str, None] = {}
 
     def ignore(self, name: str, values_n: int = 1) -> None:
-        """So many values of a feature that found no room."""
+        """Count `values_n` values of a feature that found no room."""
         self.unknown_n += values_n
         if values_n and len(self.ignored) < IGNORED_MAX:
             self.ignored[name] = None
 
     def mistype(self, name: str) -> None:
-        """A text among the numbers of a feature."""
+        """Count a text in a numeric feature."""
         self.mistyped_n += 1
         self.mistyped[name] = self.mistyped.get(name, 0) + 1
 
     def count_number_in_text(self, name: str) -> None:
-        """A number in a categorical feature."""
+        """Count a number in a categorical feature."""
         self.numbers_in_texts[name] = self.numbers_in_texts.get(name, 0) + 1
 
     def count_shared(self, name: str) -> None:
-        """A value beyond the categories of its feature."""
+        """Count a value beyond `categories_max` of its feature."""
         self.full[name] = self.full.get(name, 0) + 1

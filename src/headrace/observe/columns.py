@@ -1,7 +1,8 @@
 """Events as columns: `batch_of` for events one by one, `columns_of` for their bare values.
 
-What stands in which column follows from each value alone and from the order of first sight, so one
-event, a run of them and a file of them mean the same. No value is judged here: `Schema` does that.
+Where a value goes depends on the value alone and on the order in which features first appear, so
+the same events give the same columns one by one, in runs or in a file. No value is judged here:
+`Schema` does that.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _Columns: TypeAlias = tuple[
 
 
 class _BesideFeatures(TypedDict):
-    """The other values of n events, in the order of `EventValues`; None for what is not there."""
+    """The other values of n events, in the order of `EventValues`; None for a missing value."""
 
     ids: list[str]
     ats: list[Any]
@@ -45,7 +46,7 @@ _NAMES = tuple(_BesideFeatures.__annotations__)
 
 
 def batch_of(events: Sequence[Event]) -> EventBatch:
-    """Events as columns, as `Decoder.decode` would have given them.
+    """Return events as columns, as `Decoder.decode` returns them.
 
     >>> batch_of([Event(id="a", at=1.0, features={"x": 1}), Event(id="b", at=2.0, features={})])
     EventBatch(ids=['a', 'b'], at=array([1., 2.]), names=('x',), number_names=('x',),
@@ -66,9 +67,11 @@ def batch_of_values(
     flat: list[Any],
     **others: Unpack[_BesideFeatures],
 ) -> EventBatch:
-    """The same of n events with the same d features, whose values, event after event, are `flat`.
+    """Return n events with the same d features as columns.
 
-    `are_texts`, d of them, says which may hold texts; the others are numbers, booleans or None.
+    - `names`, d: the features. `flat`, n * d: their values, event after event.
+    - `are_texts`, d: which features may hold texts; the others have numbers, booleans or None.
+    - `others`: the other values of the events, one list a field.
     """
     n, d, texts = len(others["ids"]), len(names), dict[str, list[Value]]()
     for j, name in enumerate(names):
@@ -86,14 +89,14 @@ def batch_of_values(
 
 
 def columns_of(events: Sequence[EventValues]) -> EventBatch:
-    """The same from the bare values of events."""
+    """Return events, given as tuples of their bare values, as columns."""
     columns = [list(column) for column in zip(*events, strict=True)] or [[] for _ in _NAMES]
     others: Any = dict(zip(_NAMES, columns, strict=True))
     return _batch(_feature_columns(others["originals"]), **others)
 
 
 def _batch(columns: _Columns, **others: Unpack[_BesideFeatures]) -> EventBatch:
-    """A column that no event has a value for is None."""
+    """Return the batch of these columns; a column without any value is None."""
     names, number_names, numbers, texts = columns
     classes, matrix = _class_columns(others["probabilities"])
     return EventBatch(
@@ -117,14 +120,14 @@ def _or_none(column: list[str | None]) -> list[str | None] | None:
 
 
 def _times(ats: list[Any]) -> NDArray[np.float64]:
-    """What is no number becomes NaN, which admission rejects."""
+    """Return times as floats; a value that is no number becomes NaN, which admission rejects."""
     if not _TIMES.issuperset(map(type, ats)):
         ats = [number_of(at) if isinstance(at, float | int) else math.nan for at in ats]
     return _floats(ats)
 
 
 def _feature_columns(features: list[Features]) -> _Columns:
-    """`names`, `number_names`, `numbers` and `texts` of an `EventBatch`."""
+    """Return `names`, `number_names`, `numbers` and `texts` of an `EventBatch`."""
     names = tuple(features[0]) if features else ()
     if all(tuple(row) == names for row in features):
         flat = list(chain.from_iterable(map(dict.values, features)))
@@ -156,7 +159,7 @@ def _feature_columns(features: list[Features]) -> _Columns:
 
 
 def _single(row: Features) -> _Columns:
-    """One event with texts or gaps, for which the general way takes three times as long."""
+    """Do the same for one event with texts or gaps, in a third of the time."""
     present: list[str] = []
     absent: list[str] = []
     numbers: dict[str, Value] = {}
@@ -181,7 +184,7 @@ def _single(row: Features) -> _Columns:
 def _first_rows(
     columns: dict[str, list[Value]], numbers: NDArray[np.float64], texts: dict[str, list[Value]]
 ) -> dict[str, int]:
-    """The first event that has a value, by feature; features without any are left out."""
+    """Return the first event that has a value, by feature; leave out features without any."""
     is_present = np.isfinite(numbers)
     places = is_present.argmax(axis=1).tolist()
     firsts = {name: places[j] for j, name in enumerate(columns) if is_present[j, places[j]]}
@@ -195,7 +198,7 @@ def _first_rows(
 def _by_first_sight(
     names: tuple[str, ...], firsts: dict[str, int], features: list[Features]
 ) -> tuple[str, ...]:
-    """Features in the order of their first values; those without any come last."""
+    """Return features in the order of their first values; those without any come last."""
     places: dict[int, dict[str, int]] = {}
     for row in firsts.values():
         if row not in places:
@@ -206,7 +209,7 @@ def _by_first_sight(
 
 
 def _plain(value: Any) -> Any:
-    """A value of a subclass or of numpy as Python's own; what is no value at all stays."""
+    """Return a value of a subclass or of numpy as Python's own type; any other as it is."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
@@ -226,14 +229,14 @@ def _floats(values: list[Value]) -> NDArray[np.float64]:
 def _class_columns(
     probabilities: list[dict[str, float] | None],
 ) -> tuple[tuple[str, ...], NDArray[np.float64] | None]:
-    """`served_classes` and `probabilities` of an `EventBatch`."""
-    given = [row for row in probabilities if row]
-    if not given:
+    """Return `served_classes` and `probabilities` of an `EventBatch`."""
+    known = [row for row in probabilities if row]
+    if not known:
         return (), None
-    classes = tuple(given[0])
-    if len(given) == len(probabilities) and all(tuple(row) == classes for row in given):
-        flat = list(chain.from_iterable(map(dict.values, given)))
+    classes = tuple(known[0])
+    if len(known) == len(probabilities) and all(tuple(row) == classes for row in known):
+        flat = list(chain.from_iterable(map(dict.values, known)))
     else:
-        classes = tuple(dict.fromkeys(chain.from_iterable(given)))
+        classes = tuple(dict.fromkeys(chain.from_iterable(known)))
         flat = [(row or {}).get(name, math.nan) for row in probabilities for name in classes]
     return classes, np.array(flat, dtype=np.float64).reshape(len(probabilities), len(classes))

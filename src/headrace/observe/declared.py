@@ -1,6 +1,7 @@
-"""Features as `[columns]` declares them; and which texts are numbers, for tables and streams alike.
+"""Converts features as `[columns]` declares them; and reads numbers in texts.
 
-What is not declared passes as it is. Nothing is remembered from one event to the next.
+Tables and streams both use this. Features that are not declared stay as they are. Nothing is
+remembered from one event to the next.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 
 
 def number_with_point(text: str) -> float | None:
-    """The number that a text spells with a decimal point; None if it spells none.
+    """Return the number that a text spells with a decimal point; None if it spells none.
 
-    Stricter than `float`: `1_000` is an identifier, and other than ASCII digits are letters.
+    Stricter than `float`: `1_000` is an identifier, and digits other than ASCII ones are letters.
 
     >>> number_with_point("-1.5e3"), number_with_point(".5"), number_with_point("1_000")
     (-1500.0, 0.5, None)
@@ -32,7 +33,7 @@ def number_with_point(text: str) -> float | None:
 
 
 def number_with_comma(text: str) -> float | None:
-    """The same with a decimal comma; points before it may group thousands.
+    """Return the number that a text spells with a decimal comma; points may group thousands.
 
     >>> number_with_comma("3,75"), number_with_comma("1.234,5"), number_with_comma("1.5")
     (3.75, 1234.5, None)
@@ -43,7 +44,7 @@ def number_with_comma(text: str) -> float | None:
 
 
 def number_with_groups(text: str) -> float | None:
-    """The same with a decimal point and commas that group thousands.
+    """Return the number that a text spells with a decimal point; commas may group thousands.
 
     >>> number_with_groups("1,234.5"), number_with_groups("12"), number_with_groups("1,23")
     (1234.5, 12.0, None)
@@ -54,7 +55,7 @@ def number_with_groups(text: str) -> float | None:
 
 
 class Declared:
-    """What `[columns]` says, applied to the features of one event after the other.
+    """Applies the declarations of `[columns]` to the features of events.
 
     >>> declared = Declared(ColumnsSettings(numeric=["x"], categorical=["zip"], missing=["-"]))
     >>> declared.apply_to({"x": "1.5", "zip": 101, "y": "-"})
@@ -78,19 +79,19 @@ class Declared:
         return not isinstance(value, bool) and value in self._missing
 
     def apply_to(self, features: Features) -> Features:
-        """The features with what is declared of them; the others as they are."""
-        found = dict(features)
+        """Return a copy of the features, with the declared ones converted, emptied or left out."""
+        applied = dict(features)
         if self._missing:
-            found = {name: None if self.is_missing(v) else v for name, v in features.items()}
+            applied = {name: None if self.is_missing(v) else v for name, v in features.items()}
         for name in self._ignored:
-            found.pop(name, None)
+            applied.pop(name, None)
         for name in self._numeric:
-            if isinstance(value := found.get(name), str):
-                found[name] = self._number(value.strip())
+            if isinstance(value := applied.get(name), str):
+                applied[name] = self._number(value.strip())
         for name in self._as_text:
-            if not isinstance(value := found.get(name), str) and value is not None:
-                found[name] = _as_text(value)
-        return found
+            if not isinstance(value := applied.get(name), str) and value is not None:
+                applied[name] = _as_text(value)
+        return applied
 
 
 def _as_text(value: Value) -> str | None:

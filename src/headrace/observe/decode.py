@@ -1,8 +1,8 @@
-"""Bytes to events; single events to columns. A line that can't be used says why.
+"""Decodes lines of a log to a batch of events; a line that can't be used is rejected with a reason.
 
-Nothing is remembered from one line to the next but the `Halves` that the caller holds, so any split
-of the lines gives the same events.
-Where the fields of a record stand is in `payloads`; duplicates and the future are not judged here.
+Nothing is remembered from one line to the next except the `Halves` that the caller holds, so any
+split of the lines gives the same events. `payloads` finds the fields of a record; admission rejects
+duplicates and times in the future.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = ["Decoded", "Decoder", "batch_of"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Decoded:
-    """What some lines held: `events_n[i]` events of line i, all in order; and what was rejected.
+    """The events in some lines, in order, of which line i has `events_n[i]`; and the rejections.
 
-    Every line that is not blank has an event or a rejection; one that holds many may have both, and
-    one that is read by `input.decoder` none.
+    Every line that is not blank has an event or a rejection; a line with many events may have both,
+    and one that `input.decoder` reads may have neither.
     """
 
     batch: EventBatch
@@ -53,13 +53,14 @@ class Decoded:
 
 
 class Decoder:
-    """Reads lines of an inference log as [input] says, and their features as [columns] declares.
+    """Decodes lines of an inference log as [input] says, and their features as [columns] declares.
 
     Raises `BadSettings` where the settings can't be followed: no path of the id or the time, a
-    name twice in `feature_names` or `classes`, no function where `decoder` says.
+    name twice in `feature_names` or `classes`, no function at `decoder`.
 
-    `has_headers`: that function wants the headers of each record. `is_joining`: requests and
-    responses are records of their own, so that what a line leads to depends on those before.
+    `has_headers`: the function at `decoder` has a parameter for the headers of each record.
+    `is_joining`: requests and responses are separate records, so that the events of a line depend
+    on the lines before.
 
     >>> line = b'{"id": 7, "at": "2024-05-01T12:00:00Z", "features": {"x": 1, "colour": "red"}}'
     >>> decoded = Decoder(InputSettings()).decode([line, b"", b"{}"])
@@ -104,11 +105,12 @@ class Decoder:
         headers: Sequence[Headers] = (),
         halves: Halves | None = None,
     ) -> Decoded:
-        """All events of these lines as one batch; `positions[i]` is where line i came from.
+        """Decode the events of these lines as one batch.
 
-        `headers[i]` are those of line i; they may be left out where `has_headers` is false, and
-        for lines that have none. `halves` are the records that wait to be joined (`[input.join]`),
-        and are changed; without them nothing is joined but what is in these lines.
+        - `source`, `positions[i]`: where line i came from; rejections have both.
+        - `headers[i]`: the headers of line i; not needed where `has_headers` is false.
+        - `halves`: the records that wait to be joined (`[input.join]`); changed in place. If None,
+          only records within these lines are joined.
 
         The batch takes 8 bytes for each event and each feature that any of them has: pass some
         hundreds of lines at a time.
@@ -150,25 +152,25 @@ class Decoder:
         source: str,
         position: int,
     ) -> list[Fields | Refusal | InputRejected]:
-        """The events of the records of a line, unread; what is at fault spoils no other."""
+        """Return the fields of each event in a line's records, or a fault of that event alone."""
         whole: Sequence[Record | Refusal | InputRejected] = records
         if self._join is not None and records:
             nothing = Refusal(Reason.NOT_JOINED, "")
             place = reject_line(nothing, line, "", source, position)
             whole = self._join.join_records(records, halves, place)
-        found: list[Fields | Refusal | InputRejected] = []
+        fields_or_faults: list[Fields | Refusal | InputRejected] = []
         for record in whole:
             if isinstance(record, Refusal | InputRejected):
-                found.append(record)
+                fields_or_faults.append(record)
                 continue
             try:
-                found += self._layout.fields(record)
+                fields_or_faults += self._layout.fields(record)
             except Refusal as refusal:
-                found.append(refusal)
-        return found
+                fields_or_faults.append(refusal)
+        return fields_or_faults
 
     def _read_records(self, line: bytes, headers: Headers) -> Sequence[Record | Refusal]:
-        """The objects of one line, or why there are none; of a blank line nothing."""
+        """Return the objects of one line, or a `Refusal`; nothing for a blank line."""
         if not line or (self._hook is None and line.isspace()):
             return ()
         try:
@@ -185,7 +187,7 @@ class Decoder:
         return (*values[:2], self._declared.apply_to(values[2]), *values[3:])
 
     def _read_event(self, fields: Fields) -> EventValues:
-        """The values of one event. Raises `Refusal`."""
+        """Return the values of one event. Raises `Refusal`."""
         settings = self._settings
         return (
             identity_of(fields.id, settings.id),
@@ -198,7 +200,7 @@ class Decoder:
         )
 
     def _name_class(self, served: str | None) -> str | None:
-        """A class of the served model by the name that people know."""
+        """Return the name in `input.class_names` of a class of the served model, or itself."""
         return served if served is None else self._settings.class_names.get(served, served)
 
     def _name_classes(self, served: dict[str, float] | None) -> dict[str, float] | None:

@@ -1,8 +1,9 @@
-"""Events as a program gives them, held to what a file is held to.
+"""Events that a program passes in, checked and converted by the same rules as those of files.
 
-A database gives Decimals and dates, numpy and pandas scalars of their own, a nested record dicts
-and lists. Each becomes what it would be in a line of JSON; what has no meaning there is a
-`Refusal`, which rejects the one event. `values` has the rules that are the same for files.
+Values from a database may be Decimals and dates, those of numpy and pandas their own scalars, those
+of a nested record dicts and lists. Each is converted to what it would be in a line of JSON; a value
+that JSON can't express raises `Refusal`, which rejects that event alone. `values` has the rules
+shared with files.
 """
 
 from __future__ import annotations
@@ -39,23 +40,20 @@ from .values import (
 _SCALARS = frozenset((float, int, bool, str, type(None)))
 _TEXT = frozenset((str,))
 WHOLE_MAX = Decimal(10) ** 40
-"""A whole Decimal is an integer up to here; `Decimal("1e999999")` would have a million digits."""
+"""Whole Decimals below this become integers; `Decimal("1e999999")` would have a million digits."""
 
 _MISSING_TYPES = frozenset(("NAType", "NaTType"))
 
 
 class Refused(NamedTuple):
-    """An event that can't be used, as far as it is told: its id, and why."""
+    """An event that can't be used: its id, empty if that is at fault, and the reason."""
 
     id: str
     refusal: Refusal
 
 
 def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
-    """The event as `check_event` has it, or why it can't be used.
-
-    One fault is one event's alone.
-    """
+    """Return the event as `check_event` converts it, or `Refused` if it can't be used."""
     if _is_plain(event):
         return event
     try:
@@ -65,7 +63,7 @@ def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
 
 
 def id_of(event: Event) -> str:
-    """The id under which the engine knows an event; empty for one that it refuses for its id."""
+    """Return the id under which the engine knows an event; empty if the id is refused."""
     try:
         return identity_of(_plain(event.id, "id"), "id")
     except Refusal:
@@ -73,7 +71,7 @@ def id_of(event: Event) -> str:
 
 
 def name_label(answer: Answer) -> Answer:
-    """An answer whose label is a number or a boolean, with the class for it; others as they are."""
+    """Return the answer with a label that is a number or a boolean replaced by its class name."""
     if answer.label is None or isinstance(answer.label, str):
         return answer
     try:
@@ -84,9 +82,10 @@ def name_label(answer: Answer) -> Answer:
 
 
 def check_event(event: Event, settings: InputSettings) -> Event:
-    """The event with every value as a file would give it. Raises `Refusal`.
+    """Return the event with every value as it would be read from a file. Raises `Refusal`.
 
-    Arrays of features and of probabilities are named by `input.feature_names` and `input.classes`.
+    `input.feature_names` and `input.classes` name the items of features and probabilities that come
+    as arrays.
 
     >>> check_event(Event(id=7, at=np.int64(5), features={"a": Decimal("1.5")}), InputSettings())
     Event(id='7', at=5.0, features={'a': 1.5}, predicted=None, probabilities=None, key=None,
@@ -98,7 +97,7 @@ def check_event(event: Event, settings: InputSettings) -> Event:
     probabilities = _plain(probabilities, "probabilities")
     checked_event = Event(
         id=identity_of(_plain(event.id, "id"), "id"),
-        at=_moment(event.at),
+        at=_read_time(event.at),
         features=_features(event.features, settings.feature_names),
         predicted=optional_text(_plain(event.predicted, "predicted"), "predicted"),
         probabilities=probabilities_of(probabilities, settings.classes),
@@ -110,14 +109,14 @@ def check_event(event: Event, settings: InputSettings) -> Event:
 
 
 def plain_features(features: Any, names: Sequence[str] = ()) -> Features:
-    """Features alone, as `check_event` has them. Raises `Refusal`."""
+    """Return features alone, converted as by `check_event`. Raises `Refusal`."""
     return _features(features, names)
 
 
 def truth_of(truth: Any) -> str | float | None:
-    """A class by its name, a number that is not whole as it is, None for a missing truth.
+    """Return the true class as a name; a number that is not whole stays one; None if missing.
 
-    Raises `Refusal` for what is no class: several labels, a date, an object.
+    Raises `Refusal` for a value that is no class: several labels, a date, an object.
     """
     if isinstance(truth, Mapping | set | frozenset | list | tuple) or getattr(truth, "ndim", False):
         raise Refusal(
@@ -139,7 +138,7 @@ def truth_of(truth: Any) -> str | float | None:
 
 
 def _is_plain(event: Event) -> bool:
-    """Nothing of it is unusual: the way of nearly all events."""
+    """Whether all values have the usual types, as in nearly all events: nothing to convert."""
     features = event.features
     return (
         type(event.id) is str
@@ -169,7 +168,7 @@ def _are_plain_shares(shares: Any) -> bool:
     )
 
 
-def _moment(at: Any) -> float:
+def _read_time(at: Any) -> float:
     if isinstance(at, dt.datetime) and not _is_missing(at):
         if at.tzinfo is None:
             fault = "must say its zone, as with tzinfo=datetime.timezone.utc"
@@ -190,7 +189,7 @@ def _features(features: Any, names: Sequence[str]) -> Features:
 
 
 def _plain(value: Any, name: str, depth: int = 0) -> Any:
-    """What a line of JSON would have in its place. Raises `Refusal` when there is no such thing."""
+    """Return the value as JSON would have it. Raises `Refusal` for one that JSON can't express."""
     if type(value) in _SCALARS or _is_missing(value):
         return None if _is_missing(value) else value
     for kind, as_plain in _KINDS:
@@ -213,7 +212,7 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
 
 
 def _unwrap_value(value: Any) -> Any:
-    """What arrays, tensors, rows of a frame, values of Arrow and UUIDs hold, as Python's own."""
+    """Return what an array, tensor, row of a frame, Arrow value or UUID holds, as Python's own."""
     for method in ("to_dict", "tolist", "as_py"):
         if hasattr(value, method):
             return getattr(value, method)()
@@ -221,14 +220,14 @@ def _unwrap_value(value: Any) -> Any:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether it is a missing value of pandas or numpy: NA, NaT."""
+    """Whether a value is a missing one of pandas or numpy: NA, NaT."""
     if type(value).__name__ in _MISSING_TYPES:
         return True
     return isinstance(value, np.datetime64 | np.timedelta64) and bool(np.isnat(value))
 
 
 def _seconds_of_date(value: dt.date) -> float:
-    # Without a zone a time is taken as UTC, as Parquet's are.
+    # A time without a zone is taken as UTC, as in Parquet.
     if not isinstance(value, dt.datetime):
         value = dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - its zone is next
     aware = value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
@@ -246,7 +245,7 @@ def _number_of(value: Decimal) -> float | int | None:
     return int(value) if is_whole else float(value)
 
 
-# In this order: a member of an IntEnum is an integer as well, a timedelta64 of numpy an Integral.
+# The order matters: a member of an IntEnum is also an integer, numpy's timedelta64 an Integral.
 _KINDS: tuple[tuple[Any, Any], ...] = (
     (Enum, lambda v: _plain(v.value, v.name)),
     (str, str.__str__),
@@ -264,7 +263,7 @@ _KINDS: tuple[tuple[Any, Any], ...] = (
 
 
 def _check_texts(event: Event) -> None:
-    """Half a surrogate pair can be held as text, but not be written as UTF-8."""
+    """Raise `Refusal` for a text with half a surrogate pair: it can't be written as UTF-8."""
     texts = (event.id, event.predicted, event.key, event.model_version, *event.features)
     for text in (*texts, *event.features.values()):
         if isinstance(text, str) and not text.isascii():

@@ -1,8 +1,8 @@
-"""The user's own function that reads a record: bytes, and headers if it wants them, to objects.
+"""Calls the user's own function that decodes a record: bytes, and perhaps headers, to objects.
 
-For logs that are no JSON, or whose fields stand where no path leads. What it gives is made what
-JSON would give, so that nothing behind it meets a type of somebody else's, and a limit holds on its
-size. What the function must be is in docs/LOGS.md; it runs for every record, so it sets the pace.
+It is for logs that are not JSON, or whose fields no path can name. Its result is converted to what
+JSON would give, so that later code meets no foreign type, and limited in size. docs/LOGS.md says
+what the function must do; it runs for every record, so its speed limits that of the whole.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ Headers: TypeAlias = Mapping[str, bytes]
 
 
 class Hook:
-    """The function of `input.decoder` or `answers.decoder`, ready to be called.
+    """The function of `input.decoder` or `answers.decoder`, imported and checked.
 
-    `has_headers`: it has a parameter `headers`, and is given those of the record by that name.
-
-    Raises `BadSettings` where there is no such function, or it can't be called with a record.
+    `path` is the `module:attribute` in the setting `setting`, `bytes_max` the size limit of its
+    result as JSON. `has_headers`: the function has a parameter `headers`, which gets those of the
+    record. Raises `BadSettings` where there is no such function, or it can't take a record.
 
     >>> Hook("json:loads", 1_000).records(b'[{"id": 1}, {"id": 2}]', {})
     [{'id': 1}, {'id': 2}]
     """
 
     def __init__(self, path: str, bytes_max: int, setting: str = "input.decoder") -> None:
-        said = f"{setting} is {path!r}"
+        fault = f"{setting} is {path!r}"
         self._function = imported(setting, path)
         self._bytes_max = bytes_max
-        self.has_headers = _has_headers(self._function, said)
+        self.has_headers = _has_headers(self._function, fault)
 
     def records(self, value: bytes, headers: Headers) -> list[Record]:
-        """The objects of a record, as JSON would give them; none if nothing in it is an event.
+        """Return the objects in a record, as JSON would give them; [] if it has no event.
 
-        Raises `Refusal`.
+        Raises `Refusal` if the function fails or its result can't be used.
         """
         try:
             if self.has_headers:
-                found = self._function(value, headers=headers)
+                answer = self._function(value, headers=headers)
             else:
-                found = self._function(value)
-            line = _ENCODER.encode(found)
+                answer = self._function(value)
+            line = _ENCODER.encode(answer)
             records = _DECODER.decode(line)
         except Exception as error:
-            # What a function of somebody else's raises can be anything; the stream goes on.
+            # A user's function may raise anything; the stream must go on.
             text = f"{type(error).__name__}: {error}"[:SAID_MAX]
             raise Refusal(Reason.NOT_DECODED, _drop_surrogates(text)) from None
         if len(line) > self._bytes_max:
@@ -71,7 +71,7 @@ class Hook:
 
 
 def _plain(value: object) -> object:
-    """What the encoder does not know itself: values and arrays of numpy."""
+    """Convert what the encoder does not know itself: values and arrays of numpy."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -84,7 +84,7 @@ _DECODER = msgspec.json.Decoder()
 
 
 def _drop_surrogates(text: str) -> str:
-    """Without halves of surrogate pairs, which no record can hold."""
+    """Replace halves of surrogate pairs, which no record can hold."""
     return text.encode("utf-8", errors="replace").decode()
 
 
@@ -92,7 +92,7 @@ def _has_headers(function: Callable[..., Any], said: str) -> bool:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # Written in another language: it is called with the record alone.
+        # A function in C may have no signature: it is called with the record alone.
         return False
     has_headers = "headers" in signature.parameters
     try:

@@ -1,7 +1,7 @@
-"""A request and its response, logged as two records with one id, made one record.
+"""Joins a request and its response, logged as two records with one id, to one record.
 
-`Halves` is what waits, and part of a shard's state; `Join` says what belongs together. How long a
-half waits is counted in records, not in time: no clock of a single record can end the wait of all.
+`Halves` are the records that wait, part of a shard's state; `Join` matches them. How long a half
+waits is counted in records, not in time, so that no record with a wrong clock can end all waits.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from .payloads import find
 from .values import Refusal, shown, text_of
 
 BYTES_MAX = 64 << 20
-"""Of all that waits; then the oldest are given up."""
+"""Size limit of all waiting records; beyond it the oldest are given up."""
 
 _JSON = msgspec.json.Decoder()
 _OTHER = {"request": "response", "response": "request"}
 
 
 class Half(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that waits for its other half; `number` counts the records of the log up to it.
+    """A record that waits for its other half; it is record number `number` of the log.
 
-    `given_up` is what is said of it where the other half does not come.
+    `role` is "request" or "response", `content` the record as JSON, and `given_up` the rejection
+    that is returned if the other half does not come.
     """
 
     number: int
@@ -38,30 +39,30 @@ class Half(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Halves:
-    """The records of one log that wait, by their id, the oldest first."""
+    """The records of one log that wait to be joined, by id, the oldest first."""
 
     seen_n: int = 0
     bytes_n: int = 0
     waiting: dict[str, Half] = field(default_factory=dict)
 
     def copy(self) -> Halves:
-        """The same, to look ahead with."""
+        """Return a copy, to look ahead with."""
         return Halves(self.seen_n, self.bytes_n, dict(self.waiting))
 
     def take(self, name: str) -> Half:
-        """The half of this id, which waits no longer."""
+        """Remove and return the half with this id."""
         half = self.waiting.pop(name)
         self.bytes_n -= len(half.content)
         return half
 
     def add(self, name: str, half: Half) -> None:
-        """Let a half wait."""
+        """Add a half that waits, by its id."""
         self.waiting[name] = half
         self.bytes_n += len(half.content)
 
 
 class Join:
-    """Joins records as [input.join] says.
+    """Joins requests and responses as the settings [input.join] say.
 
     >>> join, halves = Join(JoinSettings(id="id")), Halves()
     >>> nobody = InputRejected(reason="", detail="", at=0.0)
@@ -78,26 +79,26 @@ class Join:
     def join_records(
         self, records: Sequence[Record | Refusal], halves: Halves, place: InputRejected
     ) -> list[Record | Refusal | InputRejected]:
-        """The whole records that these lead to, what can't be joined, and what waited too long.
+        """Add these records; return those joined, those refused, and halves given up, in order.
 
-        `place` says where the records came from, as their rejection would.
+        `halves` are changed. `place` is a rejection that says where the records came from.
         """
-        found: list[Record | Refusal | InputRejected] = []
+        outcomes: list[Record | Refusal | InputRejected] = []
         for record in records:
             if isinstance(record, Refusal):
-                found.append(record)
+                outcomes.append(record)
                 continue
             try:
                 whole = self._join_record(record, halves, place)
             except Refusal as refusal:
-                found.append(refusal)
+                outcomes.append(refusal)
                 continue
-            found += [] if whole is None else [whole]
-            found += self._give_up_late(halves)
-        return found
+            outcomes += [] if whole is None else [whole]
+            outcomes += self._give_up_late(halves)
+        return outcomes
 
     def _join_record(self, record: Record, halves: Halves, place: InputRejected) -> Record | None:
-        """The whole of a record and the half that waited for it; None if now this one waits."""
+        """Return the record joined with its waiting half; None if the record itself now waits."""
         role, name = self._find_role(record), text_of(find(record, self._settings.id))
         if not name:
             raise Refusal(Reason.NO_ID, f"there is nothing at {self._settings.id} (input.join.id)")
@@ -124,7 +125,7 @@ class Join:
         return {name: both[name] for name in _OTHER}
 
     def _find_role(self, record: Record) -> str:
-        """Whether a record is a request or a response."""
+        """Return "request" or "response", which the record is. Raises `Refusal` if neither."""
         path = self._settings.type
         text = text_of(find(record, path)) or ""
         role = self._roles.get(text) or self._roles.get(text.rpartition(".")[2])
@@ -135,8 +136,8 @@ class Join:
         return role
 
     def _give_up_late(self, halves: Halves) -> list[InputRejected]:
-        """What has waited too long, or longest where there is no room."""
-        found = []
+        """Remove halves that waited too long or have no room; return their rejections."""
+        rejections = []
         while halves.waiting:
             name = next(iter(halves.waiting))
             is_late = halves.waiting[name].number + self._settings.wait_n <= halves.seen_n
@@ -146,5 +147,5 @@ class Join:
             if not is_late:
                 detail = f"there is no room: more than {BYTES_MAX >> 20} MiB of records wait"
                 rejected = msgspec.structs.replace(rejected, detail=detail)
-            found.append(rejected)
-        return found
+            rejections.append(rejected)
+        return rejections

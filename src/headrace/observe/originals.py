@@ -1,10 +1,10 @@
-"""The features of an event as they came, packed: what its request shows, whatever the model reads.
+"""The features of an event as they came, packed: its request shows them, not what the model reads.
 
-Every event in the window and in the reservoir has its own beside it, as bytes of MessagePack: about
-as long as its line in the log. At most `observe.window_n + observe.reservoir_n` are held, so with
-lines of 1 kB and the usual settings 4 MB. Events that came as columns of numbers need none: their
-rows say it all. Of events that were read without a dict the line itself is held, in memory alone: a
-state has the features and nothing else of it.
+Each event in the window and in the reservoir is stored with its features as bytes of MessagePack,
+about as long as its line in the log. At most `observe.window_n + observe.reservoir_n` are held, so
+with lines of 1 kB and the default settings 4 MB. Events that came as columns of numbers need none:
+their rows hold the same. For events that were decoded without a dict the line itself is held, but
+only in memory: a state has the features and nothing else of the line.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy as np
 from ..messages import EventBatch, Features
 
 OriginalOf: TypeAlias = Callable[[int], Features | None]
-"""The original features of event i of some rows; None where the row says it all."""
+"""Returns the original features of event i of some rows; None where the row holds the same."""
 
 _PACKED = msgspec.msgpack.Encoder()
 _UNPACKED = msgspec.msgpack.Decoder()
 
 
 _LINE = b"L"
-"""How a line begins that is held: no MessagePack of features and no JSON does."""
+"""The first byte of a held line: no MessagePack of features and no JSON begins with it."""
 
 
 class Lines(Sequence[Features]):
-    """The features of events in their lines, under `field`: decoded when somebody asks for them.
+    """The features of events, which stand in their lines under `field`; decoded when accessed.
 
     >>> Lines([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
     {'x': 1, 'is_new': True}
@@ -56,27 +56,27 @@ class Lines(Sequence[Features]):
         return _features_in(self.pack_line(i))
 
     def pack_line(self, i: int) -> bytes:
-        """The line of event i and where its features stand in it: `pack_features` gives others."""
+        """Return the line of event i and its `field` as bytes, for `unpack_features`."""
         return self._prefix + self._lines[i]
 
 
 def _features_in(kept: bytes) -> Features:
     start = len(_LINE) + 2
     stop = start + int.from_bytes(kept[len(_LINE) : start], "big")
-    found: Any = _reader(kept[start:stop].decode()).decode(kept[stop:])
-    features: Features = found.features
+    line: Any = _make_reader(kept[start:stop].decode()).decode(kept[stop:])
+    features: Features = line.features
     return features
 
 
 @lru_cache(maxsize=16)
-def _reader(field: str) -> msgspec.json.Decoder[Any]:
+def _make_reader(field: str) -> msgspec.json.Decoder[Any]:
     kind = dict[str, float | int | bool | str | None]
     line = msgspec.defstruct("Line", [("features", kind)], rename={"features": field})
     return msgspec.json.Decoder(line)
 
 
 def without_line(kept: bytes | None) -> bytes | None:
-    """The same with the features alone, where a whole line was held."""
+    """Return packed features; where `kept` is a whole line, its features alone."""
     if kept is None or kept[:1] != _LINE:
         return kept
     return pack_features(_features_in(kept))
@@ -85,8 +85,8 @@ def without_line(kept: bytes | None) -> bytes | None:
 class Originals:
     """Features of n events of a batch, those from `start` on, as they came.
 
-    With `are_rows_exact` the rows say all that the events said: numbers in columns, of features
-    known. `packed`, shape (n,), has bytes of those events that are kept, and else None.
+    With `are_rows_exact` the rows hold all features: they came as columns of numbers, and the
+    schema knows them all. `packed`, shape (n,), has bytes for events that are kept, else None.
     """
 
     def __init__(self, batch: EventBatch, start: int, n: int, *, are_rows_exact: bool) -> None:
@@ -96,11 +96,11 @@ class Originals:
         self._are_rows_exact = are_rows_exact
 
     def features(self, start: int, i: int) -> Features | None:
-        """Those of event start + i; None where its row says the same."""
+        """Return the features of event start + i; None where its row holds the same."""
         return None if self._are_rows_exact else self._batch.original(self._start + start + i)
 
     def keep(self, start: int, stop: int) -> None:
-        """Pack those of events [start, stop), where their rows don't say the same."""
+        """Pack the features of events [start, stop), unless their rows hold the same."""
         if self._are_rows_exact:
             return
         lines = self._batch.originals
@@ -113,7 +113,7 @@ class Originals:
 
 
 def pack_features(features: Features) -> bytes:
-    """Features as bytes.
+    """Return features as bytes.
 
     >>> unpack_features(pack_features({"id": 2**80, "is_new": True, "text": "late"}))
     {'id': 1208925819614629174706176, 'is_new': True, 'text': 'late'}
@@ -121,16 +121,16 @@ def pack_features(features: Features) -> bytes:
     try:
         return _PACKED.encode(features)
     except OverflowError:
-        # MessagePack ends at 64 bits, JSON does not; an object in it begins with a brace.
+        # MessagePack's integers have at most 64 bits, JSON's have no limit; a brace marks JSON.
         return msgspec.json.encode(features)
 
 
 def unpack_features(kept: bytes | None) -> Features | None:
-    """What was packed; None for an event that needed nothing."""
+    """Return the features that were packed; None for an event that needed no packing."""
     if kept is None:
         return None
     if kept[:1] == _LINE:
         return _features_in(kept)
-    found: Any = msgspec.json.decode(kept) if kept[:1] == b"{" else _UNPACKED.decode(kept)
-    features: Features = found
+    value: Any = msgspec.json.decode(kept) if kept[:1] == b"{" else _UNPACKED.decode(kept)
+    features: Features = value
     return features

@@ -1,7 +1,7 @@
-"""Where things stand in a record: the fields of its one event, or of the many it holds.
+"""Finds the fields of events in a record, which holds one event or many.
 
-A record is JSON already parsed. What the fields mean (is this a time? a probability?) is decided in
-`decode`; nothing here keeps state.
+A record is JSON already parsed. `decode` converts the fields, to a time or a probability say;
+nothing here keeps state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find"]
 
 
 class Fields(NamedTuple):
-    """One event as it stood in the record, unread; what was absent is None.
+    """The fields of one event as they were in the record, not converted; None: absent.
 
-    Features whose flattened name is in `hidden`, or below one that is, mean something else.
+    Features whose flattened name is in `hidden`, or below one that is, are other fields.
     """
 
     id: Any
@@ -35,23 +35,24 @@ class Fields(NamedTuple):
 
 
 def find(record: Record, path: str) -> Any:
-    """What stands under a path: the field of that very name, else by its dots; None if nothing.
+    """Return the value at a path, None if there is none.
 
-    A number in a path is a place in an array. Another name, in an array of tensors, is the tensor
-    of that name, and in a result of Label Studio what `from_name` calls so; in any other array it
-    stands for this field of every element.
+    It is the field of that very name or, if there is none, found step by step along the dots. A
+    number is a place in an array. A name is, in an array of tensors, the tensor of that name; in a
+    result of Label Studio, the item with that `from_name`; in any other array, that field of every
+    element.
 
     >>> find({"a": {"b": [7, 8]}}, "a.b.1"), find({"p": [{"c": "x"}, {"c": "y"}]}, "p.c")
     (8, ['x', 'y'])
     """
     if not path:
         return None
-    found: Any = _open_member(record, path)
-    if found is None and "." in path:
-        found = record
+    value: Any = _open_member(record, path)
+    if value is None and "." in path:
+        value = record
         for part in path.split("."):
-            found = _step(found, part)
-    return found
+            value = _step(value, part)
+    return value
 
 
 def _step(value: Any, part: str) -> Any:
@@ -74,9 +75,9 @@ def _step(value: Any, part: str) -> Any:
 
 
 def _open_member(value: Record, name: str) -> Any:
-    """A field of an object; bytes that were logged as base64 are opened where that is said.
+    """Return a field of an object; base64 is decoded where the record marks it.
 
-    CloudEvents say it by the name `data_base64`, SageMaker by a field `encoding` beside `data`.
+    CloudEvents mark it by the name `data_base64`, SageMaker by a field `encoding` beside `data`.
     """
     if name != "data":
         return value.get(name)
@@ -88,7 +89,7 @@ def _open_member(value: Record, name: str) -> Any:
 
 
 def _from_base64(text: Any) -> Any:
-    """The text that was encoded; what is none stays as it is."""
+    """Decode base64 to a text; a value that is no such text is returned as it is."""
     try:
         return base64.b64decode(text, validate=True).decode()
     except (TypeError, ValueError, binascii.Error):  # bytes that are no text are no features
@@ -96,7 +97,7 @@ def _from_base64(text: Any) -> Any:
 
 
 class Layout:
-    """The paths of [input], ready to be looked up."""
+    """Finds the fields of events by the paths of [input]."""
 
     def __init__(self, settings: InputSettings) -> None:
         self._settings = settings
@@ -116,7 +117,7 @@ class Layout:
         self._hidden_flat = tuple(path for path in meant if "." in path)
 
     def fields(self, record: Record) -> list[Fields]:
-        """The events of a record, one or more. Raises `Refusal` when it is not laid out so."""
+        """Return the fields of each event of a record. Raises `Refusal` for another layout."""
         if path := self._settings.status:
             good = self._settings.status_ok
             check_status(find(record, path), path, good, "input.status_ok")
@@ -138,16 +139,16 @@ class Layout:
         )
 
     def _keep_flat(self, record: Record) -> Record:
-        """Every field that has no other meaning."""
+        """Return every field that no other setting of [input] names: the features."""
         return {name: value for name, value in record.items() if name not in self._meant}
 
     # --------------------------------------------------------------------------- many in one
 
     def _read_many(self, record: Record) -> list[Fields]:
-        """One event for each element of the payload.
+        """Return the fields of one event for each element of the payload.
 
-        What the record itself has under a path holds for every element, and an array as long as the
-        payload holds one value for each; what an element has of its own comes first.
+        A value of the record itself applies to every element; an array as long as the payload has
+        one value for each. A value in an element takes precedence.
         """
         paths = self._settings
         payload = find(record, paths.batch_path) if paths.batch_path else record
@@ -165,8 +166,8 @@ class Layout:
             _spread_value(identity, n, paths.id),
             _spread_value(find(record, paths.at), n, paths.at),
             [
-                _one_of(one)
-                for one in _spread_response(find(record, paths.predicted), n, paths.predicted)
+                _unwrap_class(predicted)
+                for predicted in _spread_response(find(record, paths.predicted), n, paths.predicted)
             ],
             _spread_response(find(record, paths.probabilities), n, paths.probabilities),
             *(
@@ -188,9 +189,9 @@ class Layout:
         own = self._read_one(element)
         if not isinstance(own.features, dict | list):
             own = own._replace(features=self._keep_flat(element), hidden=self._hidden_flat)
-        mine = (own.id, own.at, own.predicted, own.probabilities, own.key, own.model_version)
-        best = [a if a is not None else b for a, b in zip(mine, shared, strict=True)]
-        return _fields(best, own.features, own.hidden)
+        own_values = (own.id, own.at, own.predicted, own.probabilities, own.key, own.model_version)
+        merged = [a if a is not None else b for a, b in zip(own_values, shared, strict=True)]
+        return _fields(merged, own.features, own.hidden)
 
 
 def _fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fields:
@@ -199,7 +200,7 @@ def _fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fi
 
 
 def _spread_value(value: Any, n: int, path: str) -> list[Any]:
-    """One value for each of n events."""
+    """Return a list of n values, one for each event."""
     if not isinstance(value, list):
         return [value] * n
     require(len(value) == n, f"{path} holds {len(value)} values for {n} events")
@@ -207,10 +208,10 @@ def _spread_value(value: Any, n: int, path: str) -> list[Any]:
 
 
 def _spread_response(value: Any, n: int, path: str) -> list[Any]:
-    """What a response says of each of n events."""
+    """Return a list of n values, one for each event, from a field of a response."""
     return _spread_value(rows_of(value, n), n, path)
 
 
-def _one_of(value: Any) -> Any:
-    """The class of an event where a response has one column: [[1], [0]]."""
+def _unwrap_class(value: Any) -> Any:
+    """Return the class of an event, unwrapped where a response has one column: [[1], [0]]."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value

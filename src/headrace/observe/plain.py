@@ -1,8 +1,8 @@
-"""The quick way through a line: one event, every field at the top, every value of the usual type.
+"""The quick way to decode a line: one event, every field at the top, every value of its usual type.
 
-Most logs are like that, and typed decoding then costs half of looking fields up one by one; where
-many lines have the same features no dict is made of any. What is in any way unusual is left to
-`decode`, which decides; where both take a line, they give the same.
+Most logs are like that, and typed decoding then costs half as much as looking up fields one by one;
+for many lines with the same features no dict is made at all. Any line that is unusual is left to
+`decode`; lines that both can decode give the same events.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from .originals import Lines
 from .values import FEATURES_MAX, SECONDS_MAX, Refusal, probabilities_of
 
 TEMPLATE_LINES_MIN = 16
-"""For fewer lines no template is made: that takes as long as reading some hundred."""
+"""For fewer lines no template is made: that takes as long as reading about a hundred lines."""
 
 PAUSE_MAX = 256
-"""After a batch that no template fits the next are read one by one: 2, 4, 8 and so on."""
+"""After a batch that fits no template, the next 2, 4, 8, ... batches are read line by line.
+
+This is the largest number of them.
+"""
 
 _FIELDS: tuple[tuple[str, Any, bool], ...] = (
     ("id", str, True),
@@ -38,7 +41,7 @@ _FIELDS: tuple[tuple[str, Any, bool], ...] = (
 
 
 class Template(NamedTuple):
-    """The features that lines are to have, which of them may be texts, and what reads them."""
+    """The features that lines must have, which of them may be texts, and a decoder for them."""
 
     names: tuple[str, ...]
     are_texts: tuple[bool, ...]
@@ -46,9 +49,9 @@ class Template(NamedTuple):
 
 
 class PlainLines:
-    """Reads lines of logs whose [input] names plain fields; None for what is not so.
+    """Decodes lines of logs whose paths in [input] are plain fields; returns None for other lines.
 
-    `values` reads one line, `batch` many that have no feature beside those of the first.
+    `values` reads one line, `batch` many whose features are all among those of a template.
     """
 
     def __init__(self, settings: InputSettings) -> None:
@@ -63,49 +66,49 @@ class PlainLines:
         is_plain = is_plain and settings.at_unit == "s" and not settings.status
         is_plain = is_plain and not settings.join.id
         if is_plain and all(path and "." not in path for path in paths.values()):
-            self._line = _decoder(paths)
+            self._line = _make_decoder(paths)
 
     def values(self, line: bytes) -> EventValues | None:
-        """The values of the one event of this line, or None to have it looked at properly."""
+        """Return the values of the event in this line; None to have `decode` read it."""
         if self._line is None or len(line) > self._bytes_max:
             return None
         try:
-            found = self._line.decode(line)
-            given = found.probabilities
-            probabilities = None if given is None else probabilities_of(given, ())
+            fields = self._line.decode(line)
+            shares = fields.probabilities
+            probabilities = None if shares is None else probabilities_of(shares, ())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refusal):
             return None
-        if len(found.features) > FEATURES_MAX or not -SECONDS_MAX <= found.at <= SECONDS_MAX:
+        if len(fields.features) > FEATURES_MAX or not -SECONDS_MAX <= fields.at <= SECONDS_MAX:
             return None
         return (
-            found.id,
-            found.at,
-            found.features,
-            found.predicted or None,
+            fields.id,
+            fields.at,
+            fields.features,
+            fields.predicted or None,
             probabilities,
-            found.key or None,
-            found.model_version or None,
+            fields.key or None,
+            fields.model_version or None,
         )
 
     def batch(self, lines: Sequence[bytes]) -> EventBatch | None:
-        """The events of these lines, one each, or None to have them read one by one.
+        """Return the events of these lines, one each; None to have them read one by one.
 
-        Whether it is tried depends on the lines before; what is read does not.
+        Whether it is tried depends on the lines before; the events that are read do not.
         """
         if self._line is None or self._pause_n:
             self._pause_n = max(0, self._pause_n - 1)
             return None
         if self._template is None and len(lines) >= TEMPLATE_LINES_MIN:
-            self._template = self._template_of(lines[0])
+            self._template = self._make_template(lines[0])
         if self._template is None or not lines:
             return None
-        batch = self._read(lines, self._template)
+        batch = self._read_batch(lines, self._template)
         self._misses_n = self._misses_n + 1 if batch is None else 0
         if batch is None:
             self._template, self._pause_n = None, min(PAUSE_MAX, 1 << self._misses_n)
         return batch
 
-    def _template_of(self, line: bytes) -> Template | None:
+    def _make_template(self, line: bytes) -> Template | None:
         values = self.values(line)
         if values is None or not values[2]:
             return None
@@ -119,39 +122,39 @@ class PlainLines:
         of_features = msgspec.defstruct(
             "Features", fields, rename=names, forbid_unknown_fields=True, gc=False
         )
-        return Template(tuple(features), are_texts, _decoder(self._paths, of_features))
+        return Template(tuple(features), are_texts, _make_decoder(self._paths, of_features))
 
-    def _read(self, lines: Sequence[bytes], template: Template) -> EventBatch | None:
+    def _read_batch(self, lines: Sequence[bytes], template: Template) -> EventBatch | None:
         decode = template.decoder.decode
         if max(map(len, lines)) > self._bytes_max:
             return None
         try:
-            found = [decode(line) for line in lines]
-            given = [
+            parsed = [decode(line) for line in lines]
+            probabilities = [
                 None if one.probabilities is None else probabilities_of(one.probabilities, ())
-                for one in found
+                for one in parsed
             ]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refusal):
             return None
-        ats = [one.at for one in found]
+        ats = [one.at for one in parsed]
         if not -SECONDS_MAX <= min(ats) <= max(ats) <= SECONDS_MAX:
             return None
         return batch_of_values(
             template.names,
             template.are_texts,
-            [*chain.from_iterable([astuple(one.features) for one in found])],
-            ids=[one.id for one in found],
+            [*chain.from_iterable([astuple(one.features) for one in parsed])],
+            ids=[one.id for one in parsed],
             ats=ats,
-            predicted=[one.predicted or None for one in found],
-            probabilities=given,
-            keys=[one.key or None for one in found],
-            model_versions=[one.model_version or None for one in found],
+            predicted=[one.predicted or None for one in parsed],
+            probabilities=probabilities,
+            keys=[one.key or None for one in parsed],
+            model_versions=[one.model_version or None for one in parsed],
             originals=Lines(lines, self._paths["features"]),
         )
 
 
-def _decoder(paths: dict[str, str], of_features: Any = None) -> msgspec.json.Decoder[Any]:
-    """What reads a line whose fields stand at these paths, with features of that type."""
+def _make_decoder(paths: dict[str, str], of_features: Any = None) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of lines with fields at these paths, and features of the given type."""
     fields = [
         (name, of_features if of_features and name == "features" else kind)
         if is_needed

@@ -1,4 +1,4 @@
-"""One line of a log: the JSON object in it, or why there is none; and how it is rejected."""
+"""Parses one line of a log to a JSON object, and makes the rejection of a line that fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JSON = msgspec.json.Decoder()
 
 
 def record_of(line: bytes, bytes_max: int) -> Record:
-    """The JSON object of one line, as every reader of a log takes it. Raises `Refusal`."""
+    """Return the JSON object in one line. Raises `Refusal` if it is too long or has none."""
     check_size(line, bytes_max)
     try:
         record = _JSON.decode(line)
@@ -29,16 +29,16 @@ def record_of(line: bytes, bytes_max: int) -> Record:
 
 
 def check_size(line: bytes, bytes_max: int) -> None:
-    """Raise `Refusal` for a line that is too long."""
+    """Raise `Refusal` for a line of more than `bytes_max` bytes."""
     if len(line) > bytes_max:
         raise Refusal(Reason.OVERSIZE, f"the line has {len(line)} bytes; at most {bytes_max}")
 
 
 def _parse_leniently(line: bytes) -> Any:
-    """What msgspec refuses may still do: NaN, Infinity, 1e999, a byte order mark."""
+    """Parse a line that msgspec refuses but that may be used: NaN, Infinity, 1e999, a BOM."""
     try:
         record = json.loads(line.decode("utf-8-sig"))
-        # Half a surrogate pair can be escaped in JSON, but not be written as text again.
+        # JSON can escape half a surrogate pair, but that can't be encoded as UTF-8 again.
         json.dumps(record, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise Refusal(Reason.NOT_UTF8, f"the line is not UTF-8: {error.reason}") from None  # type: ignore[attr-defined]
@@ -50,7 +50,10 @@ def _parse_leniently(line: bytes) -> Any:
 def reject_line(
     refusal: Refusal, line: bytes, name: str, source: str, position: int
 ) -> InputRejected:
-    """The rejection of a line; `name` is the id of the event or request in it, or empty."""
+    """Return the rejection of a line, which quotes its beginning.
+
+    `name` is the id of the event or request in it, or empty; the line is at `position` of `source`.
+    """
     return InputRejected(
         reason=refusal.reason,
         detail=refusal.detail,

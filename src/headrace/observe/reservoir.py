@@ -1,8 +1,8 @@
 """A bounded random sample of all events so far: `Reservoir`, uniform or biased to the recent.
 
-Each event has a sort key made of its id's luck and, if biased, of its time; the k smallest keys are
-the sample. So the sample depends on the events only, not on their order or grouping, and samples of
-two parts of a stream merge into the sample of the whole. It does not say what the sample is for.
+Each event has a sort key made of its id's luck and, if biased, of its time; the events with the k
+smallest keys are the sample. So the sample depends only on the events, not on their order or
+grouping, and the samples of two parts of a stream merge into the sample of the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..chance import Chance
 from ..errors import BadSettings
 from .window import Columns, Store
 
-# Blocks are looked through in pieces, so that a large first block soon meets a low bar.
+# Blocks are processed in pieces, so that after the first piece of a large block the bar is low.
 _PIECE_N = 1024
 
 
@@ -35,7 +35,7 @@ class Reservoir:
     largest u ** (1 / w) is the smallest log(-log u) - at * ln 2 / half_life_s, which neither
     overflows nor has to be renewed.
 
-    Equal sort keys are told apart by the hashed id. At k events the one with the largest key goes.
+    The hashed id breaks ties of sort keys. Beyond k events the one with the largest key is dropped.
 
     >>> block = Columns.of(seq0=0, ids=list("abcdef"), at=np.arange(6.0), rows=np.eye(6),
     ...     keys=Chance(1).keys("abcdef"), probabilities=np.full((6, 2), 0.5))
@@ -63,25 +63,25 @@ class Reservoir:
         self.seen_n = 0
         self._store = Store(k)
         self._sort_keys = np.full(k, np.inf)
-        # Where events were erased from a full sample: what had no room before has none now.
+        # After an erasure from a full sample: events above this key had no room and get none now.
         self._bar = np.inf
-        # (-sort key, -hashed id, slot): the event that goes next stands at the top.
+        # (-sort key, -hashed id, slot): the event that is dropped next is at the top.
         self._heap: list[tuple[float, int, int]] = []
 
     STATE_VERSION: ClassVar[int] = 2
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 no event was erased."""
+        """Before version 2 no event was erased."""
         return fields | {"_bar": np.inf}
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def offer(self, block: Columns, dated: NDArray[np.float64] | None = None) -> None:
-        """Consider n events; any split of them leaves the same bits.
+        """Offer n events to the sample; any split of them leaves the same bits.
 
-        `dated`, shape (n,), is when they count as having come, if that is not their own time.
+        `dated`, shape (n,), are the times, in seconds, that count for the bias; None: `block.at`.
         """
         if len(block) == 0:
             return
@@ -92,7 +92,7 @@ class Reservoir:
             self._admit(block, sort_keys, start, min(start + _PIECE_N, len(block)))
 
     def sort_keys(self, keys: NDArray[np.uint64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sort keys of n events by hashed id and time; shape (n,), the smallest are kept."""
+        """Return sort keys of n events by hashed id and time, (n,); the smallest are kept."""
         uniforms = self.chance.uniforms("reservoir", keys)
         if self.half_life_s is None:
             return uniforms
@@ -101,7 +101,7 @@ class Reservoir:
         return np.asarray(luck - at * (math.log(2.0) / self.half_life_s))
 
     def _admit(self, block: Columns, sort_keys: NDArray[np.float64], start: int, stop: int) -> None:
-        """One piece: a comparison of columns, then a walk over the few events below the bar."""
+        """Offer one piece: compare columns with the bar, then loop over the few events below it."""
         piece = sort_keys[start:stop]
         if len(self._heap) == self.k:
             candidates = np.nonzero(piece <= -self._heap[0][0])[0] + start
@@ -130,48 +130,48 @@ class Reservoir:
             self._sort_keys[slots] = sort_keys[rows]
 
     def columns(self) -> Columns:
-        """Copies of the events in the sample, in an order that means nothing."""
+        """Return copies of the events in the sample, in no particular order."""
         return self._store.take(slice(0, len(self)))
 
     def view(self) -> Columns:
-        """What `columns` copies, not to be written to; as it is until the next event is offered."""
+        """Return views of the columns; don't write to them, nor use them after the next offer."""
         return self._store.view(slice(0, len(self)))
 
     def forget_lines(self) -> None:
-        """Hold the features of events instead of their lines: before a state is written."""
+        """Replace held lines by their features alone, before a state is written."""
         self._store.forget_lines()
 
     def erase(self, is_gone: NDArray[np.bool_]) -> None:
-        """Forget these of the events, in the order of `columns`; shape (n,).
+        """Erase the events of `columns()` for which `is_gone`, shape (n,), is true.
 
-        What is left is a fair sample of what is left of the stream: smaller, until newer events
-        have filled it that would have had a place beside the erased ones too.
+        The rest is a fair sample of the rest of the stream: a smaller one, until it is filled by
+        newer events that would have had a place beside the erased ones too.
         """
         if not is_gone.any():
             return
         if len(self) == self.k:
             self._bar = min(self._bar, -self._heap[0][0])
-        kept, store = self.columns().take(~is_gone), Store(self.k)
-        slots = np.arange(len(kept))
-        store.put(slots, kept)
+        remaining, store = self.columns().take(~is_gone), Store(self.k)
+        slots = np.arange(len(remaining))
+        store.put(slots, remaining)
         sort_keys = np.full(self.k, np.inf)
         sort_keys[slots] = self._sort_keys[: len(self)][~is_gone]
         self._store, self._sort_keys = store, sort_keys
-        ordered = zip(sort_keys.tolist(), kept.keys.tolist(), slots.tolist(), strict=False)
+        ordered = zip(sort_keys.tolist(), remaining.keys.tolist(), slots.tolist(), strict=False)
         self._heap = [(-sort_key, -key, slot) for sort_key, key, slot in ordered]
         heapq.heapify(self._heap)
 
     def mark_asked(self, seq: int) -> bool:
-        """Note that a label was requested for event `seq`; false if it is not in the sample."""
+        """Note that a label was requested for event `seq`; return whether it is in the sample."""
         slots = np.nonzero(self._store.seq[: len(self)] == seq)[0]
         self._store.mark_asked(slots)
         return bool(slots.size)
 
     def merge(self, other: Reservoir) -> Reservoir:
-        """The sample of both streams: the k smallest keys of both, smallest first.
+        """Return the sample of both streams: the events with the k smallest keys, smallest first.
 
-        Numbers (`seq`) stay those of each shard. Raises `BadSettings` if the two were not made with
-        the same k, half-life and seed, since their keys then can't be compared.
+        Event numbers (`seq`) stay those of each shard. Raises `BadSettings` if k, half-life or seed
+        of the two differ, since their keys then can't be compared.
         """
         mine = (self.k, self.half_life_s, self.chance.seed)
         theirs = (other.k, other.half_life_s, other.chance.seed)

@@ -1,7 +1,7 @@
 """Feature names, kinds and order; classes and categories as small integers; events as rows.
 
-What a feature is, the stream decides by its first value, unless the settings declare it. No row is
-kept here and nothing is scaled: `rows` only says which number stands where.
+The first value of a feature in the stream decides its kind, unless the settings declare it. No row
+is kept here and nothing is scaled: `rows` only puts each number in its place.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .values import DIGITS_MAX, is_free_text, is_number
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]
 Rows: TypeAlias = NDArray[np.float64]
 
-# The text that stands for every category beyond `categories_max`.
+# The text that replaces every category beyond `categories_max`.
 OTHER = "(other)"
 
 ERASED = "(erased)"
-"""Stands where a category was that is forgotten; its number is not given to another."""
+"""Replaces the text of a forgotten category; its number is not reused."""
 
-# Texts that say "missing", in small letters: they decide no kind, and are no value of a number.
+# Texts that mean "missing", in small letters: they decide no kind, and are missing as numbers.
 MISSING_WORDS = frozenset(("", "-", "?", "n/a", "na", "nan", "nil", "none", "null", "<na>", "#n/a"))
 
 NUMBERS_MIN = 10
-"""So many different texts, all of them numbers, of a feature are more likely quantities."""
+"""If a feature has this many different texts, all of them numbers, they are likely quantities."""
 
 _NUMBERS = frozenset((float, int, bool))
 
@@ -48,7 +48,7 @@ def says_missing(text: str) -> bool:
 
 
 def number_of(value: float) -> float:
-    """A number or a boolean as a float; a whole number too large for one is an infinity."""
+    """Return a number or a boolean as a float; an integer too large for one as an infinity."""
     try:
         return float(value)
     except OverflowError:
@@ -56,7 +56,7 @@ def number_of(value: float) -> float:
 
 
 def kind_of(value: object) -> Kind | None:
-    """The kind of feature a value speaks for; None when it is missing, or is of no use.
+    """Return the kind of feature that a value suggests; None if it is missing or of no use.
 
     >>> kind_of(True), kind_of("a"), kind_of(None), kind_of(float("inf")), kind_of([])
     ('numeric', 'categorical', None, None, None)
@@ -72,7 +72,7 @@ def kind_of(value: object) -> Kind | None:
     return None
 
 
-# Where the parts of a schema stand in its state.
+# The fields of a schema's state that belong to its parts.
 _PARTS: Parts = {
     "unused": (UnusedValues, same_names(*vars(UnusedValues()))),
     "class_names": (
@@ -92,13 +92,14 @@ class Schema(OfParts):
 
     Features are registered by their first value that is not missing, row by row, and within a row
     by name: any split of the same events, and any order of the fields in a record, gives the same
-    schema. A number in a categorical feature is the category that is spelled so (`1234.0` is
-    "1234"). A free text is kept in no table and stands in a row as 1.0. A text that says "missing"
-    decides no kind, and is missing in a numeric feature. At
-    `features_max`, or when the settings declare the features, others find no room.
-    A value is missing when it is absent, None or NaN (the batch's own spelling of missing); it is
-    made missing when it is infinite or not of its feature's kind. What is not used as it came is
-    counted in `unused`. `appeared_n` counts features whose first value came after the first event.
+    schema. A number in a categorical feature is the category with that spelling (`1234.0` is
+    "1234"). A free text is not stored: in a row it is 1.0. A text that means "missing" decides no
+    kind, and is missing in a numeric feature. Beyond `features_max`, or when the settings declare
+    the features, no others are registered.
+
+    A value is missing when it is absent, None or NaN (how a batch spells missing); it is made
+    missing when it is infinite or not of its feature's kind. `unused` counts values that are not
+    used as they came, `appeared_n` features whose first value came after the first event.
 
     Raises `BadSettings` when more features or classes are declared than are allowed.
 
@@ -151,24 +152,24 @@ class Schema(OfParts):
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 values beyond `categories_max`, and classes without room, were not counted."""
+        """Before version 2 excess categories and classes without room were not counted."""
         return fields | {"full": dict.fromkeys(fields["full"], 0), "classes_ignored": {}}
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes; the index is the number."""
+        """The names of the classes; the index of a name is the number of its class."""
         return self.class_names.names
 
     @property
     def width(self) -> int:
-        """How many features are known: the columns of the next rows, at least."""
+        """The number of known features: the least number of columns of the next rows."""
         return len(self.names)
 
     def rows(self, batch: EventBatch) -> Rows:
-        """The events as numbers, shape (n, `width`), float64, C-contiguous; missing is NaN.
+        """Return the events as numbers, shape (n, `width`), C-contiguous; missing is NaN.
 
-        A categorical feature holds its category's code, a boolean is 1.0 or 0.0. Read only: where
-        nothing had to change, this is the batch's own matrix.
+        New features and categories are registered. A categorical feature has its category's code, a
+        boolean is 1.0 or 0.0. Don't write to the rows: they may be the batch's own matrix.
         """
         if batch.number_names == self.names and not batch.texts and set(self.kinds) <= {"numeric"}:
             rows = self._drop_infinite(batch.numbers)
@@ -185,7 +186,7 @@ class Schema(OfParts):
         return names == self.names or all(name in self._columns for name in names)
 
     def next_news(self, batch: EventBatch, start: int) -> int:
-        """The first event after `start` that has the first value of a feature; n if there is none.
+        """Return the first event after `start` with a feature's first value; n if there is none.
 
         Features of event `start` itself don't count: they are known before the event after it.
         """
@@ -209,21 +210,21 @@ class Schema(OfParts):
         return news
 
     def row(self, features: Features, *, is_read_only: bool = False) -> NDArray[np.float64]:
-        """One event's features as numbers, shape (`width`,): what `features` gave, back again.
+        """Return one event's features as numbers, shape (`width`,): the inverse of `features`.
 
-        Features and categories that are not known yet are registered; nothing is counted. With
-        `is_read_only` they are missing, and the schema stays as it is.
+        Unknown features and categories are registered; nothing is counted. With `is_read_only` they
+        are missing instead, and the schema does not change.
         """
         columns, codes = self._columns, self._codes
         if not (codes or self._texts) and features.keys() == columns.keys():
             plain = [features[name] for name in self.names]
-            # Finite as a sum they are so each by itself.
+            # If the sum is finite, each number is.
             if {*map(type, plain)} == {float} and math.isfinite(sum(plain)):  # type: ignore[arg-type]
                 return np.array(plain)
         new = [] if self.is_declared or is_read_only else sorted(features.keys() - columns.keys())
-        found = [(name, kind) for name in new if (kind := kind_of(features[name])) is not None]
-        if found:
-            self._add_features(found[: self.features_max - self.width])
+        registered = [(name, kind) for name in new if (kind := kind_of(features[name])) is not None]
+        if registered:
+            self._add_features(registered[: self.features_max - self.width])
         row = [math.nan] * self.width
         for name, value in features.items():
             j = columns.get(name)
@@ -232,7 +233,7 @@ class Schema(OfParts):
             if name in codes:
                 text = value if isinstance(value, str) else class_name(number_of(value))
                 if is_read_only and text not in codes[name]:
-                    # The code that further categories share is the last one, once there is any.
+                    # Once there are categories beyond the limit, they share the last code.
                     is_shared = len(self.categories[name]) > self.categories_max
                     row[j] = self.categories_max if is_shared else math.nan
                 else:
@@ -245,38 +246,39 @@ class Schema(OfParts):
         return np.array(row)
 
     def features(self, row: NDArray[np.float64], original: Features | None = None) -> Features:
-        """One row as river wants it: missing left out, categories as their text.
+        """Return one row as a dict for river: missing values left out, categories as texts.
 
-        A row from when the schema was narrower is fine. With the event's features as they came,
-        values are those, free texts and categories beyond the limit too; without, no free text.
+        A row from when the schema was narrower is fine. With `original`, the event's features as
+        they came, values are taken from it, including free texts and categories beyond the limit;
+        without it free texts are left out.
         """
         values = zip(self.names, row.tolist(), strict=False)
-        # A NaN is the one number that differs from itself; this is the quickest way to ask.
-        found: Features = {name: x for name, x in values if x == x}  # noqa: PLR0124
+        # NaN is the only number that differs from itself; this is the fastest check.
+        features: Features = {name: x for name, x in values if x == x}  # noqa: PLR0124
         for name, texts in self.categories.items():
-            if name in found:
-                found[name] = texts[int(found[name])]  # type: ignore[arg-type]
+            if name in features:
+                features[name] = texts[int(features[name])]  # type: ignore[arg-type]
         if original is None:
             for name in self._texts:
-                found.pop(name, None)
-            return found
+                features.pop(name, None)
+            return features
         if not (self._texts or self.categories) and _NUMBERS.issuperset(
-            map(type, map(original.get, found))
+            map(type, map(original.get, features))
         ):
-            return {name: original[name] for name in found}
-        for name in found:
+            return {name: original[name] for name in features}
+        for name in features:
             value = original.get(name)
             is_text = isinstance(value, str)
             if name in self._texts:
-                found[name] = value if is_text else class_name(value)
+                features[name] = value if is_text else class_name(value)
             elif value is not None and is_text == (name in self.categories):
-                found[name] = value
-        return found
+                features[name] = value
+        return features
 
     def find_vanished(self, window_rows: Rows) -> tuple[str, ...]:
-        """Features that had values once and have none in these rows, shape (m, w), w <= `width`.
+        """Return features that had values once but none in these rows, shape (m, w), w <= `width`.
 
-        Columns that the rows lack count as missing. No rows tell nothing: none has vanished.
+        Columns that the rows lack count as missing. Without rows no feature has vanished.
         """
         if len(window_rows) == 0:
             return ()
@@ -286,9 +288,9 @@ class Schema(OfParts):
         return tuple(self.names[j] for j in gone)
 
     def numbers_as_texts(self) -> tuple[str, ...]:
-        """Categorical features that nobody declared, and whose categories are all numbers.
+        """Return undeclared categorical features whose categories are all numbers.
 
-        They are told only from `NUMBERS_MIN` categories on.
+        Only features with at least `NUMBERS_MIN` categories count.
         """
         if self.is_declared:
             return ()
@@ -299,17 +301,17 @@ class Schema(OfParts):
         )
 
     def class_code(self, label: str) -> int | None:
-        """The number of a class, which is added when it is new; None when there are too many."""
+        """Return the number of a class, adding a new one; None when there is no room for it."""
         return self.class_names.add(label)
 
     def code_of(self, label: str) -> int | None:
-        """The number of a class; None when it is not known."""
+        """Return the number of a class; None when it is not known."""
         return self.class_names.codes.get(label)
 
     def forget_categories(self, rows: Sequence[NDArray[np.float64]]) -> int:
-        """Forget the categories that none of these rows, (d,) each, shows; how many there were.
+        """Forget categories that are in none of these rows, (d,) each; return how many they were.
 
-        Whatever holds numbers of categories has to read the schema anew.
+        All objects that hold numbers of categories have to read the schema anew.
         """
         gone_n = 0
         for name, codes in self._codes.items():
@@ -326,9 +328,9 @@ class Schema(OfParts):
     # ------------------------------------------------------------------------------- features
 
     def _register_features(self, batch: EventBatch) -> dict[str, int]:
-        """Adds the features that have their first value in this batch; the events with it."""
+        """Add the features with their first value in this batch; return its event, by feature."""
         unknown = [] if self.is_declared or self.width >= self.features_max else batch.names
-        found: list[tuple[int, str, Kind]] = []
+        firsts: list[tuple[int, str, Kind]] = []
         column_of: dict[str, int] = {}
         for name in unknown:
             if name in self._columns:
@@ -337,18 +339,18 @@ class Schema(OfParts):
                 for i, value in enumerate(batch.texts[name]):
                     kind = kind_of(value)
                     if kind is not None:
-                        found.append((i, name, kind))
+                        firsts.append((i, name, kind))
                         break
                 continue
             if not column_of:
                 column_of = {known: k for k, known in enumerate(batch.number_names)}
             present = np.flatnonzero(np.isfinite(batch.numbers[:, column_of[name]]))
             if len(present):
-                found.append((int(present[0]), name, "numeric"))
-        found = sorted(found)[: self.features_max - self.width]
-        self.appeared_n += sum(self.events_n + i > 0 for i, _, _ in found)
-        self._add_features([(name, kind) for _, name, kind in found])
-        return {name: i for i, name, _ in found}
+                firsts.append((int(present[0]), name, "numeric"))
+        firsts = sorted(firsts)[: self.features_max - self.width]
+        self.appeared_n += sum(self.events_n + i > 0 for i, _, _ in firsts)
+        self._add_features([(name, kind) for _, name, kind in firsts])
+        return {name: i for i, name, _ in firsts}
 
     def _add_features(self, features: list[tuple[str, Kind]]) -> None:
         features = [(name, self._declared.get(name, kind)) for name, kind in features]
@@ -366,7 +368,7 @@ class Schema(OfParts):
     # ------------------------------------------------------------------------------- columns
 
     def _drop_infinite(self, numbers: Rows) -> Rows:
-        """The same numbers with every infinity made missing and counted."""
+        """Return the numbers with every infinity replaced by NaN and counted."""
         infinite = np.isinf(numbers)
         if infinite.any():
             self.unused.not_finite_n += int(np.count_nonzero(infinite))
@@ -374,7 +376,7 @@ class Schema(OfParts):
         return np.ascontiguousarray(numbers, dtype=np.float64)
 
     def _gather_columns(self, batch: EventBatch, begun: Mapping[str, int]) -> Rows:
-        """Every column of the batch to its place in the schema."""
+        """Return rows with every column of the batch in its place; `begun` as for one column."""
         numbers = self._drop_infinite(batch.numbers)
         rows = np.full((len(batch), self.width), np.nan)
         sources, targets = [], []
@@ -398,9 +400,9 @@ class Schema(OfParts):
     def _read_column(
         self, name: str, values: list[float | int | bool | str | None], begun: int = 0
     ) -> list[float]:
-        """A column of raw values as numbers: a category's code, 1 for a text, or the number.
+        """Return raw values as numbers: a category's code, 1 for a free text, or the number.
 
-        What stands before the feature's first value, at `begun`, says that it is missing.
+        `begun` is the event with the feature's first value; texts before it mean "missing".
         """
         column = [math.nan] * len(values)
         is_known, codes = name in self._columns, self._codes.get(name)
@@ -434,7 +436,7 @@ class Schema(OfParts):
     def _code_category(
         self, name: str, codes: dict[str, int], text: str, *, is_counted: bool = False
     ) -> int:
-        """The code of a category, which is added when it is new; the last code is shared."""
+        """Return the code of a category, adding a new one; those beyond the limit share one."""
         code = codes.get(text)
         if code is not None:
             return code
@@ -451,7 +453,7 @@ class Schema(OfParts):
 
 
 def _are_numbers(categories: Sequence[str]) -> bool:
-    """Whether these speak for a quantity; a code has more digits than a float holds."""
+    """Whether these look like a quantity: enough numbers, none with too many digits for a float."""
     texts = [text.strip() for text in categories if text not in (OTHER, ERASED)]
     return len(texts) >= NUMBERS_MIN and all(
         is_number(text) and not (text.isdigit() and len(text) > DIGITS_MAX) for text in texts

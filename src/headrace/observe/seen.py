@@ -1,6 +1,6 @@
-"""Events observed and still to be written down: many at once cost little more than one.
+"""Events that are observed and still to be written down: many at once cost little more than one.
 
-When that is done, and into what, is the shard's to know.
+The shard decides when they are written, and to what.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from .window import Columns
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Assessment:
-    """What is said of the n events [start, stop) of a run, one array a column.
+    """The assessment of n events [start, stop) of a run by one model version, one array a column.
 
-    `probabilities` (n, k) are the model's, of this `version`; `confidence` (n,) is the largest and
-    `predicted` (n,) the class of those that are judged: these, unless the served model's are.
-    `guess` (n,) is the chance that the prediction is right; NaN before there was a model, which
-    predicts nothing. `served` (n, s) is the run's over all classes of now. `doubts` (n,) are the
-    strategy's, where it looks at each event alone, and `errors` (n,) the deviations of the guesses,
-    where a part is drawn for the estimate; else None. `has_failures`: the model failed on some.
+    `probabilities` (n, k) are the model's, over `classes_n` classes. `confidence` (n,) is the
+    largest and `predicted` (n,) the class of the judged probabilities: the model's, unless those of
+    the served model are judged. `guess` (n,) is the chance that the prediction is right, by the
+    numbers `guessed_by`; NaN before the first label was learned, when nothing is predicted.
+    `served` (n, s) are the run's, over all present classes. `doubts` (n,) are those of a strategy
+    that looks at each event alone, `errors` (n,) the deviations of the guesses if a part is drawn
+    for the estimate; else None. `has_failures`: the model failed on some events.
     """
 
     run: Run
@@ -43,13 +44,13 @@ class Assessment:
     has_failures: bool
 
     def part(self, start: int, stop: int) -> slice:
-        """Where events [start, stop) of the run stand in its columns."""
+        """Return the slice of events [start, stop) of the run in the assessment's columns."""
         return slice(start - self.start, stop - self.start)
 
 
 @dataclass(slots=True)
 class Seen:
-    """Events [start, stop) of those that were assessed together; they have been observed."""
+    """Observed events [start, stop) of a run, which were assessed together."""
 
     said: Assessment
     start: int
@@ -59,26 +60,26 @@ class Seen:
         return self.stop - self.start
 
     def of_run(self, column: NDArray[Any]) -> NDArray[Any]:
-        """These events' part of a column of their run."""
+        """Return these events' part of a column of their run."""
         return column[self.start : self.stop]
 
     def of(self, column: NDArray[Any]) -> NDArray[Any]:
-        """Their part of a column of what was said of them."""
+        """Return these events' part of a column of their assessment."""
         return column[self.said.part(self.start, self.stop)]
 
     def newest(self) -> Seen:
-        """The last of these events alone."""
+        """Return the last of these events alone."""
         return Seen(self.said, self.stop - 1, self.stop)
 
     def columns(self, end_seq: int) -> Columns:
-        """These as a block that ends before event `end_seq`, views where that can be.
+        """Return these events as a block that ends before event `end_seq`, by views if possible.
 
-        Where the model failed there is no confidence: none is 0.
+        Where the model failed, confidence is 0.
         """
-        said, run, at = self.said, self.said.run, slice(self.start, self.stop)
-        of = said.part(self.start, self.stop)
-        confidence = said.confidence[of]
-        if said.has_failures:
+        assessment, run, at = self.said, self.said.run, slice(self.start, self.stop)
+        part = assessment.part(self.start, self.stop)
+        confidence = assessment.confidence[part]
+        if assessment.has_failures:
             confidence = np.where(np.isnan(confidence), 0.0, confidence)
         return Columns(
             seq=np.arange(end_seq - len(self), end_seq, dtype=np.int64),
@@ -86,27 +87,27 @@ class Seen:
             at=run.at[at],
             keys=run.keys[at],
             confidence=confidence,
-            guess=said.guess[of],
+            guess=assessment.guess[part],
             is_asked=run.is_asked[at],
             origins=run.origins[at],
             originals=run.originals.packed[at],
             rows=run.rows[at],
-            probabilities=said.probabilities[of],
-            served=said.served[of],
+            probabilities=assessment.probabilities[part],
+            served=assessment.served[part],
         )
 
 
 def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
-    """All of them as one block that ends before event `end_seq`."""
+    """Return all these events as one block that ends before event `end_seq`."""
     blocks: list[Columns] = []
-    for one in reversed(seen):
-        blocks.append(one.columns(end_seq))
-        end_seq -= len(one)
+    for stretch in reversed(seen):
+        blocks.append(stretch.columns(end_seq))
+        end_seq -= len(stretch)
     return blocks[0] if len(blocks) == 1 else Columns.join_blocks(blocks[::-1])
 
 
 def stack_column(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
-    """The parts of one column, one below the other, as wide as the widest; C-contiguous.
+    """Return the parts of one column stacked, padded with `fill` to the widest; C-contiguous.
 
     >>> stack_column([np.ones((1, 1)), np.ones((1, 2))], np.nan)
     array([[ 1., nan],
@@ -125,7 +126,7 @@ def stack_column(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[An
 
 
 def widen_classes(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """The same with a column of zeros for each of k classes that was unknown then."""
+    """Return the probabilities over k classes: 0 for those that were unknown then."""
     n, known = probabilities.shape
     if known >= k:
         return probabilities
@@ -133,9 +134,9 @@ def widen_classes(probabilities: NDArray[np.float64], k: int) -> NDArray[np.floa
 
 
 def served_over(served: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """The served model's probabilities over k classes: 0 for one it did not name.
+    """Return the served model's probabilities over k classes: 0 for a class it did not name.
 
-    `served` has shape (n, m), m <= k; rows of NaN, or all for m = 0, are of events without any.
+    `served` has shape (n, m), m <= k; an event without any has a row of NaN, or m is 0.
 
     >>> served_over(np.array([[0.7], [np.nan]]), 2)
     array([[0.7, 0. ],
@@ -151,9 +152,9 @@ def served_over(served: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 def judged_of(
     probabilities: NDArray[np.float64], served: NDArray[np.float64], is_served: bool
 ) -> NDArray[np.float64]:
-    """The probabilities whose accuracy is estimated: with `is_served` the served model's.
+    """Return the probabilities whose accuracy is estimated.
 
-    Where that said nothing, and without, our model's.
+    With `is_served` they are the served model's; without, or where it has none, our model's.
     """
     if not is_served or served.shape[1] == 0:
         return probabilities
@@ -164,10 +165,10 @@ def judged_of(
 def are_predicted(
     served: NDArray[np.float64], has_learned: bool, *, is_served: bool
 ) -> NDArray[np.bool_]:
-    """Which events were predicted by somebody who had learned something, shape (n,).
+    """Which events have a prediction that can be judged, shape (n,).
 
-    `has_learned` says it of our model, at the version that scored them. With `is_served` the served
-    model is judged where it spoke: `served`, shape (n, k), has a row of NaN where it did not.
+    Our model's counts if it `has_learned` a label. With `is_served` the served model's counts too:
+    `served`, shape (n, k), has a row of NaN where it made none.
 
     >>> are_predicted(np.array([[0.9], [np.nan]]), False, is_served=True)
     array([ True, False])

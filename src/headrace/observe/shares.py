@@ -1,7 +1,7 @@
-"""How one feature is distributed, in the window and in the sample of the past: a few bins each.
+"""The distribution of one feature in the window and in the sample of the past, in a few bins.
 
-For the eye, not for tests: `detectors` compares finer. Bins have numbers, never the categories' own
-texts, so that they can stand where only a closed list may.
+It is for display, not for tests: `detectors` compares finer. Bins have numbers instead of the
+categories' own texts, so that they can be used where only a closed list of names is allowed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ BINS = (*(str(i) for i in range(1, BINS_N + 1)), OTHER, MISSING)
 
 
 class FeatureShares(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of the events by bin, of either side 1 in all: the `past` is the reference.
+    """Shares of the events by bin in `past`, the reference, and in `now`; each adds up to 1.
 
-    Of numbers, bin "1" is below the first of `borders`, bin "2" from there to below the second and
-    so on; the borders are the past's octiles, equal ones taken once. Of categories the bins are the
-    most frequent of the past, the first being the most frequent, and "other". The last bin is
-    "missing".
+    For numbers, bin "1" is below the first of `borders`, bin "2" from there to below the second and
+    so on; the borders are the past's octiles, equal ones taken once. For categories the bins are
+    the most frequent ones of the past, in falling order, and "other". The last bin is "missing".
     """
 
     bins: tuple[str, ...]
@@ -40,7 +39,7 @@ class FeatureShares(msgspec.Struct, frozen=True, kw_only=True):
 def shares_of_numbers(
     borders: Sequence[float], past: Sequence[int], now: Sequence[int]
 ) -> FeatureShares:
-    """Of counts by bin, the missing last; the borders rise.
+    """Return shares from counts by bin, "missing" being the last; the borders rise.
 
     >>> shares_of_numbers([2.0, 4.0], [2, 2, 4, 0], [1, 0, 1, 2]).now
     (0.25, 0.0, 0.25, 0.5)
@@ -54,19 +53,19 @@ def shares_of_numbers(
 
 
 def shares_of_categories(past: Counted, now: Counted, missing_n: tuple[int, int]) -> FeatureShares:
-    """Of the codes on either side and their counts, and how many are missing.
+    """Return shares from category codes and their counts in past and now, and missing values.
 
     >>> past = np.array([0.0, 1.0, 3.0]), np.array([1, 1, 2])
     >>> shares_of_categories(past, (np.array([2.0, 3.0]), np.array([1, 1])), (0, 0)).now
     (0.5, 0.0, 0.0, 0.5, 0.0)
     """
-    codes, times = past
-    shown = codes[np.lexsort((codes, -times))][:BINS_N].tolist()
+    codes, frequencies = past
+    shown = codes[np.lexsort((codes, -frequencies))][:BINS_N].tolist()
     counts = []
-    for (seen, found), gone_n in zip((past, now), missing_n, strict=True):
-        counted = dict(zip(seen.tolist(), found.tolist(), strict=True))
-        named = [counted.get(code, 0) for code in shown]
-        counts.append([*named, sum(counted.values()) - sum(named), gone_n])
+    for (seen, seen_n), gone_n in zip((past, now), missing_n, strict=True):
+        count_of = dict(zip(seen.tolist(), seen_n.tolist(), strict=True))
+        shown_n = [count_of.get(code, 0) for code in shown]
+        counts.append([*shown_n, sum(count_of.values()) - sum(shown_n), gone_n])
     return FeatureShares(
         bins=(*BINS[: len(shown)], OTHER, MISSING), past=_shares(counts[0]), now=_shares(counts[1])
     )

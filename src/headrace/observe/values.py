@@ -1,7 +1,7 @@
-"""One value from outside at a time: is it a time, a text, features, probabilities?
+"""Converts single values from outside: times, texts, features, probabilities.
 
-Each function returns what the core takes, or raises `Refusal` with the reason. Which value belongs
-to which field is in `payloads`; whether an event fits among the others is for `admission`.
+Each function returns a value that the core can use, or raises `Refusal` with the reason. `payloads`
+finds the value of each field; `admission` checks an event against the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FEATURES_MAX = 4_096  # of one event, after flattening
 DEPTH_MAX = 16  # of nested features
 CSV_MAX = 131_072  # characters of a line; csv's own limit may differ from process to process
 CLASSES_MAX = 1_000  # with a probability each, in one event
-DIGITS_MAX = 15  # A float holds every whole number of so many.
+DIGITS_MAX = 15  # A float can represent every whole number of up to 15 digits.
 WORDS_MIN = 8
 SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
 
@@ -39,7 +39,7 @@ _SCALARS = frozenset((float, int, bool, str, type(None)))
 
 
 class Refusal(Exception):  # noqa: N818 - it is caught where lines are decoded, and never leaves
-    """Something can't be used; becomes an `InputRejected`."""
+    """A value can't be used; the caller turns this into an `InputRejected`."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -48,13 +48,13 @@ class Refusal(Exception):  # noqa: N818 - it is caught where lines are decoded, 
 
 
 def shown(value: object) -> str:
-    """A value from outside, short enough to stand in a sentence."""
+    """Return the repr of a value from outside, cut to 60 characters for use in a sentence."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def text_of(value: object) -> str | None:
-    """A text, number or boolean as text; None when it is missing (NaN too) or none of these."""
+    """Return a text, number or boolean as text; None when missing (NaN too) or none of these."""
     if isinstance(value, str):
         return value
     if isinstance(value, int) or (isinstance(value, float) and not math.isnan(value)):
@@ -63,7 +63,7 @@ def text_of(value: object) -> str | None:
 
 
 def check_status(found: Any, path: str, good: Sequence[str], setting: str) -> None:
-    """Raise `Refusal` for a status that is not among the good ones; none at all is an empty text.
+    """Raise `Refusal` for a status that is not among the good ones; a missing one counts as "".
 
     >>> check_status(200, "status_code", ["200"], "input.status_ok")
     """
@@ -73,7 +73,7 @@ def check_status(found: Any, path: str, good: Sequence[str], setting: str) -> No
 
 
 def is_free_text(text: str) -> bool:
-    """Whether a text is free: at least eight words, which no list of categories would have.
+    """Whether a text is free: it has at least eight words, as no category would.
 
     >>> is_free_text("not in universe"), is_free_text("my order came late and one cup was broken")
     (False, True)
@@ -82,7 +82,7 @@ def is_free_text(text: str) -> bool:
 
 
 def identity_of(value: object, path: str) -> str:
-    """An event's id: text, or a number as text."""
+    """Return an event's id, a number as text. Raises `Refusal`."""
     if value is None:
         raise Refusal(Reason.NO_ID, f"there is nothing at {path}")
     name = None if isinstance(value, bool) else text_of(value)
@@ -92,7 +92,7 @@ def identity_of(value: object, path: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number that is written as one; leading zeros speak for a code.
+    """Whether a text is written as a number; with leading zeros it is taken as a code.
 
     >>> is_number("-1.5e3"), is_number("007"), is_number("12 km")
     (True, False, False)
@@ -111,10 +111,12 @@ def seconds_of(
     unit: str = "s",
     section: str = "input",
 ) -> float:
-    """Seconds since the epoch, from a number of units or RFC 3339 text.
+    """Return seconds since the epoch, from a number or a text of RFC 3339. Raises `Refusal`.
 
-    `zone` is that of texts that don't say theirs; `section` of the settings has `zone` and
-    `at_unit`, and is named where they would help.
+    - `path`: where the value comes from, for the message.
+    - `zone`: the time zone of texts without one; None refuses such texts.
+    - `unit`: the unit of numbers: "s", "ms", "us" or "ns".
+    - `section`: the section of the settings with `zone` and `at_unit`, for the message.
     """
     if isinstance(value, str):
         text = value.strip().upper()
@@ -122,7 +124,7 @@ def seconds_of(
             text = f"{text[:-4]}+00:00"
         text = _BLANK_BEFORE_OFFSET.sub("", text)
         try:
-            # Of other lengths some are taken for a date: "1712011200123" for one in the year 1712.
+            # Python takes digits of other lengths for dates: "1712011200123" for one in 1712.
             moment = datetime.fromisoformat(text if len(text) == 8 or not text.isdecimal() else "")
         except ValueError:
             fault = "must be a number of seconds, or RFC 3339 as in 2024-05-01T12:00:00Z"
@@ -142,7 +144,7 @@ def seconds_of(
 
 
 def optional_text(value: object, path: str) -> str | None:
-    """An optional text; an empty one counts as absent."""
+    """Return a text, a number as text, or None; "" counts as absent. Raises `Refusal`."""
     if value is None or type(value) is str:
         return value or None
     if isinstance(value, dict | list):
@@ -153,9 +155,10 @@ def optional_text(value: object, path: str) -> str | None:
 def features_of(
     found: Any, path: str, array_names: Sequence[str], hidden: Sequence[str] = ()
 ) -> Features:
-    """Features from an object, or from an array named by `array_names`; nested ones flattened.
+    """Return features from an object or an array, with nested ones flattened. Raises `Refusal`.
 
-    Those whose flattened name is in `hidden`, or below one that is, are left out.
+    `path` is where they come from, for the message. `array_names` are the names of an array's
+    items. Features whose flattened name is in `hidden`, or below one that is, are left out.
     """
     if isinstance(found, str):
         found = open_text(found, array_names)
@@ -190,7 +193,10 @@ def features_of(
 
 
 def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, float] | None:
-    """Probabilities by class, each from 0 to 1; their sum is the served model's own affair."""
+    """Return probabilities by class, each from 0 to 1; their sum is not checked.
+
+    `array_classes` are the classes of an array's items. Raises `Refusal`.
+    """
     if found is None:
         return None
     if isinstance(found, str):
@@ -216,7 +222,7 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
             f"{CLASSES_MAX} classes",
         )
     for name, p in found.items():
-        # A model that adds up in single precision may stand a little above 1.
+        # A model that computes in single precision may return a little more than 1.
         is_share = isinstance(p, float | int) and not isinstance(p, bool)
         if p is not None and (not is_share or p < 0 or p > 1.000_01):
             raise Refusal(
@@ -228,7 +234,7 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
 
 
 def open_text(text: str, names: Sequence[str] = ()) -> Any:
-    """What a text holds that is JSON, or a line of CSV where its values have names; else itself."""
+    """Parse a text that is JSON, a number or, if there are names, a line of CSV; else return it."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             return _JSON.decode(text)
@@ -239,31 +245,31 @@ def open_text(text: str, names: Sequence[str] = ()) -> Any:
             (cells,) = csv.reader([text.strip()], strict=True)
         except csv.Error:  # several lines in one, an open quote, a cell without end
             return text
-        return [_cell(cell.strip()) for cell in cells]
+        return [_read_cell(cell.strip()) for cell in cells]
     return float(text) if is_number(text.strip()) else text
 
 
-def _cell(text: str) -> Any:
-    """A value of CSV: missing, a number that is written as one, or a text."""
+def _read_cell(text: str) -> Any:
+    """Return a value of CSV as None if empty, a number, or a text."""
     if not text:
         return None
     return float(text) if is_number(text) else text
 
 
 def _read_scores(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """A list of {label, score}, as pipelines of classifiers give it, as an object by class."""
+    """Return scores by class from a list of {label, score}, as classifier pipelines return it."""
     scores: dict[str, Any] = {}
-    for one in found:
-        label = text_of(one.get("label"))
-        if label is None or "score" not in one or label in scores:
-            fault = f"{shown(one)} is not a label and its score, each label once"
+    for entry in found:
+        label = text_of(entry.get("label"))
+        if label is None or "score" not in entry or label in scores:
+            fault = f"{shown(entry)} is not a label and its score, each label once"
             raise Refusal(Reason.BAD_PROBABILITIES, fault)
-        scores[label] = one["score"]
+        scores[label] = entry["score"]
     return scores
 
 
 def _pair_scores(found: dict[str, Any]) -> dict[str, Any]:
-    """Classes and their scores as two arrays, which many servers give, as an object by class."""
+    """Return scores by class from an object with two arrays, classes and scores, if it is one."""
     for classes, scores in _PAIRS:
         names, values = found.get(classes), found.get(scores)
         if isinstance(names, list) and isinstance(values, list):
@@ -276,7 +282,7 @@ def _pair_scores(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flatten_fields(value: object, name: str, depth: int, features: Features) -> None:
-    """Objects and arrays inside the features become features of their own: `a.b`, `a.0`."""
+    """Add a value to `features`, with the items of objects and arrays as `a.b`, `a.0`."""
     parts: Sequence[tuple[object, object]]
     if isinstance(value, dict):
         parts = list(value.items())

@@ -1,7 +1,7 @@
 """The last n events (or seconds) as columns: `Window`; and the columns themselves: `Columns`.
 
-Everything here is soft state that only watches the stream. It decides nothing, and it knows neither
-feature names nor classes: a row is numbers, and the schema knows what they mean.
+Everything here only remembers the stream and decides nothing. It knows neither feature names nor
+classes: a row is numbers, and the schema knows what they mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FLAT: tuple[tuple[str, Any], ...] = (
     ("origins", np.object_),
     ("originals", np.object_),
 )
-# The wide columns grow while the stream runs; beside each, what stands where nothing was known.
+# The wide columns grow while the stream runs; each with the value for events before it did.
 _WIDE: tuple[tuple[str, float], ...] = (
     ("rows", np.nan),
     ("probabilities", 0.0),
@@ -44,14 +44,14 @@ class Columns:
 
     `seq` (n,) numbers the events of a shard, `ids` (n,) holds texts, `at` (n,) seconds, `keys` (n,)
     the hashed ids for `Chance`. `rows` (n, d) are the features by the schema: numbers, category
-    codes, NaN where missing. `probabilities` (n, k) are those given at arrival, 0 for a class that
-    was unknown then and NaN where the model failed; `confidence` (n,) is the largest of those that
-    are judged: these, unless the served model's are. `guess` (n,) is the chance, guessed at
-    arrival, that the prediction is right, `is_asked` (n,) whether a label was requested. `served`
-    (n, s) are the probabilities of the model that served the event; NaN where the log had none, and
-    s may be 0.
-    `origins` (n,) holds what a request hands on: (key, version of the served model), or None;
-    `originals` (n,) the event's own features, packed, or None where the row says the same.
+    codes, NaN where missing. `probabilities` (n, k) are the model's at arrival, 0 for a class that
+    was unknown then and NaN where the model failed; `confidence` (n,) is the largest of the judged
+    probabilities: these, unless the served model's are judged. `guess` (n,) is the chance, guessed
+    at arrival, that the prediction is right; `is_asked` (n,) whether a label was requested.
+    `served` (n, s) are the probabilities of the model that served the event, NaN where the log had
+    none; s may be 0. `origins` (n,) holds what a request passes on: (key, version of the served
+    model), or None; `originals` (n,) the features as they came, packed, or None where the row holds
+    the same.
     """
 
     seq: NDArray[np.int64]
@@ -72,7 +72,7 @@ class Columns:
 
     @property
     def has_answer(self) -> NDArray[np.bool_]:
-        """Of which events the model said something, shape (n,): it failed on a row of NaN."""
+        """Which events the model has scored, shape (n,): it failed on a row of NaN."""
         if not self.probabilities.shape[1]:
             return np.ones(len(self), np.bool_)
         return ~np.isnan(self.probabilities[:, 0])
@@ -81,9 +81,9 @@ class Columns:
     def of(
         cls, *, seq0: int, ids: Sequence[str], probabilities: NDArray[np.float64], **columns: Any
     ) -> Columns:
-        """A block of n events just arrived, numbered from `seq0`; other `columns` by their names.
+        """Return a block of n events just arrived, numbered from `seq0`; `columns` are the others.
 
-        Those that are not given are empty, `confidence` is the largest of `probabilities`.
+        Columns that are not passed are empty; `confidence` is the largest of `probabilities`.
         """
         texts = np.empty(len(ids), dtype=np.object_)
         texts[:] = ids
@@ -98,27 +98,27 @@ class Columns:
 
     @classmethod
     def empty(cls, n: int) -> Columns:
-        """Room for n events whose wide columns have width 0."""
+        """Return columns of zeros for n events, whose wide columns have width 0."""
         flat: dict[str, Any] = {name: np.zeros(n, dtype=kind) for name, kind in _FLAT}
         wide: dict[str, Any] = {name: np.empty((n, 0)) for name, _ in _WIDE}
         return cls(**flat, **wide)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Columns:
-        """Those rows, in that order: copies for places or a mask, a view for a slice."""
+        """Return these rows, in this order: copies for places or a mask, a view for a slice."""
         names = [name for name, _ in _FLAT + _WIDE]
         return Columns(**{name: getattr(self, name)[rows] for name in names})
 
     def newest(self, n: int) -> Columns:
-        """The last n of them, or all; a view."""
+        """Return a view of the last n events, or of all."""
         return self.take(slice(max(0, len(self) - n), len(self)))
 
     def since(self, seq: int) -> Columns:
-        """Those numbered `seq` and above."""
+        """Return copies of the events numbered `seq` and above."""
         return self.take(self.seq >= seq)
 
     @classmethod
     def join_blocks(cls, blocks: Sequence[Columns]) -> Columns:
-        """The events of all these blocks, as wide as the widest."""
+        """Return the events of all these blocks as one, as wide as the widest."""
         store, done = Store(sum(len(block) for block in blocks)), 0
         for block in blocks:
             store.put(slice(done, done + len(block)), block)
@@ -127,10 +127,10 @@ class Columns:
 
 
 class Store:
-    """Room for `capacity` events, written in place; as wide as the widest block it was shown.
+    """Holds `capacity` events, written in place; as wide as the widest block it was shown.
 
-    Inside, a wide column has the next power of two of columns, so that a schema which grows one
-    name at a time is copied seldom, and so that the state is the same at any split of the stream.
+    Inside, the width of a wide column is the next power of two, so that columns are seldom copied
+    while a schema grows name by name, and so that the state is the same at any split of the stream.
     """
 
     __slots__ = ("_columns", "_widths", "capacity")
@@ -151,11 +151,11 @@ class Store:
             if width > old.shape[1]:
                 wider = np.full((self.capacity, 1 << (width - 1).bit_length()), fill)
                 wider[:, : old.shape[1]] = old
-                # The record is frozen for its readers; its one owner is here.
+                # The dataclass is frozen for its readers; only this owner may change it.
                 object.__setattr__(self._columns, name, wider)
 
     def put(self, slots: Slots, block: Columns) -> None:
-        """Write the block's events to those slots, each of which is named once."""
+        """Write the block's events to these slots, which must differ."""
         self.widen(block)
         for name, _ in _FLAT:
             getattr(self._columns, name)[slots] = getattr(block, name)
@@ -168,7 +168,7 @@ class Store:
                 column[slots, : values.shape[1]] = values
 
     def take(self, *slots: Slots) -> Columns:
-        """Copies of the events in those slots, in that order, C-contiguous."""
+        """Return copies of the events in these slots, in this order, C-contiguous."""
         flat = {name: getattr(self._columns, name) for name, _ in _FLAT}
         wide = {name: getattr(self._columns, name)[:, :n] for name, n in self._widths.items()}
         if len(slots) == 1:
@@ -182,22 +182,22 @@ class Store:
         )
 
     def view(self, slots: slice) -> Columns:
-        """The events in those slots, not to be written to; as they are until the next `put`."""
+        """Return a view of the events in these slots; don't write to it, nor use it after `put`."""
         wide = {name: getattr(self._columns, name)[slots, :n] for name, n in self._widths.items()}
         return Columns(**{n: getattr(self._columns, n)[slots] for n, _ in _FLAT}, **wide)
 
     @property
     def at(self) -> NDArray[np.float64]:
-        """The times of all slots, shape (capacity,); not to be written to."""
+        """The times of all slots, shape (capacity,), seconds; don't write to them."""
         return self._columns.at
 
     @property
     def seq(self) -> NDArray[np.int64]:
-        """The numbers of all slots, shape (capacity,); not to be written to."""
+        """The event numbers of all slots, shape (capacity,); don't write to them."""
         return self._columns.seq
 
     def blank(self, slots: NDArray[np.intp]) -> None:
-        """Leave nothing of the events in those slots."""
+        """Erase the events in these slots."""
         for name, _ in _FLAT:
             column = getattr(self._columns, name)
             column[slots] = np.zeros((), column.dtype)
@@ -206,22 +206,22 @@ class Store:
             getattr(self._columns, name)[slots] = fill
 
     def forget_lines(self) -> None:
-        """Of each event's line, where one is held, only the features stay."""
+        """Replace held lines by their features alone."""
         originals = self._columns.originals
         for slot, kept in enumerate(originals.tolist()):
             originals[slot] = without_line(kept or None)
 
     def mark_asked(self, slots: NDArray[np.intp] | int) -> None:
-        """Note that labels were requested for the events in those slots."""
+        """Note that labels were requested for the events in these slots."""
         self._columns.is_asked[slots] = True
 
 
 class Window:
-    """The last `window_n` events of a shard, and of those the ones not older than `window_s`.
+    """Those of the last `window_n` events of a shard that are not older than `window_s`, seconds.
 
-    Events are numbered without gaps, so event `seq` stands in slot `seq % window_n` and the oldest
-    is overwritten. `now` is the largest `at` seen; what is older than `now - window_s` is out, even
-    if it arrived last. Any split of the stream into blocks leaves the same bits.
+    Events are numbered without gaps, so event `seq` is in slot `seq % window_n` and overwrites the
+    oldest. `now` is the clock, in seconds; events older than `now - window_s` are out, even if they
+    arrived last. Any split of the stream into blocks leaves the same bits.
 
     >>> block = Columns.of(seq0=0, ids=["a", "b", "c"], at=np.array([1.0, 2.0, 3.0]),
     ...     keys=np.arange(3, dtype=np.uint64), rows=np.eye(3), probabilities=np.full((3, 2), 0.5))
@@ -244,7 +244,7 @@ class Window:
         self.now = -np.inf
         self.next_seq = 0
         self._filled_n = 0
-        # No event numbered above this was erased.
+        # The largest number of an erased event.
         self._gone_to = -1
         self._store = Store(window_n)
 
@@ -252,13 +252,13 @@ class Window:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 no event was erased."""
+        """Before version 2 no event was erased."""
         return fields | {"_gone_to": -1}
 
     def append(self, block: Columns, now: float | None = None) -> None:
-        """Take in n events in order of arrival; the clock is at `now` then, or at their latest.
+        """Append n events in order of arrival and set the clock to `now`, or to their latest time.
 
-        Raises `BrokenInvariant` if their numbers do not go on from the last event's by ones.
+        Raises `BrokenInvariant` if their numbers do not continue those of the window without gaps.
         """
         n = len(block)
         if n == 0:
@@ -278,20 +278,20 @@ class Window:
         self.tick(max(self.now, float(block.at.max())) if now is None else now)
 
     def forget_lines(self) -> None:
-        """Hold the features of events instead of their lines: before a state is written."""
+        """Replace held lines by their features alone, before a state is written."""
         self._store.forget_lines()
 
     def tick(self, now: float) -> None:
-        """The clock is at `now`, with an event or without."""
+        """Set the clock to `now`, in seconds."""
         self.now = now
 
     @property
     def first_seq(self) -> int:
-        """Number of the oldest event in a slot; `next_seq` when there is none."""
+        """The number of the oldest event in a slot; `next_seq` when there is none."""
         return self.next_seq - self._filled_n
 
     def slots(self, seq: int = 0) -> NDArray[np.intp]:
-        """Slots of the events in the window numbered `seq` and above, in order of arrival."""
+        """Return the slots of events in the window numbered from `seq`, in order of arrival."""
         numbers = np.arange(max(seq, self.first_seq), self.next_seq, dtype=np.intp)
         slots = numbers % self.window_n
         if self._has_gaps:
@@ -301,20 +301,20 @@ class Window:
         return np.asarray(slots[self._store.at[slots] >= self.now - self.window_s])
 
     def since(self, seq: int = 0) -> Columns:
-        """Copies of the events in the window numbered `seq` and above, in order of arrival."""
+        """Return copies of events in the window numbered from `seq`, in order of arrival."""
         if self.window_s is not None or self._has_gaps:
             return self._store.take(self.slots(seq))
         first = min(max(seq, self.first_seq), self.next_seq)
         return self._store.take(*self._list_spans(first, self.next_seq))
 
     def newest(self, n: int) -> Columns:
-        """Copies of the last n events in the window, or of all."""
+        """Return copies of the last n events in the window, or of all."""
         if self.window_s is not None or self._has_gaps:
             return self._store.take(self.slots()[-n:])
         return self.since(self.next_seq - n)
 
     def _list_spans(self, first: int, end: int) -> list[slice]:
-        """Slots of at most `window_n` events [first, end), in order of arrival."""
+        """Return the slots of events [first, end), at most `window_n`, as one or two slices."""
         start = first % self.window_n
         stop = start + end - first
         if stop <= self.window_n:
@@ -322,7 +322,7 @@ class Window:
         return [slice(start, self.window_n), slice(0, stop - self.window_n)]
 
     def find(self, seq: int) -> int | None:
-        """The slot of event `seq`, or none if it is not in the window."""
+        """Return the slot of event `seq`, or None if it is not in the window."""
         if not self.first_seq <= seq < self.next_seq:
             return None
         slot = seq % self.window_n
@@ -331,26 +331,26 @@ class Window:
         return slot if self._store.seq[slot] == seq else None
 
     def mark_asked(self, seq: int) -> bool:
-        """Note that a label was requested for event `seq`; false if it is not in the window."""
+        """Note that a label was requested for event `seq`; return whether it is in the window."""
         slot = self.find(seq)
         if slot is not None:
             self._store.mark_asked(slot)
         return slot is not None
 
     def copy_kept(self) -> Columns:
-        """Copies of all events in a slot, those too that `window_s` leaves out, in order."""
+        """Return copies of all events in slots, even those older than `window_s`, in order."""
         slots = np.arange(self.first_seq, self.next_seq, dtype=np.intp) % self.window_n
         return self._store.take(slots[self._store.seq[slots] >= 0])
 
     def erase(self, seqs: NDArray[np.int64]) -> None:
-        """Forget the events with these numbers, all of which are in a slot."""
+        """Erase the events with these numbers, all of which must be in a slot."""
         if len(seqs):
             self._store.blank(seqs % self.window_n)
             self._gone_to = max(self._gone_to, int(seqs.max()))
 
     @property
     def _has_gaps(self) -> bool:
-        """An erased event stands between others."""
+        """Whether an event was erased whose slot has not been reused."""
         return self._gone_to >= self.first_seq
 
     def __len__(self) -> int:

@@ -1,1 +1,1 @@
-"""What is held, as bytes: our own as data, models as a pickle."""
+"""Bytes of states: Headrace's own objects as data, models as a pickle."""

@@ -1,12 +1,13 @@
-"""State objects as plain data and back: what msgpack can hold, and one list of foreign objects.
+"""Encodes state objects as plain data for msgpack and a list of foreign objects, and decodes them.
 
 An object of Headrace is written as the number of its *shape* (class, version, names of fields) and
-its values. Nothing is called to make it but `__new__`, its own `__setstate__` if it has one, and
-the constructor of a struct. Arrays are a dtype, a shape and bytes. What stands in two places stands
-in two places again. Everything else, such as a river model, is *foreign*: the data holds its place
-in a list, and whoever writes the data has to write that list (see `state.model_pickle`).
+its values. Reading it back calls only `__new__`, its own `__setstate__` if it has one, and the
+constructor of a struct. Arrays are written as a dtype, a shape and bytes. An object that is
+referenced twice is one object, referenced twice, after reading. Everything else, such as a river
+model, is *foreign*: the data holds its place in a list, and the caller that writes the data has to
+write that list too (see `state.model_pickle`).
 
-A class says how its state changes over the versions of Headrace by two attributes:
+Two attributes of a class describe how its state changes over the versions of Headrace:
 
 - `STATE_VERSION: ClassVar[int]`, 1 if it is not there, goes up by one when the fields change;
 - `upgrade_state(fields, version)`, a static method, returns the present fields for older ones.
@@ -34,12 +35,12 @@ import numpy as np
 from ..errors import BadInput
 from .names import name_of, present_name
 
-# The first number of a node says what it is. They are part of the format: never use one again.
+# The first number of a node is its kind. The numbers are part of the format: never reuse one.
 _REFERENCE, _LIST, _PLAIN_LIST, _TUPLE, _PLAIN_TUPLE, _DICT, _PLAIN_DICT = range(7)
 _SET, _FROZENSET, _DEQUE, _ARRAY, _OBJECT_ARRAY, _SCALAR, _BIG, _TEXT = range(7, 15)
 _OBJECT, _ENUM, _FOREIGN = range(15, 18)
 
-# What msgpack holds as it is: of whole numbers those of 64 bits, of texts those that are UTF-8.
+# Types that msgpack can hold as they are: integers of 64 bits, texts that are UTF-8, and others.
 _ATOMS = frozenset((type(None), bool, int, float, str, bytes))
 _FORTRAN, _READ_ONLY = 1, 2
 _DTYPE = re.compile(r"[<>|](?:b1|[iu][1248]|f(?:[248]|16)|c(?:8|16|32)|[SU][1-9]\d*|[mM]8\[\w+\])")
@@ -47,28 +48,28 @@ _BASES = ("abc", "headrace", "msgspec", "typing")
 
 
 def encode_state(state: object) -> tuple[bytes, list[Any]]:
-    """The state as msgpack, and the foreign objects in it, in the order of their first place.
+    """Return the state as msgpack, and its foreign objects, in the order in which they first occur.
 
     >>> data, foreign = encode_state({"seen": deque([1, 2], maxlen=2), "row": np.ones(2)})
     >>> decode_state(data, foreign)
     {'seen': deque([1, 2], maxlen=2), 'row': array([1., 1.])}
     """
     try:
-        return _written(state, _ATOMS)
+        return _write_state(state, _ATOMS)
     except (UnicodeEncodeError, OverflowError):
-        # Texts and numbers that it does not hold are rare, so looked for only now.
-        return _written(state, _ATOMS - {int, str})
+        # Texts and numbers that msgpack can't hold are rare, so checked for only now.
+        return _write_state(state, _ATOMS - {int, str})
 
 
 def decode_state(data: bytes, foreign: list[Any]) -> Any:
-    """The state that was encoded. Raises `BadInput`, or whatever damage makes Python raise."""
+    """Return the encoded state. Raises `BadInput`; damaged data may raise any other exception."""
     kind = tuple[list[tuple[str, int, list[str]]], Any]
     with _without_collection():
         shapes, root = msgspec.msgpack.decode(data, type=kind)
         return _Reader([_Shape.named(*shape) for shape in shapes], foreign).value(root)
 
 
-def _written(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
+def _write_state(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
     writer = _Writer(plain)
     with _without_collection():
         root = writer.node(state)
@@ -77,7 +78,7 @@ def _written(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Hundreds of thousands of objects are made in here, none of which is garbage yet."""
+    """Switch off garbage collection: many objects are made in here, and none is garbage yet."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -92,7 +93,7 @@ def _without_collection() -> Iterator[None]:
 
 @functools.cache
 def is_ours(cls: Any) -> bool:
-    """Whether all that an object of this class holds is of Headrace: `river.base` holds nothing."""
+    """Whether Headrace alone defines the fields of this class: bases of `river.base` have none."""
     return (
         cls.__module__.startswith("headrace.")
         and not issubclass(cls, BaseException)
@@ -111,15 +112,15 @@ def _class_named(name: str) -> Any:
     if re.fullmatch(r"(?!__)\w+(\.(?!__)\w+)*", module) is None:
         raise BadInput(f"{name!r} is no class of Headrace")
     try:
-        found: Any = importlib.import_module(f"headrace.{module}")
+        cls: Any = importlib.import_module(f"headrace.{module}")
         for part in path.split("."):
-            found = getattr(found, part)
+            cls = getattr(cls, part)
     except (ImportError, AttributeError) as error:
         raise BadInput(f"this version of Headrace has no class {name}") from error
-    is_there = isinstance(found, type) and name_of(found) == f"{module}:{path}"
-    if not is_there or not (is_ours(found) or _is_enum(found)):
+    is_there = isinstance(cls, type) and name_of(cls) == f"{module}:{path}"
+    if not is_there or not (is_ours(cls) or _is_enum(cls)):
         raise BadInput(f"{name!r} is no class of Headrace")
-    return found
+    return cls
 
 
 def _is_enum(cls: type) -> bool:
@@ -128,7 +129,7 @@ def _is_enum(cls: type) -> bool:
 
 @functools.cache
 def _declared(cls: Any) -> frozenset[str] | None:
-    """The fields that an object must have; None for a class that does not declare them."""
+    """Return the fields that an object must have; None for a class that does not declare them."""
     if dataclasses.is_dataclass(cls):
         return frozenset(field.name for field in dataclasses.fields(cls))
     if getattr(cls, "__dictoffset__", 0) or "__setstate__" in vars(cls):
@@ -138,7 +139,7 @@ def _declared(cls: Any) -> frozenset[str] | None:
 
 
 class _Shape(NamedTuple):
-    """How objects of one class were written."""
+    """The class, the state version and the field names with which objects were written."""
 
     cls: Any
     version: int
@@ -146,13 +147,13 @@ class _Shape(NamedTuple):
 
     @classmethod
     def named(cls, name: str, version: int, fields: list[str]) -> _Shape:
-        found = _class_named(name)
-        now = version_of(found)
+        kind = _class_named(name)
+        now = version_of(kind)
         if version > now:
             raise BadInput(f"{name} is of version {version}, this Headrace knows up to {now}")
-        if version < now and not hasattr(found, "upgrade_state"):
+        if version < now and not hasattr(kind, "upgrade_state"):
             raise BadInput(f"{name} of version {version} can't be brought to version {now}")
-        return cls(found, version, fields)
+        return cls(kind, version, fields)
 
     def upgraded(self, values: list[Any]) -> dict[str, Any]:
         fields = dict(zip(self.fields, values, strict=True))
@@ -162,15 +163,15 @@ class _Shape(NamedTuple):
 
 
 def version_of(cls: Any) -> int:
-    """The version of the state of a class."""
+    """Return the version of the state of a class."""
     return int(getattr(cls, "STATE_VERSION", 1))
 
 
 @functools.cache
 def _defaults(cls: Any) -> dict[str, float]:
-    """Defaults that msgspec leaves out of a message if a field is that very object: floats.
+    """Return the float defaults, which msgspec leaves out of a message if a field is that object.
 
-    They are left out of a state as well, so that what is read back is written as it was before.
+    A state leaves them out too, so that a state that is read and written again has the same bytes.
     """
     names, defaults = cls.__struct_fields__, cls.__struct_defaults__
     pairs = zip(names[len(names) - len(defaults) :], defaults, strict=True)
@@ -201,7 +202,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
         state = state or {}
         if not dataclasses.is_dataclass(value) or "__getstate__" in vars(kind):
             return state
-        # A field with a default that nobody set is an attribute of the class alone.
+        # A field that still has its default may be an attribute of the class alone.
         return {name: getattr(value, name) for name in _names_of_fields(kind)} | state
     if isinstance(state, list):  # a frozen dataclass with slots
         return dict(zip(_names_of_fields(kind), state, strict=True))
@@ -212,14 +213,14 @@ def _fields_of(value: Any) -> dict[str, Any]:
 
 
 class _Writer:
-    """Numbers what has an identity in the order of its first place, as `_Reader` does."""
+    """Makes a tree of nodes; numbers objects with an identity as they first occur, as `_Reader`."""
 
     def __init__(self, plain: frozenset[type]) -> None:
         self.shapes: list[tuple[str, int, tuple[str, ...]]] = []
         self.foreign: list[Any] = []
         self._plain = plain
         self._numbers: dict[int, int] = {}
-        # Some of what `__getstate__` returns is made for it: kept, so that no id comes twice.
+        # `__getstate__` may return temporary objects: kept, so that no other gets the same id.
         self._kept: list[Any] = []
         self._shape_numbers: dict[tuple[type, tuple[str, ...]], int] = {}
 
@@ -270,7 +271,7 @@ class _Writer:
         return [_DICT, *self._write_nodes(itertools.chain.from_iterable(value.items()))]
 
     def set_(self, value: set[Any] | frozenset[Any]) -> Any:
-        # Sorted by what is written: the order of a set is that of this process.
+        # Sorted by their bytes: the order of a set differs from process to process.
         nodes = sorted(map(self.node, value), key=msgspec.msgpack.encode)
         return [_SET if type(value) is set else _FROZENSET, *nodes]
 
@@ -282,7 +283,7 @@ class _Writer:
             return [_OBJECT_ARRAY, value.shape, self.list_(value.ravel().tolist())]
         if _DTYPE.fullmatch(value.dtype.str) is None:
             raise TypeError(f"an array of {value.dtype} can't be part of a state")
-        # The layout is kept: on it depends in which order a product sums.
+        # The layout is kept, since the order in which a product adds up depends on it.
         is_fortran = value.flags.f_contiguous and not value.flags.c_contiguous
         flags = (_FORTRAN if is_fortran else 0) | (0 if value.flags.writeable else _READ_ONLY)
         data = value.tobytes("F" if is_fortran else "C")
@@ -300,7 +301,7 @@ class _Writer:
             names, values = kind.__struct_fields__, _values_of(kind)(value)
             if left_out := [k for k, d in _defaults(kind).items() if getattr(value, k) is d]:
                 pairs = zip(names, values, strict=True)
-                kept = {name: one for name, one in pairs if name not in left_out}
+                kept = {name: field for name, field in pairs if name not in left_out}
                 names, values = tuple(kept), kept.values()
         else:
             fields = _fields_of(value)
@@ -343,7 +344,7 @@ def _choose_writer(kind: Any) -> Callable[[_Writer, Any], Any]:
 
 
 class _Reader:
-    """Makes the objects of a tree of nodes; numbers them as `_Writer` did."""
+    """Makes the objects of a tree of nodes; numbers them as `_Writer` does."""
 
     def __init__(self, shapes: list[_Shape], foreign: list[Any]) -> None:
         self._shapes = shapes
@@ -415,7 +416,7 @@ class _Reader:
         values = rest[0] if kind == _PLAIN_LIST else [self.value(part) for part in rest]
         if len(values) != math.prod(shape):
             raise BadInput(f"{len(values)} objects are no array of shape {shape}")
-        # Not by assignment, which would look into tuples of one length.
+        # Not by assignment, which would unpack tuples of equal length.
         made = np.fromiter(values, np.object_, count=len(values)).reshape(shape)
         self._made[place] = made
         return made
@@ -469,8 +470,8 @@ class _Reader:
 def _read_dtype(text: Any) -> np.dtype[Any]:
     if _DTYPE.fullmatch(text) is None:
         raise BadInput(f"a state can't hold an array of {text!r}")
-    found: np.dtype[Any] = np.dtype(text)
-    return found
+    dtype: np.dtype[Any] = np.dtype(text)
+    return dtype
 
 
 _NOT_YET = object()

@@ -1,8 +1,8 @@
-"""Two states compared part by part, as they would be frozen: where do they differ first?
+"""Compares two states part by part, as they would be frozen: where do they differ first?
 
-A state that was made again from logs is proven to be the one that was saved if nothing is found
-here. What a part leaves out when it is frozen, such as a cache, is left out here; numbers are
-compared bit by bit, and mappings with their order, on which later decisions may depend.
+If there is no difference, a state that was rebuilt from logs is proven to be the saved one. Parts
+that are left out when a state is frozen, such as caches, are not compared. Numbers are compared bit
+by bit, and mappings with their order, since later decisions may depend on it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 
 
 class Difference(NamedTuple):
-    """Where two states differ, and how: `.asking.budget.spent_n`, `7` and `8`."""
+    """The path where two states differ, and both values: `.asking.budget.spent_n`, `7`, `8`."""
 
     path: str
     one: str
@@ -32,9 +32,9 @@ class Difference(NamedTuple):
 
 
 def differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference]:
-    """The first differences between two states, in the order in which they are frozen.
+    """Return the first differences between two states, in the order in which they are frozen.
 
-    Raises `TypeError` for what can't be frozen.
+    Raises `TypeError` for objects that can't be frozen.
 
     >>> [str(found) for found in differences({"a": [1, 2.0]}, {"a": [1, -2.0]})]
     ["['a'][1]: 2.0 and -2.0"]
@@ -42,7 +42,7 @@ def differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference
     []
     """
     found: list[Difference] = []
-    # What was compared, kept so that no id is used twice, and so that a circle ends.
+    # Objects already compared: kept, so that no id is used twice and circular references end.
     pairs: dict[int, tuple[Any, Any]] = {}
     waiting: list[tuple[str, Any, Any]] = [("", one, other)]
     while waiting and len(found) < found_max:
@@ -57,7 +57,7 @@ def differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference
                 found.append(Difference(path, "a part that stands elsewhere too", "another one"))
         else:
             pairs[id(mine)] = (mine, theirs)
-            step = _step(path, mine, theirs)
+            step = _pair_parts(path, mine, theirs)
             if isinstance(step, Difference):
                 found.append(step)
             else:
@@ -65,8 +65,8 @@ def differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference
     return found
 
 
-def _step(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, Any]]:
-    """The parts of two objects of one type, side by side; or how they differ as a whole."""
+def _pair_parts(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, Any]]:
+    """Return pairs of parts of two objects of one type, or how they differ as a whole."""
     kind = type(one)
     if kind is dict:
         return _compare_mappings(path, one, other)
@@ -90,7 +90,7 @@ def _compare_arrays(path: str, one: Any, other: Any) -> Difference | list[tuple[
         return [(path, one.ravel().tolist(), other.ravel().tolist())]
     if one.tobytes() == other.tobytes():
         return []
-    # Rows of bytes: two values may be equal and not the same, as 0.0 and -0.0.
+    # Compare bytes: two values may be equal but not the same, such as 0.0 and -0.0.
     width = one.dtype.itemsize
     bytes_of = [np.frombuffer(a.tobytes(), np.uint8).reshape(-1, width) for a in (one, other)]
     first = int(np.flatnonzero((bytes_of[0] != bytes_of[1]).any(axis=1))[0])
@@ -112,7 +112,7 @@ def _compare_mappings(
 
 
 def _reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
-    """An object's parts as pickle takes them: how it is made, its attributes, its values."""
+    """Yield pairs of an object's parts as pickle sees them: constructor, attributes, items."""
     if isinstance(one, msgspec.Struct):
         for name in one.__struct_fields__:
             yield f"{path}.{name}", getattr(one, name), getattr(other, name)
@@ -121,10 +121,10 @@ def _reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(mine, str) or isinstance(theirs, str):
         yield path, mine, theirs
         return
-    (made, arguments, *rest), (made_too, arguments_too, *rest_too) = mine, theirs
-    yield f"{path}()", made, made_too
-    # The first argument of an ordinary object is its class, which was compared.
-    start = 1 if made is copyreg.__newobj__ else 0  # type: ignore[attr-defined]  # it has it
+    (make, arguments, *rest), (make_too, arguments_too, *rest_too) = mine, theirs
+    yield f"{path}()", make, make_too
+    # The first argument for an ordinary object is its class, which was compared already.
+    start = 1 if make is copyreg.__newobj__ else 0  # type: ignore[attr-defined]  # it has it
     yield f"{path}()", arguments[start:], arguments_too[start:]
     state, values, pairs = (*rest, None, None, None)[:3]
     state_too, values_too, pairs_too = (*rest_too, None, None, None)[:3]
@@ -143,7 +143,7 @@ def _list_attributes(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any
 
 
 def _pair_states(one: Any, other: Any) -> list[tuple[Any, Any]]:
-    """A state of slots comes as two: the attributes of `__dict__`, those of the slots."""
+    """Return pairs of states: with slots a state is two, that of `__dict__` and that of slots."""
     if all(isinstance(state, tuple) and len(state) == 2 for state in (one, other)):
         return list(zip(one, other, strict=True))
     return [(one, other)]

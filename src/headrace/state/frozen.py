@@ -1,10 +1,10 @@
-"""State objects to bytes and back: a header, our own state as data, and a pickle of the models.
+"""Freezes state objects to bytes and thaws them: a header, Headrace's state, a pickle of models.
 
-This module is not a defence against whoever may sign snapshots: the signature is checked first, in
-`adapters.snapshots.store`. It writes no file and holds no key. What is ours is read as data
-(`state.codec`): no version of Headrace, Python or numpy changes what it means. Only what is not
-ours, such as a river model, is a pickle (`state.model_pickle`), and tied to the versions that
-wrote it.
+This module is no defence against those who can sign snapshots: the signature is checked first, in
+`adapters.snapshots.store`. It writes no file and holds no key. Headrace's own objects are stored as
+data (`state.codec`), whose meaning no version of Headrace, Python or numpy changes. Only other
+objects, such as river models, are a pickle (`state.model_pickle`), which is tied to the versions
+that wrote it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from .model_pickle import allowed_by, pickled, unpickled
 __all__ = ["FORMAT", "Header", "allowed_by", "freeze", "thaw"]
 
 FORMAT = 2
-"""1 was one pickle of everything; it is refused."""
+"""The present format. Format 1, one pickle of everything, is refused."""
 
 _MAGIC = b"HRSTATE\n"
 _LENGTH_BYTES = 4
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands before the body, as JSON. `data` bytes of the body are data, the rest a pickle.
+    """The JSON before the body, whose first `data` bytes are data and whose rest is a pickle.
 
-    The versions are those that wrote it.
+    `kind` says whose state it is, `length` and `sha256` describe the body; the versions are those
+    of the programs that wrote it.
     """
 
     format: int
@@ -48,9 +49,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def freeze(state: object, *, kind: str) -> bytes:
-    """The state as bytes that say what they are: magic, length of the header, header, body.
+    """Return the state as bytes: magic, length of the header, header, body.
 
-    Raises `BadSettings` for what can't be written, such as a model that holds a lambda.
+    `kind` names whose state it is. Raises `BadSettings` for a state that can't be written, such as
+    that of a model with a lambda.
 
     >>> thaw(freeze({"seen_n": 3}, kind="engine"), kind="engine")
     {'seen_n': 3}
@@ -74,11 +76,11 @@ def freeze(state: object, *, kind: str) -> bytes:
 
 
 def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> Any:
-    """The state of a blob that `freeze` made; `allowed` comes from `allowed_by`.
+    """Return the state in a blob that `freeze` made; `allowed` comes from `allowed_by`.
 
-    Raises `BadInput` if the blob is damaged, of another kind, of a class that is newer than this
-    Headrace knows, or holds models of another minor version of river or numpy, or anything that
-    models may not hold.
+    Raises `BadInput` if the blob is damaged, of another kind, has a class of a later version than
+    this Headrace knows, models of another minor version of river or numpy, or anything that models
+    must not contain.
 
     >>> thaw(freeze(1, kind="model"), kind="engine")
     Traceback (most recent call last):
@@ -90,7 +92,7 @@ def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> An
         return decode_state(data, unpickled(models, allowed) if models else [])
     except (KeyboardInterrupt, SystemExit):
         raise
-    # Damage can raise anything; a panic in river's Rust is a BaseException that is no Exception.
+    # Damage can raise anything; a panic in river's Rust is a BaseException, but no Exception.
     except BaseException as error:
         raise BadInput(f"the state can't be read: {_in_words(error)}") from error
 
@@ -111,7 +113,7 @@ def _versions() -> dict[str, str]:
 
 
 def _parts(blob: bytes, kind: str) -> tuple[Header, bytes]:
-    """Header and body of a blob that is whole, of this kind, and that can be read here."""
+    """Return header and body of a blob. Raises `BadInput` if it can't be read here."""
     start = len(_MAGIC) + _LENGTH_BYTES
     if blob[: len(_MAGIC)] != _MAGIC:
         raise BadInput("this is not a state of Headrace")
@@ -130,7 +132,7 @@ def _parts(blob: bytes, kind: str) -> tuple[Header, bytes]:
     if not 0 < header.data <= len(body):
         raise BadInput("the state is damaged: its header tells of more data than there is")
     if header.data < len(body):
-        # Python is only noted: protocol 5 crosses its versions, the layouts of libraries do not.
+        # Python's version is not checked: pickles survive its versions, libraries' layouts don't.
         for library in ("river", "numpy"):
             then, now = getattr(header, library), _versions()[library]
             if then.split(".")[:2] != now.split(".")[:2]:

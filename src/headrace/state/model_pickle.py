@@ -1,10 +1,10 @@
-"""Foreign objects, such as river models, as a pickle: the one part of a state that is no data.
+"""Pickles foreign objects, such as river models: the one part of a state that is not data.
 
 River (0.26) has no format but pickle, and a pickle is a program. It is read after the signature
-of the file has been verified, by Python's own reader with one rule on what it may name: a class or
-function of river, defined where it is named; the few names of Python and numpy in `_PLAIN`; and
-what is defined in the packages of the model that the user passed in this process. The rule keeps
-accidents out, not a forger: **who holds the key can run code** (docs/SNAPSHOTS.md).
+of the file has been verified, by Python's own reader, which is restricted to these names: classes
+and functions of river, in the module that defines them; the few names of Python and numpy in
+`_PLAIN`; and names defined in the packages of the model that the user passed in this process. The
+restriction prevents accidents, not forgery: **who holds the key can run code** (docs/SNAPSHOTS.md).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _NAMES = frozenset(f"{module}:{name}" for module, names in _PLAIN.items() for na
 _METHODS = (("builtins", "str", "lower"), ("random", "Random", "gauss"))
 _KINDS = (type, types.FunctionType, types.BuiltinFunctionType)
 _OF_CYTHON = "cython_function_or_method"
-"""The name of its functions' type, of which each library has its own."""
+"""The name of the type of Cython's functions; each library has its own type of this name."""
 
-# What reads files and addresses, and what starts a process.
+# Modules that read files and addresses, or start a process.
 _NOT_IN_MODELS = ("river.datasets", "river.stream")
 _NOT_IN_STATES = (
     *("adapters", "bridges", "cli", "commands", "drivers", "pages", "shells", "testing"),
@@ -55,7 +55,7 @@ _NOT_IN_STATES = (
 
 
 def pickled(foreign: object) -> bytes:
-    """The pickle. Raises `BadSettings` for what has none, such as a lambda or an open file."""
+    """Return the pickle of an object. Raises `BadSettings` if it holds a lambda or an open file."""
     try:
         return pickle.dumps(foreign, protocol=5)
     except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
@@ -66,16 +66,16 @@ def pickled(foreign: object) -> bytes:
 
 
 def unpickled(body: bytes, allowed: frozenset[str] = frozenset()) -> Any:
-    """What `pickled` wrote; `allowed` comes from `allowed_by`. Raises whatever the pickle makes."""
+    """Return the object in a pickle; `allowed` comes from `allowed_by`. May raise any exception."""
     return _Reader(body, allowed).load()
 
 
 def allowed_by(model: object) -> frozenset[str]:
-    """The packages of the user's own whose classes and functions a state of `model` may name.
+    """Return the user's own packages whose classes and functions a state of `model` may name.
 
-    Found in the pickle of the object that the user passed in this process, never in a file. A
-    package is the first part of a module's name, because a model makes its parts (a tree its
-    leaves) only while it learns.
+    They are taken from the pickle of the object that the user passed in this process, never from a
+    file. Whole packages, the first parts of module names, are allowed because a model makes some of
+    its parts (a tree its leaves) only while it learns.
 
     Raises `BadSettings` if a snapshot of `model` could be written but not read.
 
@@ -107,14 +107,14 @@ class _Reader(pickle.Unpickler):
         if (module, name) == ("builtins", "getattr"):
             return self._method
         self._check_module(module)
-        found = super().find_class(module, name)
+        named = super().find_class(module, name)
         if (
-            not (isinstance(found, _KINDS) or type(found).__name__ == _OF_CYTHON)
-            or getattr(found, "__module__", None) != module
-            or found.__qualname__ != name
+            not (isinstance(named, _KINDS) or type(named).__name__ == _OF_CYTHON)
+            or getattr(named, "__module__", None) != module
+            or named.__qualname__ != name
         ):
             raise pickle.UnpicklingError(f"{module}:{name} is no class or function defined there")
-        return found
+        return named
 
     def _check_module(self, module: str) -> None:
         package, _, rest = module.partition(".")
@@ -127,18 +127,18 @@ class _Reader(pickle.Unpickler):
         return package in self._allowed
 
     def _method(self, owner: Any, name: str) -> Any:
-        """Stands in for `getattr`, by which pickle names a bound method."""
+        """Return a bound method: a restricted `getattr`, by which pickle names such methods."""
         kind = owner if isinstance(owner, type) else type(owner)
         if (kind.__module__, kind.__qualname__, name) not in _METHODS:
             self._check_module(kind.__module__)
-        found = getattr(kind, name)
-        if name.startswith("__") or not callable(found):
+        method = getattr(kind, name)
+        if name.startswith("__") or not callable(method):
             raise pickle.UnpicklingError(f"{kind.__qualname__}.{name} is no method of a model")
-        return found if isinstance(owner, type) else found.__get__(owner, kind)
+        return method if isinstance(owner, type) else method.__get__(owner, kind)
 
 
 class _Recorder(_Reader):
-    """Reads what this process has just written, and notes whose it is."""
+    """Reads a pickle that this process has just written, and notes the user's packages in it."""
 
     def __init__(self, body: bytes, allowed: frozenset[str]) -> None:
         super().__init__(body, allowed)

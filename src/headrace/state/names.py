@@ -1,4 +1,4 @@
-"""How a state names a class, and where the classes of earlier versions are now."""
+"""The names of classes in a state, and where the classes of earlier versions are now."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ RENAMED: dict[str, str] = {
     "label.desk:Counts": "label.counts:Counts",
     "learn.committee.committee:_Example": "learn.committee.keeping:Example",
 }
-"""Classes under the name by which earlier versions wrote them: where they are now."""
+"""The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {
     "messages": ("messages.inputs", "messages.outputs", "messages.rejected"),
     "settings": ("settings.sections", "settings.label"),
 }
-"""Modules that became several: where their classes are now."""
+"""The modules that hold the classes now, by a module that was split up."""
 FOLDERS = ("messages", "settings")
-"""What was `settings_kafka` is `settings.kafka`."""
+"""Prefixes of modules that are folders now: `settings_kafka` is `settings.kafka`."""
 
 
 def name_of(cls: type) -> str:
-    """A class as states name it, such as `learn.memory:Example`."""
+    """Return the name of a class in states, such as `learn.memory:Example`."""
     return f"{cls.__module__.removeprefix('headrace.')}:{cls.__qualname__}"
 
 
 def present_name(name: str) -> str:
-    """The name of a class today, of one by which a state of any version names it.
+    """Return the present name of a class, from its name in a state of any version.
 
     >>> present_name("settings:LabelSettings"), present_name("settings_kafka:WorkerSettings")
     ('settings.label:LabelSettings', 'settings.kafka:WorkerSettings')

@@ -1,4 +1,4 @@
-"""Shipped for your tests: contracts of what may be passed in, and simulated annotators."""
+"""For your own tests: checks of objects that you pass to Headrace, and simulated annotators."""
 
 from . import oracles
 from .bridges import check_bridge

@@ -1,4 +1,4 @@
-"""The contract of a bridge to a labelling tool, tried with a crash at every step."""
+"""The contract of a bridge to a labelling tool, checked with a crash at every step."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ CLASSES = ("fine", "fraud")
 
 
 class Rig(Protocol):
-    """A labelling tool as the check sees it: new for each try, and it outlives a crash."""
+    """A labelling tool as the check sees it: new for each run, and it survives crashes."""
 
     def bridge(self) -> Bridge:
-        """A bridge to the tool, as a process that was just started makes it."""
+        """Return a new bridge to the tool, as a process that has just started makes it."""
 
     def tasks(self) -> Sequence[str]:
-        """The request ids of the tasks that are in the tool now, one for each task."""
+        """Return the request ids of the tasks that are in the tool now, one for each task."""
 
     def answer(self, request_id: str, label: str | None, annotator: str) -> None:
-        """Somebody labels a task, or corrects the label they gave; None: they cannot tell."""
+        """Let an annotator label a task, or correct an earlier label; None: "cannot tell"."""
 
 
 class Crash(BaseException):
-    """The process ends here."""
+    """Raised where the process is killed."""
 
 
 class MemoryEnd:
-    """Requests and answers in lists that outlive a crash, as a folder or a topic does."""
+    """Requests and answers in lists that survive a crash, as a folder or a topic does."""
 
     def __init__(self) -> None:
         self.requests: list[ForAnnotators] = []
@@ -47,8 +47,8 @@ class MemoryEnd:
 
     def read(self, place: str, n: int) -> tuple[list[ForAnnotators], str]:
         start = int(place or 0)
-        found = self.requests[start : start + n]
-        return found, str(start + len(found)) if found else place
+        requests = self.requests[start : start + n]
+        return requests, str(start + len(requests)) if requests else place
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
         self.answers += answers
@@ -60,19 +60,20 @@ class MemoryEnd:
 def check_bridge(
     new: Callable[[Path], Rig], *, may_repeat: bool = False, acts: Iterable[int] | None = None
 ) -> None:
-    """A bridge carries every task and every answer, whenever its process is killed.
+    """Check that a bridge carries every task and every answer, whenever its process is killed.
 
-    `new` gives a tool without tasks, with a folder for its files. Eight requests are sent, one of
-    them written to the log twice; some are answered, one answer is a refusal and one is corrected;
-    one request is withdrawn and one expires. The process is killed before each of its acts in turn
-    (before the numbers in `acts`, where they are given), and once with half of its tasks sent; then
-    a new one goes on. In the end the tool has one task for each request that is open, and never had
-    two; every answer is in the log; the last one of each annotator is what they said last.
+    `new` returns a tool without tasks, which may keep files in the folder that is passed to it.
+    Eight requests are sent, one of them written to the log twice; some are answered, one answer is
+    a refusal and one is corrected; one request is withdrawn and one expires. The process is killed
+    before each of its acts in turn (with `acts`, only before the acts with these numbers), and once
+    with half of its tasks sent; then a new process goes on. In the end the tool must have one task
+    for each open request, and never have had two; every answer must be in the log, and the last
+    answer of each annotator must be the last there.
 
-    With `may_repeat` a task may be there twice: a queue cannot look for what it holds, so whoever
-    takes from it tells tasks apart by their request.
+    With `may_repeat` a task may be in the tool twice: a queue can't search its tasks, so its
+    readers recognise repeated tasks by their request.
 
-    Raises `AssertionError` with a sentence that says what is broken, and after which act.
+    Raises `AssertionError` with a sentence that says what is broken, and before which act.
 
     >>> from headrace.testing.bridges import ListRig
     >>> check_bridge(ListRig)
@@ -112,7 +113,7 @@ class _Try:
         self._now = 1_000.0
 
     def run(self) -> bool:
-        """Play all of it; whether there was a crash."""
+        """Run the scenario; return whether there was a crash."""
         requests = [_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
         self._end.requests += requests[:5]
         self._carry_all()
@@ -138,7 +139,7 @@ class _Try:
         self._said[request_id, annotator] = label
 
     def _carry_all(self) -> None:
-        """Step until nothing moves, in a new process after a crash."""
+        """Step until nothing is left to carry; go on in a new process after a crash."""
         for _ in range(STEPS_MAX):
             try:
                 if self._live_once():
@@ -183,12 +184,12 @@ class _Try:
 
     def _expect(self, wanted: set[str]) -> None:
         self._expect_single()
-        found = set(self._rig.tasks())
-        if missing := sorted(wanted - found):
+        tasks = set(self._rig.tasks())
+        if missing := sorted(wanted - tasks):
             raise AssertionError(f"{self._where}: the tool has no task for {', '.join(missing)}")
-        if more := sorted(found - wanted):
+        if extra := sorted(tasks - wanted):
             raise AssertionError(
-                f"{self._where}: the tool still has tasks for {', '.join(more)}, which were "
+                f"{self._where}: the tool still has tasks for {', '.join(extra)}, which were "
                 "withdrawn or have expired"
             )
 
@@ -212,7 +213,7 @@ class _Try:
 
 
 class _HalfSent:
-    """A bridge whose process dies when half of what it sends is in the tool."""
+    """A bridge whose process dies when half of the tasks that it sends are in the tool."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
@@ -250,7 +251,7 @@ def _request(number: int, *, deadline: float) -> LabelRequested:
 
 
 class ListRig:
-    """A tool that is a list, for showing what the check catches: it may not look before it adds."""
+    """A tool that is a list; with `looks` false it does not look for a task before it adds it."""
 
     def __init__(self, folder: Path, *, looks: bool = True) -> None:
         self._looks = looks
@@ -267,11 +268,11 @@ class ListRig:
         self._replies.append((request_id, label, annotator))
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        for one in deliveries:
-            if one.request is None:
-                self._tasks = [task for task in self._tasks if task != one.request_id]
-            elif not (self._looks and one.may_be_there and one.request_id in self._tasks):
-                self._tasks.append(one.request_id)
+        for delivery in deliveries:
+            if delivery.request is None:
+                self._tasks = [task for task in self._tasks if task != delivery.request_id]
+            elif not (self._looks and delivery.may_be_there and delivery.request_id in self._tasks):
+                self._tasks.append(delivery.request_id)
 
     def receive(self, mark: str) -> Receipt:
         start = int(mark or 0)

@@ -1,7 +1,8 @@
-"""Contracts of what a user may pass in, as checks to call from a test of your own.
+"""Contracts of the objects that a user may pass in, as checks to call from your own tests.
 
-Each raises `AssertionError` with a sentence that says what is broken. They show that rules are
-kept on the cases tried here, and prove nothing about others; none says that a strategy is any good.
+Each check raises `AssertionError` with a sentence that says what is broken. A check that passes
+shows that the rules are kept in the cases tried here, and proves nothing about other cases; none
+says whether a strategy is any good.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ CLASSES = ["fine", "fraud", "unseen"]
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """A query strategy `(Pool, Chance) -> utilities` keeps the rules.
+    """Check a query strategy `(Pool, Chance) -> utilities`.
 
-    Utilities are finite, float and one a candidate, for pools of one to sixty candidates with no
-    class, one class or several, with missing values and without. The pool is left as it was, the
-    same pool gives the same bits, and candidates in another order get the same utilities. Some
-    pools have all that `pool.PARTS` names, others nothing of it, or nothing in it; what `needs`
-    does not name is not read. There is a pool without candidates, one without features, one whose
-    candidates are all alike, one of twins.
+    Utilities must be finite, float and one a candidate, for pools of one to sixty candidates with
+    no class, one class or several, with missing values and without. The strategy must not change
+    the pool; the same pool must give the same bits, and candidates in another order the same
+    utilities. Some pools have all parts in `pool.PARTS`, others none, or empty ones; a part that
+    `needs` does not name must not be read. There is a pool without candidates, one without
+    features, one whose candidates are all alike, one of twins.
 
-    One that keeps state is tried new and after it was told of questions, labels and drift: it is
-    the same in a copy and after pickling, to be called changes nothing of it, and once events are
-    forgotten no feature of any is left.
+    A strategy with state is tried new and after it was notified of questions, labels and drift: a
+    copy and a pickled one must behave the same, calling it must not change its state, and after
+    `forget_events` no feature of any event may be left.
 
     >>> from headrace.query.strategies.uncertainty import margin
     >>> check_strategy(margin)
@@ -95,34 +96,34 @@ def _check_utilities(name: str, strategy: Strategy) -> None:
 
 
 def _check_state(name: str, strategy: Strategy) -> None:
-    """What it is told is all that changes it, and is there again in a copy; events can go."""
+    """Check that only notifications change the state, that copies have it, and that it forgets."""
     pool = _with_more(Chance(11), _pool(Chance(11), 60, 3, 5))
-    told = copy.deepcopy(strategy)
-    _tell_all(told, pool, range(20))
-    before = pickle.dumps(told)
-    _check_utilities(name, told)
-    claim(pickle.dumps(told) == before, f"{name} changes when it is called")
-    others = [copy.deepcopy(told), pickle.loads(before)]
-    for one in (told, *others):
-        _tell_all(one, pool, range(20, 40))
-    utilities = np.asarray(told(pool, Chance(1)))
+    notified = copy.deepcopy(strategy)
+    _tell_all(notified, pool, range(20))
+    before = pickle.dumps(notified)
+    _check_utilities(name, notified)
+    claim(pickle.dumps(notified) == before, f"{name} changes when it is called")
+    others = [copy.deepcopy(notified), pickle.loads(before)]
+    for each in (notified, *others):
+        _tell_all(each, pool, range(20, 40))
+    utilities = np.asarray(notified(pool, Chance(1)))
     for other in others:
         is_same = np.asarray(other(pool, Chance(1))).tobytes() == utilities.tobytes()
         claim(is_same, f"{name} forgets something when it is copied or pickled")
-    tell(told, "forget_events")
-    left = pickle.dumps(told)
+    tell(notified, "forget_events")
+    state_left = pickle.dumps(notified)
     numbers = pool.X[:40][~np.isnan(pool.X[:40])]
-    # Whole numbers, such as codes of categories, may stand there for something else.
+    # Whole numbers, such as codes of categories, may be in the pickle for other reasons.
     features = np.unique(numbers[numbers % 1.0 != 0.0]).tolist()
-    # Arrays and plain numbers are pickled in other orders of bytes.
-    is_left = any(struct.pack(order, x) in left for x in features for order in ("<d", ">d"))
+    # Arrays and plain numbers are pickled with different byte orders.
+    is_left = any(struct.pack(order, x) in state_left for x in features for order in ("<d", ">d"))
     claim(not is_left, f"{name} still has features of events after forget_events")
-    left_with = np.asarray(told(pool, Chance(1)))
+    left_with = np.asarray(notified(pool, Chance(1)))
     claim(bool(np.isfinite(left_with).all()), f"{name} gave a utility not finite once it forgot")
 
 
 def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
-    """Tell a strategy that these were asked, and what became of most of them, in another order."""
+    """Notify a strategy that these rows were asked, and of most outcomes, in another order."""
     utilities = np.asarray(strategy(pool, Chance(1)))
     arms_n = len(strategy.shares) if isinstance(strategy, Mixture) else 0
     for row in rows:
@@ -132,24 +133,24 @@ def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
     for row in reversed(rows[::2]):
         tell(strategy, "labelled", int(pool.keys[row]), 0.25 * (row % 5))
     tell(strategy, "unanswered", int(pool.keys[rows[1]]))
-    # An event that it had not asked itself.
+    # An event that the strategy itself had not asked about.
     tell(strategy, "labelled", 7, 1.0)
     if rows.start:
         tell(strategy, "drifted")
 
 
 def check_budget(make: Callable[[], Account]) -> None:
-    """A budget's account keeps exact books: `make` returns a new one on each call.
+    """Check that a budget's account keeps exact books; `make` must return a new one on each call.
 
-    Balances are whole numbers of billionths of a label; events and time earn the same in one call
-    or in many; nothing earned is ever lost again; a label paid and paid back leaves no trace, and
-    where labels are not all alike none takes more than one, whenever its answer comes; it
-    can be pickled, and goes on from there as if nothing had been; its rate is from 0 to 1.
+    Balances must be whole numbers of billionths of a label; events and time must earn the same in
+    one call or in many; nothing earned may be lost; a label charged and refunded must leave no
+    trace, and where labels cost different amounts none may cost more than one label, whenever its
+    answer comes; a pickled account must go on as the original; its rate must be from 0 to 1.
 
-    Then engines ask by it, on arrival and in rounds, of people who answer in time, late or never,
-    with late answers taken and refused: at no instant is more spent than allowed or less charged
-    than may have to be paid, and control, rare class, drift and audits each get what is theirs
-    (`spending`).
+    Then engines spend by the account, on arrival and in rounds, with people who answer in time,
+    late or never, and with late answers taken and refused: at no time may more be spent than
+    allowed or less be charged than may have to be paid, and control draw, rare class, drift and
+    audits must each get their part (`spending`).
 
     >>> from headrace.query.budgets import Share
     >>> check_budget(lambda: Share(0.05))
@@ -199,33 +200,33 @@ def _check_books(name: str, account: Account, twin: Account) -> None:
 
 
 def _check_own_books(name: str, account: Account) -> None:
-    """Labels that are not all alike: a whole one in hand pays for any, also when it comes late."""
+    """Check an account whose labels cost different amounts: none may cost more than a whole one."""
     assert isinstance(account, OwnBooks)
     before = account.balance
     asked = [Asked(f"r{i}", CLASSES[i % 3], i / 6) for i in range(7)]
-    for one in asked:
+    for label in asked:
         held = account.balance
-        account.charge(one)
+        account.charge(label)
         claim(0 < held - account.balance <= LABEL, f"{name} takes no label, or more than one")
-    for i, one in enumerate(asked[:3]):
+    for i, label in enumerate(asked[:3]):
         held = account.balance
-        account.settle(one.request_id, one.predicted, ["ada", "ben"][:i])
+        account.settle(label.request_id, label.predicted, ["ada", "ben"][:i])
         claim(0 <= account.balance - held < LABEL, f"{name} asks for more when a label comes")
-    for one in asked[3:]:
-        account.refund(one.request_id, 0)
+    for label in asked[3:]:
+        account.refund(label.request_id, 0)
     claim(account.balance < before, f"{name} gives back what was paid for")
-    left = account.balance
+    balance_left = account.balance
     account.settle("never asked", "fine", [])
-    claim(account.balance == left, f"{name} books a label that nobody asked for")
+    claim(account.balance == balance_left, f"{name} books a label that nobody asked for")
 
 
 def check_detector(make: Callable[[], Detector]) -> None:
-    """A detector of drift keeps the rules; `make` returns a new, unfed one on each call.
+    """Check a drift detector; `make` must return a new one, without data, on each call.
 
-    It takes numbers from 0 to 1, yes and no among them; `drift_detected` is true or false after
-    each; the same numbers give the same alarms, in a copy too, and go on where they were after
-    pickling; on steady numbers it is still most of the time, and a rise from one error in ten to
-    nine in ten it finds within 1,000 numbers.
+    It must accept numbers from 0 to 1, with 0 and 1 among them; `drift_detected` must be true or
+    false after each. The same numbers must give the same alarms, in a copy too, and after pickling
+    it must go on where it was. On steady numbers it must be silent most of the time, and it must
+    find a rise from one error in ten to nine in ten within 1,000 numbers.
 
     >>> from river import drift
     >>> check_detector(drift.ADWIN)
@@ -242,10 +243,14 @@ def check_detector(make: Callable[[], Detector]) -> None:
     alarms = _list_alarms(name, make(), between + steady)
     claim(sum(alarms) <= 60, f"{name} alarms {sum(alarms)} times in 1,200 steady numbers")
     first, unfed = make(), make()
-    told = _list_alarms(name, first, steady)
-    claim(told == _list_alarms(name, make(), steady), f"{name} finds another thing the second time")
+    steady_alarms = _list_alarms(name, first, steady)
     claim(
-        told == _list_alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied"
+        steady_alarms == _list_alarms(name, make(), steady),
+        f"{name} finds another thing the second time",
+    )
+    claim(
+        steady_alarms == _list_alarms(name, copy.deepcopy(unfed), steady),
+        f"{name} is another when copied",
     )
     revived = pickle.loads(pickle.dumps(first))
     later = _list_alarms(name, first, risen)
@@ -256,7 +261,7 @@ def check_detector(make: Callable[[], Detector]) -> None:
 
 
 def _list_alarms(name: str, detector: Detector, numbers: list[float]) -> list[bool]:
-    found = []
+    alarms = []
     for x in numbers:
         try:
             detector.update(x)
@@ -267,12 +272,12 @@ def _list_alarms(name: str, detector: Detector, numbers: list[float]) -> list[bo
             ) from error
         is_yes_or_no = isinstance(is_drift, bool | np.bool_)
         claim(is_yes_or_no, f"{name}.drift_detected is {is_drift!r}; must be True or False")
-        found.append(bool(is_drift))
-    return found
+        alarms.append(bool(is_drift))
+    return alarms
 
 
 class _Plenty:
-    """An account with a rate and more money than is ever asked for."""
+    """An account with a rate, and more money than is ever spent."""
 
     def __init__(self) -> None:
         self.balance = 1 << 80
@@ -288,13 +293,13 @@ class _Plenty:
 
 
 def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool = True) -> None:
-    """A classifier is fit for the core; `make` returns a new, unlearned one on each call.
+    """Check that a classifier can be used; `make` must return a new, unlearned one on each call.
 
-    It is a classifier of river or scikit-learn with every seed set, and can be cloned and pickled.
-    Probabilities over three classes sum to 1, whatever is missing or new; one row gives the same
-    bits in any batch; the same examples give the same model, here, after pickling and, unless
-    `in_two_processes` is false, in two processes that hash text otherwise. For that `make` must be
-    found under its name in its module, and the check takes two starts of Python.
+    It must be a classifier of river or scikit-learn with every seed set that can be cloned and
+    pickled. Probabilities over three classes must sum to 1, whatever is missing or new; one row
+    must give the same bits in any batch; the same examples must give the same model, here, after
+    pickling and, unless `in_two_processes` is false, in two processes with different hash seeds.
+    For that `make` must be importable by its name from its module, and Python is started twice.
 
     >>> from river import naive_bayes
     >>> check_model(naive_bayes.GaussianNB, in_two_processes=False)
@@ -308,18 +313,18 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     first, second = _teach_learner(make), _teach_learner(make)
     schema: Any = first.schema
     X = _rows(schema)
-    found = first.probabilities(X)
-    claim(found.shape == (len(X), 3), f"{name} gave probabilities of shape {found.shape}")
-    claim(bool(np.allclose(found.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
+    scores = first.probabilities(X)
+    claim(scores.shape == (len(X), 3), f"{name} gave probabilities of shape {scores.shape}")
+    claim(bool(np.allclose(scores.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
     singly = np.vstack([first.probabilities(X[i : i + 1]) for i in range(len(X))])
-    claim(singly.tobytes() == found.tobytes(), f"{name} answers by the size of the batch")
+    claim(singly.tobytes() == scores.tobytes(), f"{name} answers by the size of the batch")
     claim(
-        second.probabilities(X).tobytes() == found.tobytes(),
+        second.probabilities(X).tobytes() == scores.tobytes(),
         f"{name} learned the same examples to another model",
     )
     revived = pickle.loads(pickle.dumps(first))
     claim(
-        revived.probabilities(X).tobytes() == found.tobytes(), f"{name} is another after pickling"
+        revived.probabilities(X).tobytes() == scores.tobytes(), f"{name} is another after pickling"
     )
     unlearned = first.unlearned().probabilities(X)
     fresh = Learner(as_model(make()), schema).probabilities(X)
@@ -330,7 +335,7 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
 
 
 def fingerprint(make: Callable[[], RiverClassifier]) -> str:
-    """The bits of what a model says after the examples of `check_model`, as hexadecimal text."""
+    """Return a model's probabilities after the examples of `check_model`, as hexadecimal text."""
     learner = _teach_learner(make)
     schema: Any = learner.schema
     return learner.probabilities(_rows(schema)).tobytes().hex()
@@ -372,7 +377,7 @@ def _make_pools() -> Iterator[Pool]:
 
 
 def _odd_pools(pool: Pool) -> Iterator[Pool]:
-    """The pool without candidates, without features, and with what is hard to tell apart."""
+    """Yield the pool without candidates, without features, and with candidates that are alike."""
     yield pool.take(np.arange(0))
     yield replace(pool, X=pool.X[:, :0], is_category=pool.is_category[:0])
     yield replace(pool, X=np.full_like(pool.X, np.nan))
@@ -382,10 +387,10 @@ def _odd_pools(pool: Pool) -> Iterator[Pool]:
 
 
 def _with_more(chance: Chance, pool: Pool) -> Pool:
-    """The pool with three members, one of which knows nothing, and all else beside it.
+    """Return the pool with three members, one of which has learned nothing, and all other parts.
 
-    What was asked before is of a time when there was one feature less; every second label of it
-    came. Of the reservoir some events are candidates, and labels cost what nobody would guess.
+    The events asked before have one feature less; every second of them has a label. Some events of
+    the reservoir are candidates, and the costs of labels are arbitrary.
     """
     n, k = pool.probabilities.shape
     members = np.stack([pool.probabilities, pool.probabilities[:, ::-1], np.ones((n, k))])
@@ -409,7 +414,7 @@ def _with_more(chance: Chance, pool: Pool) -> Pool:
 
 
 def _with_nothing_known(pool: Pool) -> Pool:
-    """The pool as at the very start: nothing was asked, nothing labelled, and no event was kept."""
+    """Return the pool as at the very start: nothing was asked or labelled, no event was kept."""
     width = pool.X.shape[1]
     return replace(
         pool,
@@ -428,7 +433,7 @@ def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
     X[:, 3] = np.nan
     p = np.stack([chance.uniforms(f"p{j}", keys) for j in range(max(1, classes_n))], axis=1)
     if classes_n:
-        # Some are certain, some know nothing: zeros and equals are where strategies trip.
+        # Some are certain, some uniform: zeros and ties are where strategies fail.
         p[::4] = 1.0
         p[1::5] = 0.0
         p[1::5, 0] = 1.0
@@ -458,9 +463,9 @@ def _rows(schema: Schema, n: int = 40) -> NDArray[np.float64]:
 
 
 def _teach_learner(make: Callable[[], RiverClassifier]) -> Learner:
-    """The model after eighty examples of two of three classes; the third is never seen.
+    """Return a learner after eighty examples of two of three classes; the third is never seen.
 
-    A model that can't learn texts is taught numbers alone.
+    A model that can't learn texts gets numbers alone.
     """
     numbers = SchemaSettings(classes=CLASSES, features={"amount": "numeric", "hour": "numeric"})
     for settings in (SchemaSettings(classes=CLASSES), numbers):

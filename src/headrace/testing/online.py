@@ -1,4 +1,4 @@
-"""The contract of a rule that asks on arrival, as a check to call from a test of your own."""
+"""The contract of rules that ask on arrival, as a check to call from your own tests."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ STANDARD_ERRORS = 5.0
 
 
 def check_online(make: Callable[[], Rule]) -> None:
-    """A rule that asks on arrival keeps the rules; `make` returns a new one on each call.
+    """Check a rule that asks on arrival; `make` must return a new rule on each call.
 
-    Probabilities are from 0 to 1 for events of no class, one class or several, with missing values,
-    sure and doubted, at rates from 0 to 1; the event is left as it was. The same events in batches
-    of any size give the same draws, in a copy too, and it goes on where it was after pickling. Over
-    many seeds each event is asked as often as its propensity says, none of which is 0, and no
-    stretch costs more than was earned and the four labels of debt that a draw may make.
+    Its probabilities must be from 0 to 1 for events with no class, one class or several, with
+    missing values, sure and doubted, at rates from 0 to 1; it must not change the event. The same
+    events in batches of any size must give the same draws, in a copy too, and after pickling it
+    must go on where it was. Over many seeds each event must be asked as often as its propensity,
+    which is never 0, and no stretch may cost more than was earned plus the four labels of debt that
+    a draw may make. Raises `AssertionError` with a sentence that says what is broken.
 
     >>> from headrace.query.rules import made
     >>> check_online(lambda: made("split", {}))
@@ -56,7 +57,7 @@ def check_online(make: Callable[[], Rule]) -> None:
 
 
 def _check_odd_events(name: str, make: Callable[[], Rule]) -> None:
-    """Events as they come at the start, and such as a model that is too sure makes of them."""
+    """Check events as they come at the start, and with probabilities of an overconfident model."""
     rule = make()
     for turn, rate in enumerate([0.0, 0.05, 1.0, 0.0, 0.3, 0.01] * 8):
         for k in (0, 1, 2, 5):
@@ -67,8 +68,8 @@ def _check_odd_events(name: str, make: Callable[[], Rule]) -> None:
                 with np.errstate(all="ignore"):
                     p = rule.chance(event)
                 is_number = isinstance(p, int | float) and 0.0 <= p <= 1.0
-                said = f"{name} gave an event the probability {p!r}; must be from 0 to 1"
-                claim(is_number, said)
+                fault = f"{name} gave an event the probability {p!r}; must be from 0 to 1"
+                claim(is_number, fault)
                 rule.passed(event, Draw(luck, luck < p, luck < p))
             except AssertionError:
                 raise
@@ -86,7 +87,7 @@ def _make_arrival(turn: int, k: int, rate: float) -> Arriving:
         p = kinds[turn % 3] / kinds[turn % 3].sum()
     x = np.array([float(turn % 2), np.nan, 3.0, 1.0 if turn % 5 else np.nan])
     doubt = float(1.0 - p.max()) if k else 0.0
-    # A feature that nobody had seen before comes in the middle.
+    # A feature that was unknown before appears in the middle.
     width = 4 if turn > 20 else 3
     is_category = np.array([False, False, False, True])[:width]
     members = np.stack([p, p[::-1]]) if turn % 2 else None
@@ -98,7 +99,10 @@ def _make_arrival(turn: int, k: int, rate: float) -> Arriving:
 
 @dataclass
 class _Played:
-    """What came of a stream: of each event its propensity and whether it was asked."""
+    """The outcome of a stream: each event's propensity and whether it was asked, shapes (n,).
+
+    `most_over` is by how many labels more was spent than earned, at most.
+    """
 
     propensities: NDArray[np.float64]
     is_asked: NDArray[np.bool_]
@@ -111,13 +115,13 @@ class _Played:
 
 def _check_batches(name: str, make: Callable[[], Rule], events: Pool) -> None:
     k = events.probabilities.shape[1]
-    said = f"{name}, events of {k} classes:"
+    subject = f"{name}, events of {k} classes:"
     whole = _play(name, make(), events, sizes=[300])
     for sizes in ([1], [7, 1, 40], [64]):
         other = _play(name, make(), events, sizes=sizes)
-        claim(other.bits() == whole.bits(), f"{said} batches of {sizes} decide otherwise")
+        claim(other.bits() == whole.bits(), f"{subject} batches of {sizes} decide otherwise")
     copied = _play(name, copy.deepcopy(make()), events, sizes=[300])
-    claim(copied.bits() == whole.bits(), f"{said} a copy decides otherwise")
+    claim(copied.bits() == whole.bits(), f"{subject} a copy decides otherwise")
     half = _play(name, make(), events.take(np.arange(150)), sizes=[300])
     try:
         revived = pickle.loads(pickle.dumps(half.arrivals.rule))
@@ -125,16 +129,16 @@ def _check_batches(name: str, make: Callable[[], Rule], events: Pool) -> None:
         raise AssertionError(f"{name} can't be pickled: {error}") from error
     rest = events.take(np.arange(150, 300))
     ends = [_play(name, rule, rest, sizes=[150]) for rule in (half.arrivals.rule, revived)]
-    claim(ends[0].bits() == ends[1].bits(), f"{said} it forgets something when it is pickled")
-    over = f"{said} it asked {whole.most_over:.1f} labels more than were earned"
+    claim(ends[0].bits() == ends[1].bits(), f"{subject} it forgets something when it is pickled")
+    over = f"{subject} it asked {whole.most_over:.1f} labels more than were earned"
     claim(whole.most_over <= 5.0, over)
     if k > 1:
         positive = bool((whole.propensities > 0.0).all())
-        claim(positive, f"{said} an event had no chance to be asked")
+        claim(positive, f"{subject} an event had no chance to be asked")
 
 
 def _check_frequencies(name: str, make: Callable[[], Rule], events: Pool) -> None:
-    """Given what went before, asked less propensity is 0 on average: event by event and in all."""
+    """Check that each event's asked (0 or 1) less propensity is 0 on average over the seeds."""
     n = len(events)
     surprise, variance = np.zeros(n), np.zeros(n)
     for seed in range(SEEDS_N):
@@ -150,7 +154,7 @@ def _check_frequencies(name: str, make: Callable[[], Rule], events: Pool) -> Non
 
 
 def _play(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 1) -> _Played:
-    """Lead the rule over the events as a shard does, in batches of these sizes in turn."""
+    """Run the rule over the events as a shard does, in batches of these sizes in turn."""
     budget, chance = Budget([Share(SHARE)], reserve=0), Chance(seed)
     arrivals = RuledArrivals(name, rule, CONTROL_SHARE, chance)
     events = replace(events, keys=chance.keys(events.ids))
@@ -190,7 +194,7 @@ def _aim(arrivals: RuledArrivals, budget: Budget, k: int) -> None:
 
 
 def _pool(n: int) -> Pool:
-    """Events with numbers, a category and gaps; some are twins of the one before."""
+    """Return events with numbers, a category and gaps; some are twins of the one before."""
     chance = Chance(11)
     ids = [f"event {i}" for i in range(n)]
     keys = chance.keys(ids)
@@ -203,7 +207,7 @@ def _pool(n: int) -> Pool:
 
 
 def _with_classes(events: Pool, k: int) -> Pool:
-    """The events with probabilities of k classes and by three members."""
+    """Return the events with probabilities of k classes, and those by three members."""
     chance = Chance(12)
     draws = [chance.uniforms(f"p{j}", events.keys) for j in range(3 * k)]
     members = np.stack(draws, axis=1).reshape(len(events), 3, k).transpose(1, 0, 2) ** 3 + 1e-9

@@ -1,6 +1,6 @@
 """Simulated annotators, for tests, pilots and demos only: they know the truth and answer late.
 
-An oracle is asked with a request and the true class, and says which answers will come and when.
+An oracle gets a request and the true class, and returns the answers that will come, with times.
 Its luck is hashed from the request, so that a run can be repeated.
 """
 
@@ -16,7 +16,7 @@ from ..messages import Answer, LabelRequested
 
 
 class Oracle(Protocol):
-    """Anything that answers: `answers(request, truth, classes)` says what will come, and when."""
+    """The interface: `answers(request, truth, classes)` returns answers, dated when they come."""
 
     def answers(
         self, request: LabelRequested, truth: str, classes: Sequence[str]
@@ -40,7 +40,7 @@ class Delayed:
 
     def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
         if "oracle" in request.not_by:
-            # There is nobody else to give a second opinion.
+            # There is no second annotator for a second opinion.
             return []
         at = request.at + self.delay_s
         return [Answer(request_id=request.request_id, label=truth, at=at, annotator="oracle")]
@@ -49,9 +49,10 @@ class Delayed:
 class Crowd:
     """`annotators_n` people: late by a log-normal time, sometimes wrong, unsure or silent.
 
-    Each request goes to `answers_n` of them, none of whom gave an earlier opinion. A delay has the
-    median `delay_s` and a spread of `spread` standard deviations of its logarithm. `wrong`,
-    `unsure` and `silent` are shares of the answers.
+    Each request goes to `answers_n` of them, none of whom gave an earlier opinion. Delays have the
+    median `delay_s`, in seconds, and their logarithm the standard deviation `spread`. `wrong`,
+    `unsure` and `silent` are shares of the answers. `seed` is the seed of their luck. Raises
+    `BadSettings` unless `answers_n` is from 1 to `annotators_n`.
     """
 
     def __init__(

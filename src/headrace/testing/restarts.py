@@ -1,4 +1,4 @@
-"""An engine that is killed and begins again: it has to say what it said before."""
+"""An engine that is killed and restarted: it must return the same outputs as before."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..messages import Input, Output, RetrainFinished
 
 
 class MortalEngine:
-    """An engine, its latest snapshot, and what it was fed and said since then.
+    """An engine, its latest snapshot, and its inputs and outputs since then.
 
-    `made` makes one that knows nothing. `is_same` is whether every one that was made after a crash
+    `made` makes a new engine without state. `is_same` is whether each engine made after a crash
     decided as the one before it.
 
     >>> from headrace.messages import Event
@@ -34,39 +34,39 @@ class MortalEngine:
         self._said: list[bytes] = []
 
     def feed(self, inputs: Sequence[Input]) -> list[Output]:
-        """What the engine says of these inputs."""
+        """Feed these inputs to the engine and return its outputs."""
         outputs = self.engine.feed(inputs)
         self._since += inputs
         self._said += _lines(outputs)
         return outputs
 
     def save(self) -> None:
-        """Take a snapshot, from which the next one goes on."""
+        """Take a snapshot, from which the engine after the next crash goes on."""
         self._blob, self._since, self._said = self.engine.snapshot(), [], []
 
     def crash(self) -> tuple[int, bool]:
-        """All was sent and nothing committed: an older snapshot takes the same inputs once more.
+        """Crash after all was sent and nothing committed: feed the last snapshot the inputs again.
 
-        How many these are, and whether it said the same.
+        Returns how many inputs these are, and whether the outputs were the same.
         """
         self.engine = self._made()
         if self._blob is not None:
             self.engine.restore(self._blob)
-        said: list[bytes] = []
-        stretch: list[Input] = []
+        outputs: list[bytes] = []
+        pending: list[Input] = []
         for message in self._since:
             if isinstance(message, RetrainFinished):
-                said += _lines(self.engine.feed(stretch))
-                stretch = [self._run_again(message)]
+                outputs += _lines(self.engine.feed(pending))
+                pending = [self._run_again(message)]
             else:
-                stretch.append(message)
-        said += _lines(self.engine.feed(stretch))
-        is_same = said == self._said
+                pending.append(message)
+        outputs += _lines(self.engine.feed(pending))
+        is_same = outputs == self._said
         self.is_same &= is_same
         return len(self._since), is_same
 
     def _run_again(self, finished: RetrainFinished) -> RetrainFinished:
-        """A journal keeps no models: the job is run again."""
+        """Run a retraining again, since a journal keeps no models; return its result."""
         job = self.engine.trainer.retrainings.job(finished.job_id)
         if finished.error is not None or job is None:
             return finished

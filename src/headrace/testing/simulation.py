@@ -54,12 +54,12 @@ WATCHES: tuple[list[dict[str, Any]], ...] = (
     ],
 )
 WEEK_S = 604_800.0
-# Ticks after the last event; a request that is open after so many never ends.
+# The number of ticks after the last event; a request that is then still open never ends.
 CLOSING_TICKS_MAX = 5_000
 
 
 class Luck:
-    """Draws in order, each a hash of its number: repeatable, and independent by purpose."""
+    """Random numbers, each a hash of purpose and count: repeatable, and independent by purpose."""
 
     def __init__(self, seed: int) -> None:
         self._chance = Chance(seed)
@@ -79,7 +79,7 @@ class Luck:
 
 @dataclass(frozen=True)
 class Faults:
-    """The rates of one world, 0 to 1; each is drawn from 0 to the limit in its metadata."""
+    """The fault rates of one world, each drawn between 0 and the limit in its metadata."""
 
     duplicate: float = field(metadata={"max": 0.1})
     lost: float = field(metadata={"max": 0.1})
@@ -101,7 +101,7 @@ class Faults:
 
     @classmethod
     def drawn(cls, luck: Luck) -> Faults:
-        """Rates by luck; each kind of fault is absent in a third of the worlds."""
+        """Return random rates; each kind of fault is absent in a third of the worlds."""
         rates = {}
         for rate in fields(cls):
             is_absent = luck.is_hit("absent", 1 / 3)
@@ -114,7 +114,7 @@ class Faults:
 
 
 def settings_of(luck: Luck) -> Settings:
-    """The settings of one world: small limits, so that they are met."""
+    """Return the settings of one world: with small limits, so that they are reached."""
     wanted_n = luck.pick("wanted", (1, 1, 2, 3))
     if luck.is_hit("by share", 0.7):
         budget: dict[str, Any] = {"share": luck.pick("share", (0.05, 0.1, 0.2))}
@@ -163,7 +163,7 @@ def settings_of(luck: Luck) -> Settings:
 
 
 class Stream:
-    """Events of two or three classes over virtual time, and what they truly are."""
+    """Events of two or three classes over virtual time, and their true classes."""
 
     def __init__(self, luck: Luck, faults: Faults, events_n: int) -> None:
         self.luck = luck
@@ -176,7 +176,7 @@ class Stream:
         self._n = 0
 
     def next(self) -> tuple[list[tuple[float, Event]], float]:
-        """One event as often as it is delivered, each with the moment; and the quiet before it."""
+        """The deliveries, (time, event), of one event, and the quiet before it in seconds."""
         luck, faults = self.luck, self.faults
         quiet_s = 2 * WEEK_S * luck.u("quiet time") if luck.is_hit("quiet", faults.quiet) else 0.0
         if luck.is_hit("burst", faults.burst):
@@ -216,7 +216,7 @@ class Stream:
         return Event(id=identity, at=self.at, features=features, probabilities=served)
 
     def _drifted(self, part: float) -> float:
-        """The chance that an event of this part of the stream, 0 to 1, is of the new kind."""
+        """Return the chance that an event at this part of the stream, 0 to 1, has drifted."""
         if self.drift == "sudden":
             return float(part > 0.5)
         if self.drift == "gradual":
@@ -244,7 +244,7 @@ class Stream:
 
 
 class Deliveries:
-    """Inputs on their way, by the time at which each arrives, seconds."""
+    """Inputs that have not arrived yet, ordered by the time of arrival, seconds."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Input]] = []
@@ -252,22 +252,22 @@ class Deliveries:
 
     @property
     def next_at(self) -> float | None:
-        """When the next one arrives; None if none is on its way."""
+        """The time, seconds, when the next input arrives; None if there is none."""
         return self._due[0][0] if self._due else None
 
     def push(self, at: float, message: Input) -> None:
-        """This input arrives at this time; of two at one time, the one that was pushed first."""
+        """Add an input that arrives at this time; at one time, inputs arrive in the order added."""
         self._pushed_n += 1
         heapq.heappush(self._due, (at, self._pushed_n, message))
 
     def arrive(self, until: float) -> Iterator[Input]:
-        """What arrives up to this time, with what is pushed meanwhile."""
+        """Yield the inputs that arrive up to this time, including those pushed meanwhile."""
         while self._due and self._due[0][0] <= until:
             yield heapq.heappop(self._due)[2]
 
 
 class World:
-    """One seed played out: `play` returns the journal, one JSON object a line."""
+    """The simulation of one seed: `play` returns the journal, one JSON object a line."""
 
     def __init__(self, seed: int, engine_of: EngineOf, events_n: int) -> None:
         self.luck = Luck(seed)
@@ -282,7 +282,7 @@ class World:
         self._retrain_s = self.luck.pick("retrain time", (0.0, 60.0, 7_200.0))
 
     def play(self) -> list[bytes]:
-        """Bad times, then calm ones, then time until every request has ended."""
+        """Play bad times, then calm ones, then ticks until every request has ended."""
         self._write(kind="settings", settings=msgspec.to_builtins(self.settings))
         self._live_through(self.events_n)
         self.stream.faults = self.faults = Faults.none()
@@ -319,7 +319,7 @@ class World:
         self._deliver_until(self.stream.at)
 
     def _wait(self, start: float, end: float) -> None:
-        """A quiet stretch: the clock moves by ticks, a few of them at the engine's own wish."""
+        """Pass quiet time by ticks, some of them at the engine's own deadlines."""
         self._deliver_until(start)
         now = start
         while now < end:
@@ -431,7 +431,7 @@ def simulate(
 
 
 def _plain(message: Input | Output) -> Any:
-    """A message as JSON would have it; a challenger stays out of the journal."""
+    """Return a message as plain values for JSON, without the model of a finished retraining."""
     if isinstance(message, RetrainFinished):
         message = msgspec.structs.replace(message, challenger=None)
     if isinstance(message, Event):
@@ -441,7 +441,7 @@ def _plain(message: Input | Output) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m headrace.testing.simulation", description=__doc__
     )

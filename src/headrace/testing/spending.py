@@ -1,4 +1,4 @@
-"""How a budget holds in a whole engine: reserves, refunds and late answers, instant by instant."""
+"""Checks a budget in a whole engine at every step: reserves, refunds and late answers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DEADLINE_S = 15.0
 RESERVE, RESERVE_AUDIT, RESERVE_SHARE = 4, 3, 0.2
 
 IN_TIME, LATE, NEVER = 0.6, 0.8, 1.0
-"""So lucky answers come in time, or after the deadline; the others never do."""
+"""An answer with luck below the first comes in time, below the second late, else never."""
 
 
 def check_spending(name: str, make: Callable[[], Account]) -> None:
-    """Lead engines with this account over a short stream; raise `AssertionError` for what is wrong.
+    """Run engines with this account over a short stream; raise `AssertionError` for a fault.
 
     People answer in time, late, or never; a person orders rounds and audits. On arrival and in
-    rounds, with late answers taken and refused: the balance is never below 0; what may still cost
-    a label is charged; what is set aside for audits stays there until there is one, and of what is
-    set aside for drift and orders nothing goes to regular rounds; the blind draw and the rare class
-    get their part.
+    rounds, with late answers taken and refused, it is checked that the balance is never below 0;
+    that every request that may still cost a label is charged; that the reserve for audits stays
+    until there is one, and the reserve for drift and orders is not spent on regular rounds; and
+    that the blind draw and the rare class get their part.
     """
     for is_arrival in (True, False):
         for late in ("taken", "refused"):
@@ -37,7 +37,7 @@ def check_spending(name: str, make: Callable[[], Account]) -> None:
 
 
 class _Play:
-    """One engine, and what is known of each request."""
+    """One engine with its stream, and the requests, answers and labels so far."""
 
     def __init__(self, name: str, account: Account, late: str, *, is_arrival: bool) -> None:
         self.late = late
@@ -53,7 +53,7 @@ class _Play:
             "label": {"deadline_s": DEADLINE_S, "late_answers": late},
             "drift": {"watch": []},
         })  # fmt: skip
-        # A total alone would be spent at once.
+        # An account that is only a total would be spent at once.
         accounts: list[Account] = [account, Share(0.5, start=10)]
         budget = Budget(accounts, reserve=RESERVE, reserve_share=RESERVE_SHARE, audit=RESERVE_AUDIT)
         self.engine = Engine(settings=settings, budget=budget, seed=5)
@@ -70,7 +70,7 @@ class _Play:
             event = Event(id=f"{int(is_fraud)}/{i}", at=float(i), features={"x": x})
             self.take(self.engine.feed([event]))
             due = [answer for at, answer in self.answers if at <= i]
-            self.answers = [one for one in self.answers if one[0] > i]
+            self.answers = [pending for pending in self.answers if pending[0] > i]
             for answer in due:
                 self.take(self.engine.feed([answer]))
             if i in (100, 180):
@@ -78,42 +78,42 @@ class _Play:
         self.check_parts()
 
     def _order(self, i: int) -> None:
-        """A person orders a round, or an audit: it is held if anything is there for it."""
+        """Order a round or an audit, and check that it asks as many labels as can be spent."""
         is_audit = i > 100
-        what = AUDIT if is_audit else "ordered"
-        # The order itself would move the clock, and time may earn a label.
+        reason = AUDIT if is_audit else "ordered"
+        # The order itself would move the clock, and with time an account may earn a label.
         self.take(self.engine.feed([Tick(at=float(i))]))
-        can_n = self.engine.shard.asking.can_open_n(what)
+        can_n = self.engine.shard.asking.can_open_n(reason)
         order = RoundOrdered(at=float(i), key=str(i), is_audit=is_audit, labels_n=3)
         outputs = self.engine.feed([order])
-        n = sum(isinstance(one, LabelRequested) for one in outputs)
-        fault = f"{self.told} {n} labels were asked for a round that is {what}, of {can_n} there"
+        n = sum(isinstance(output, LabelRequested) for output in outputs)
+        fault = f"{self.told} {n} labels were asked for a round that is {reason}, of {can_n} there"
         claim(n == max(0, min(3, can_n)), fault)
         self.take(outputs)
 
     def take(self, outputs: list[Output]) -> None:
-        """Note what was asked and labelled, and hold it to what was there to spend."""
+        """Note requests and labels in these outputs, and check the budget against them."""
         for one in outputs:
             if isinstance(one, LabelRequested):
                 self.asked[one.request_id] = one
                 self._answer(one)
             elif isinstance(one, LabelSettled):
                 self.settled.add(one.request_id)
-        budget, told = self.budget, self.told
+        budget, case = self.budget, self.told
         for account in budget.accounts:
-            lacking = f"{told} {type(account).__name__} is {-account.balance / LABEL} labels short"
+            lacking = f"{case} {type(account).__name__} is {-account.balance / LABEL} labels short"
             claim(account.balance >= 0, lacking)
         open_n = self.engine.shard.asking.open_n
         may_cost_n = len(self.settled) + open_n
         if self.late == "taken":
-            # Whoever has not answered may do so for ever.
+            # Any request without an answer may still get one.
             may_cost_n = len(self.asked)
-        short = f"{told} {may_cost_n} labels may have to be paid, {budget.spent_n} are charged"
+        short = f"{case} {may_cost_n} labels may have to be paid, {budget.spent_n} are charged"
         claim(budget.spent_n >= may_cost_n, short)
         self._check_reserves([one for one in outputs if isinstance(one, LabelRequested)])
 
     def _check_reserves(self, requests: list[LabelRequested]) -> None:
-        """What was set aside when these were asked is still there; only they may set aside more."""
+        """Check that these requests left in the budget what was reserved when they were asked."""
         if not requests:
             return
         budget, reason, left_n = self.budget, requests[-1].reason, self.budget.available_n
@@ -126,7 +126,7 @@ class _Play:
             claim(left_n >= held_n, f"{self.told} {reason} took what is held for drift")
 
     def _answer(self, request: LabelRequested) -> None:
-        """In time, late, or never."""
+        """Schedule the answer to a request: in time, late, or never."""
         luck = Chance(19).uniform("answer", request.event_id)
         if luck >= LATE:
             return
@@ -136,12 +136,12 @@ class _Play:
         self.answers.append((at, Answer(request_id=request.request_id, label=label, at=at)))
 
     def check_parts(self) -> None:
-        """The blind draw and the rare class had their parts, where there were labels for them."""
+        """Check that the blind draw and the rare class had their parts, given enough labels."""
         n = len(self.asked)
         if n < 40:
-            # An account that earns so little gives nobody a part.
+            # With so few labels there is no part for anything.
             return
-        blind_n = sum(one.strategy == BLIND for one in self.asked.values())
+        blind_n = sum(request.strategy == BLIND for request in self.asked.values())
         claim(blind_n >= 0.1 * n, f"{self.told} {blind_n} of {n} labels were drawn blindly")
-        is_any = any(one.reason == QUOTA for one in self.asked.values())
+        is_any = any(request.reason == QUOTA for request in self.asked.values())
         claim(is_any, f"{self.told} the rare class got nothing")

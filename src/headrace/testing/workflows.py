@@ -1,4 +1,4 @@
-"""The check of workflows."""
+"""The contract of workflows, as a check to call from your own tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from .claims import claim
 
 
 def check_workflow(make: Callable[[], Workflow]) -> None:
-    """A workflow keeps the rules; `make` returns a new one on each call.
+    """Check a workflow; `make` must return a new one on each call.
 
-    It says whole numbers of at least 0 in any situation; the same situations one after the other
-    lead to the same numbers, in a copy and after pickling too; with nothing open and labels to
-    spend it asks something in the end, so that no stream waits for ever. That holds too where open
-    questions are scored again and all of them are withdrawn, before any has an answer.
+    It must return whole numbers of at least 0 in any situation; the same situations in the same
+    order must give the same numbers, in a copy and after pickling too. With nothing open and labels
+    to spend it must ask something in the end, so that no stream waits for ever; also where open
+    questions are scored again and all of them are withdrawn before any has an answer. Raises
+    `AssertionError` with a sentence that says what is broken.
 
     >>> from headrace.query.schedule import Sequential
     >>> check_workflow(Sequential)
@@ -25,20 +26,20 @@ def check_workflow(make: Callable[[], Workflow]) -> None:
     situations = _make_situations()
     workflow = make()
     claim(isinstance(workflow.waits, bool), f"{name}.waits must be True or False")
-    said: list[int] = []
+    batches: list[int] = []
     copies: list[Workflow] = []
     for i, situation in enumerate(situations):
         n = workflow.batch_n(situation)
         claim(type(n) is int and n >= 0, f"{name} wants {n!r} in {situation}; must be an int >= 0")
-        said.append(n)
+        batches.append(n)
         if i == len(situations) // 2:
             copies = [copy.deepcopy(workflow), pickle.loads(pickle.dumps(workflow))]
     again = make()
-    claim([again.batch_n(s) for s in situations] == said, f"{name} decides otherwise again")
+    claim([again.batch_n(s) for s in situations] == batches, f"{name} decides otherwise again")
     rest = len(situations) // 2 + 1
     for other in copies:
         went_on = [other.batch_n(s) for s in situations[rest:]]
-        claim(went_on == said[rest:], f"{name} forgets something when it is copied or pickled")
+        claim(went_on == batches[rest:], f"{name} forgets something when it is copied or pickled")
     quiet = Situation(1e6, 50, 10, 0, 5, 0, 0.01, True)
     workflow = make()
     asked = [workflow.batch_n(quiet) for _ in range(10)]
@@ -47,7 +48,7 @@ def check_workflow(make: Callable[[], Workflow]) -> None:
 
 
 def _check_withdrawals(name: str, schedule: Schedule) -> None:
-    """A batch of which nothing is left is over: the labels that come back are asked."""
+    """Check that a batch whose questions were all withdrawn is over, and its labels asked again."""
     asked_n, rounds_n = 0, 0
     for i in range(20):
         now = 60.0 * i
@@ -61,11 +62,11 @@ def _check_withdrawals(name: str, schedule: Schedule) -> None:
 
 
 def _make_situations() -> list[Situation]:
-    """Situations of all kinds, the impossible left out."""
-    found = []
+    """Return situations of all kinds, except impossible ones."""
+    situations = []
     for i in range(240):
         batch_n, open_n = (i * 7) % 23, (i * 5) % 31
-        found.append(
+        situations.append(
             Situation(
                 now=60.0 * i,
                 can_ask_n=1 + (i * 11) % 40,
@@ -77,4 +78,4 @@ def _make_situations() -> list[Situation]:
                 is_idle=open_n == 0 or i % 4 == 0,
             )
         )
-    return found
+    return situations

@@ -1,8 +1,8 @@
 """Has the world drifted? Signals, detectors, windowed tests, and the state machine over them all.
 
-`monitor` makes the level; `watches` is one signal with what watches it; `lines` says how high a
-line has to be; `glr`, `detectors`, `comparisons`, `marginals` and `classifier` are what watches;
-`windows` runs the tests of one check; `causes` names features, classes and since when.
+`monitor` decides the drift level; a watch, in `watches`, is one signal with its detector; `lines`
+computes the height of lines; `glr`, `detectors`, `comparisons`, `marginals` and `classifier` are
+the detectors; `windows` runs the tests of one check; `causes` finds features, classes and times.
 """
 
 from .detectors import Detector, DriftLevel, own_detectors

@@ -1,4 +1,4 @@
-"""Why: which features and which classes a drift is about, and since when. Pure functions."""
+"""Finds the features and classes behind a drift, and since when it lasts. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 NAMED_MAX = 5
-"""Features and classes that are named, at most."""
+"""At most this many features, and this many classes, are named."""
 
 SURE = 2.5
-"""A class is named when it came this many standard deviations more often than was guessed."""
+"""A class is named if it came this many standard deviations more often than was guessed."""
 
 PART_MIN = 0.2
-"""A feature is named when it has this part in what the domain classifier tells."""
+"""A feature is named if this share of the domain classifier's difference is due to it."""
 
 
 def change_point(values: NDArray[np.float64]) -> int:
-    """The place of the first value of the new kind, by ranks, so that no outlier decides; NaN last.
+    """Return the place where values began to differ, by ranks, so that no outlier decides.
 
-    Pettitt, "A non-parametric approach to the change-point problem", Applied Statistics 28, 1979:
-    where the sum of ranks so far is furthest from what it would be if nothing had changed, here
-    for its spread, so that a change near an end is dated as well as one in the middle.
+    NaN ranks last. Pettitt, "A non-parametric approach to the change-point problem", Applied
+    Statistics 28, 1979: the place where the sum of ranks so far is furthest from its mean without a
+    change; here divided by its spread, so that a change near an end is dated as well as one in the
+    middle.
 
     >>> change_point(np.array([1.0, 3.0, 2.0, 1.5, 9.0, 8.0, 9.5]))
     4
@@ -32,7 +33,7 @@ def change_point(values: NDArray[np.float64]) -> int:
     if n < 2:
         return 0
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True, equal_nan=True)
-    # Twice the mean rank of each, from 2 on: whole numbers.
+    # Twice the mean rank of each value, from 2 on: whole numbers.
     ends = np.cumsum(counts)
     ranks = (2 * ends - counts + 1)[places]
     before = np.arange(1, n)
@@ -43,9 +44,11 @@ def change_point(values: NDArray[np.float64]) -> int:
 def moved_features(
     names: Sequence[str], ratios: Mapping[str, float], parts: NDArray[np.float64]
 ) -> tuple[str, ...]:
-    """Features over a line of their own, the furthest first; else those with a part in all inputs.
+    """Return the features over their own lines, the furthest first, to explain a drift.
 
-    `ratios` are statistics over thresholds by name, `parts` (d,) sum to 1, or to 0 for no finding.
+    If there are none, return those with the largest parts in the domain classifier's difference.
+    `ratios` are statistics over thresholds by name; `parts` (d,) add up to 1, or to 0 if that found
+    no difference.
     """
     over = [name for name in names if ratios.get(name, 0.0) >= 1.0]
     over.sort(key=lambda name: -ratios[name])
@@ -56,11 +59,11 @@ def moved_features(
 
 
 def missed_classes(judged: Sequence[tuple[str, Mapping[str, float]]]) -> tuple[str, ...]:
-    """Classes that came more often than they were guessed, the surest first.
+    """Return the classes that came more often than was guessed, the surest first.
 
-    Each of `judged` is a label with the class probabilities that were given on arrival. Of class c
+    Each item of `judged` is a label with the class probabilities predicted on arrival. For class c
     the sum of (1 if it came, else 0) less its probability p has mean 0 and variance sum(p (1 - p)),
-    whatever events were chosen by, as long as the guesses are honest.
+    however the events were chosen, as long as the probabilities are honest.
 
     >>> missed_classes([("fraud", {"fine": 0.9, "fraud": 0.1})] * 5)
     ('fraud',)
@@ -80,7 +83,7 @@ def missed_classes(judged: Sequence[tuple[str, Mapping[str, float]]]) -> tuple[s
 def shifted_classes(
     names: Sequence[str], past: NDArray[np.int64], recent: NDArray[np.int64]
 ) -> tuple[str, ...]:
-    """Classes whose share of the predictions changed most: those that make up most of the PSI."""
+    """Return the classes whose share of the predictions changed most, by their part in the PSI."""
     p = (past + 0.5) / (past.sum() + 0.5 * past.size)
     q = (recent + 0.5) / (recent.sum() + 0.5 * recent.size)
     parts = (p - q) * np.log(p / q)

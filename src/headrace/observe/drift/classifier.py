@@ -1,8 +1,8 @@
 """Can a linear classifier tell the newest rows from those of the past? All features together.
 
 Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017; Gözüaçık et al.,
-"Unsupervised concept drift detection with a discriminative classifier", CIKM 2019. What is asked of
-the past, its spread and how its columns go together, is found once and used for many windows.
+"Unsupervised concept drift detection with a discriminative classifier", CIKM 2019. The means,
+spreads and covariance of the past are computed once and used for many windows.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .lines import upper_quantile
 
 _CLIP = 4.0
 _SQUARED_MAX = 20
-"""With more features than so many, their squares are left out: they would cost too much."""
+"""With more features than this, their squares are left out: they would cost too much."""
 
 _CATEGORIES_MAX = 5
-"""Of a categorical feature the so many most frequent values are told apart."""
+"""At most this many values of a categorical feature, the most frequent ones, get a column."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Told:
-    """What a domain classifier found: `auc` of telling recent rows from past ones.
+    """The result of a domain classifier: the `auc` of telling recent rows from past ones.
 
-    `spread` is the standard deviation of the AUC when there is nothing to tell, as if both halves
-    said the same, which they nearly do; `share_of` (d,) is each feature's part in it.
+    `spread` is the standard deviation of the AUC without a difference, as if both halves had the
+    same result, which they nearly have; `share_of` (d,) is each feature's part in the difference.
     """
 
     auc: float
@@ -37,18 +37,18 @@ class Told:
     share_of: NDArray[np.float64]
 
     def over_noise(self, p: float) -> float:
-        """Half the AUC that chance alone exceeds with probability p, above one half."""
+        """Return the excess of the AUC over 1/2 that chance alone exceeds with probability p."""
         return upper_quantile(p) * self.spread
 
 
 class DomainClassifier:
     """Tells recent rows from n past rows, shape (n, d); NaN is missing.
 
-    A shrunken linear discriminant on columns standardised by the past and, where they are few,
-    their squares, trained on one half and judged on the other, both ways. The halves of the recent
-    rows are the earlier and the later, so what is found has to last; those of the past are every
-    other row. How columns go together is taken of the past alone: without a difference it is the
-    same of the recent rows, and with one the direction is as good for telling.
+    It is a shrunken linear discriminant on columns standardised by the past and, if there are few,
+    their squares; trained on one half and judged on the other, both ways. The halves of the recent
+    rows are the earlier and the later, so that a difference has to last; those of the past are
+    every other row. The covariance is that of the past alone: without a difference the recent rows
+    have the same, and with one the direction separates as well.
 
     The AUC is that of two normal distributions with the means and variances of the two sides'
     scores. Without a difference its mean is 1/2, and its variance at most about Mann and Whitney's
@@ -76,57 +76,57 @@ class DomainClassifier:
         table = np.ascontiguousarray(rows.T)
         is_category = np.array([kind == "categorical" for kind in kinds], np.bool_)
         self._numbers = np.flatnonzero(~is_category)
-        # Columns that say whether a feature is of one code, or missing: NaN.
+        # Columns that are 1 where a feature has one code, or is missing (NaN), else 0.
         pairs = [(j, code) for j in range(len(table)) for code in _codes_of(table[j], kinds[j])]
         self._features = np.array([j for j, _ in pairs], np.intp)
         self._codes = np.array([code for _, code in pairs])[:, np.newaxis]
         is_squared = len(kinds) <= _SQUARED_MAX
         parts = [self._numbers] * (2 if is_squared else 1)
         self._origin = np.concatenate([*parts, self._features])
-        # Of the numbers, then of all columns that are made of them: mean and deviation.
+        # Mean and deviation: of the numeric features, then of all columns made of the features.
         self._scales: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         self._scales.append(_scale_of(table[self._numbers]))
-        self._scales.append(_scale_of(self._raw(table, is_squared=is_squared)))
-        columns = self._columns(table)
+        self._scales.append(_scale_of(self._expand(table, is_squared=is_squared)))
+        columns = self._make_columns(table)
         halves = columns[:, ::2], columns[:, 1::2]
         self._n = (halves[0].shape[1], halves[1].shape[1])
         self._means = [half.mean(axis=1) for half in halves]
         within = [
             half - mean[:, np.newaxis] for half, mean in zip(halves, self._means, strict=True)
         ]
-        apart = np.ascontiguousarray(np.concatenate(within, axis=1).T)
-        c, n = len(columns), len(apart)
-        self._covariance = np.einsum("ij,ik->jk", apart, apart) / max(1, n)
+        deviations = np.ascontiguousarray(np.concatenate(within, axis=1).T)
+        c, n = len(columns), len(deviations)
+        self._covariance = np.einsum("ij,ik->jk", deviations, deviations) / max(1, n)
         shrunken = n / (n + 2.0 * c) * self._covariance
         shrunken[np.arange(c), np.arange(c)] = self._covariance.diagonal() + 1e-3
         self._precision = np.linalg.inv(shrunken)
 
     def tell(self, columns: NDArray[np.float64]) -> Told:
-        """What it finds between the past and recent rows in their order, columns (d, m), m > 1."""
-        made = self._columns(columns)
-        half = made.shape[1] // 2
-        halves = made[:, :half], made[:, half:]
-        apart = [new.mean(axis=1) - old for new, old in zip(halves, self._means, strict=True)]
+        """Compare the past with m > 1 recent rows, in their order, as columns of shape (d, m)."""
+        table = self._make_columns(columns)
+        half = table.shape[1] // 2
+        halves = table[:, :half], table[:, half:]
+        differences = [new.mean(axis=1) - old for new, old in zip(halves, self._means, strict=True)]
         aucs, variances, shares = [], [], np.zeros(len(columns))
         for learned, judged in ((0, 1), (1, 0)):
-            direction = (self._precision * apart[learned]).sum(axis=1)
+            direction = (self._precision * differences[learned]).sum(axis=1)
             scores = (halves[judged] * direction[:, np.newaxis]).sum(axis=0)
-            found = direction * apart[judged]
+            separation = direction * differences[judged]
             variance = float((self._covariance * np.outer(direction, direction)).sum())
-            aucs.append(_compute_auc(float(found.sum()), variance + float(scores.var())))
+            aucs.append(_compute_auc(float(separation.sum()), variance + float(scores.var())))
             n, m = self._n[judged], len(scores)
             variances.append((n + m + 1) / (12.0 * n * m))
-            np.add.at(shares, self._origin, np.maximum(found, 0.0))
+            np.add.at(shares, self._origin, np.maximum(separation, 0.0))
         spread = math.sqrt(sum(variances) / 2.0)
         return Told(sum(aucs) / 2.0, spread, shares / max(shares.sum(), 1e-12))
 
-    def _columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Standardised columns (c, m) of a table (d, m)."""
+    def _make_columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the standardised columns (c, m) of a table of features (d, m)."""
         is_squared = len(self._origin) > len(self._numbers) + len(self._features)
-        return _standardise(self._raw(table, is_squared=is_squared), *self._scales[1])
+        return _standardise(self._expand(table, is_squared=is_squared), *self._scales[1])
 
-    def _raw(self, table: NDArray[np.float64], *, is_squared: bool) -> NDArray[np.float64]:
-        """The numbers, standardised, their squares, and which codes there are; shape (c, m)."""
+    def _expand(self, table: NDArray[np.float64], *, is_squared: bool) -> NDArray[np.float64]:
+        """Return standardised numbers, their squares, and indicators of codes; shape (c, m)."""
         z = _standardise(table[self._numbers], *self._scales[0])
         parts = [z, z * z] if is_squared else [z]
         if len(self._features):
@@ -137,46 +137,46 @@ class DomainClassifier:
 
 
 def _codes_of(column: NDArray[np.float64], kind: str) -> list[float]:
-    """What is asked of a feature beside its number: is it missing, is it a frequent category."""
+    """Return the codes of a feature that get a column: NaN if missing, frequent categories."""
     is_missing = np.isnan(column)
-    found = [math.nan] if is_missing.any() else []
+    missing = [math.nan] if is_missing.any() else []
     if kind != "categorical":
-        return found
+        return missing
     codes, counts = np.unique(column[~is_missing], return_counts=True)
     frequent: list[float] = codes[np.lexsort((codes, -counts))][:_CATEGORIES_MAX].tolist()
-    return found + frequent
+    return missing + frequent
 
 
 def _scale_of(
     table: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of the known values of each row, (c, 1); infinite without spread."""
+    """Return mean and deviation of the known values of each row, (c, 1); infinite if all equal."""
     is_known = ~np.isnan(table)
     n = np.maximum(is_known.sum(axis=1, keepdims=True), 1)
     if is_known.all():
         mean = table.sum(axis=1, keepdims=True) / n
-        apart = table - mean
+        differences = table - mean
     else:
         mean = np.where(is_known, table, 0.0).sum(axis=1, keepdims=True) / n
-        apart = np.where(is_known, table - mean, 0.0)
-    spread = np.sqrt((apart * apart).sum(axis=1, keepdims=True) / n)
+        differences = np.where(is_known, table - mean, 0.0)
+    spread = np.sqrt((differences * differences).sum(axis=1, keepdims=True) / n)
     return mean, np.where(spread > 0.0, spread, np.inf)
 
 
 def _standardise(
     table: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Clipped to four deviations; 0 where missing, or where the past was all the same."""
+    """Return (table - mean) / spread, clipped to 4; 0 where missing or the past was constant."""
     z = table - mean
     z /= spread
     np.minimum(z, _CLIP, out=z)
     np.maximum(z, -_CLIP, out=z)
-    # A sum is NaN if one of the numbers is, and quicker than to look at each.
+    # The sum is NaN if one of the numbers is, and faster than checking each.
     if np.isnan(np.add.reduce(z, axis=None)):
         np.copyto(z, 0.0, where=np.isnan(z))
     return z
 
 
 def _compute_auc(apart: float, variance: float) -> float:
-    """The chance that one of two normal numbers lies above the other, equals counting half."""
+    """Return the AUC of two normal distributions with these means' distance and summed variance."""
     return 0.5 if variance <= 0.0 else 0.5 + 0.5 * math.erf(apart / math.sqrt(2.0 * variance))

@@ -1,7 +1,8 @@
-"""Windowed tests: two samples in, a statistic and what chance alone would give out; no state.
+"""Windowed tests: each compares two samples by a statistic, and computes the noise; no state.
 
-`psi` and `ks` look at one feature, `welch` at a mean. Each says, or has a companion that says, what
-two samples of one source exceed with a given probability.
+`psi` and `ks` compare one feature, `welch` a mean. The noise is what the statistic of two samples
+from one source exceeds with a given probability: `welch` returns it too, `psi` and `ks` have
+functions for it.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ def psi(past: NDArray[np.int64], recent: NDArray[np.int64]) -> float:
 
 
 def psi_noise(past: NDArray[np.int64], recent: NDArray[np.int64], p: float) -> float:
-    """What the index of two samples of one source exceeds with probability p.
+    """Return what the PSI of two samples from one source exceeds with probability p.
 
-    There it is (1/n + 1/m) times a chi-square with b - 1 degrees of freedom (Yurdakul, "Statistical
-    properties of population stability index", 2018).
+    Then the PSI is (1/n + 1/m) times a chi-square with b - 1 degrees of freedom (Yurdakul,
+    "Statistical properties of population stability index", 2018).
     """
     return float(psi_quantile(past.size, p) * (1.0 / past.sum() + 1.0 / recent.sum()))
 
 
 def psi_quantile(bins_n: NDArray[np.int64] | int, p: float) -> NDArray[np.float64]:
-    """What a chi-square with bins_n - 1 degrees of freedom exceeds with probability p.
+    """Return what a chi-square with bins_n - 1 degrees of freedom exceeds with probability p.
 
     Wilson and Hilferty, "The distribution of chi-square", PNAS 17, 1931.
     """
@@ -51,9 +52,9 @@ def psi_quantile(bins_n: NDArray[np.int64] | int, p: float) -> NDArray[np.float6
 def ks(
     past: NDArray[np.float64], recent: NDArray[np.float64], *, is_one_sided: bool = False
 ) -> float:
-    """Largest distance between the distribution functions of two sorted samples without NaN.
+    """Return the largest distance between the distribution functions of two samples.
 
-    One-sided it counts only where the recent values lie above those of the past.
+    Both are sorted and without NaN. One-sided, only recent values above the past's count.
 
     >>> ks(np.array([0.0, 1.0]), np.array([1.0, 2.0])), ks(np.array([1.0]), np.array([1.0]))
     (0.5, 0.0)
@@ -62,16 +63,16 @@ def ks(
     both = np.concatenate([past, recent])
     order = np.argsort(both, kind="stable")
     # In whole numbers of 1 / (n * m), so that equal samples are exactly 0 apart.
-    apart = np.cumsum(np.where(order < n, m, -n))
+    distances = np.cumsum(np.where(order < n, m, -n))
     ordered = both[order]
-    apart = apart[np.append(ordered[1:] != ordered[:-1], True)]
-    return float((apart if is_one_sided else np.abs(apart)).max() / (n * m))
+    distances = distances[np.append(ordered[1:] != ordered[:-1], True)]
+    return float((distances if is_one_sided else np.abs(distances)).max() / (n * m))
 
 
 def ks_noise(
     n: NDArray[np.int64] | int, m: NDArray[np.int64] | int, p: float
 ) -> NDArray[np.float64]:
-    """What `ks` of two samples of one source exceeds with probability p.
+    """Return what `ks` of n and m values from one source exceeds with probability p.
 
     Smirnov's c(p) * sqrt((n + m) / (n * m)) with c(p) = sqrt(-ln(p / 2) / 2).
     """
@@ -80,7 +81,7 @@ def ks_noise(
 
 
 def welch(past: NDArray[np.float64], recent: NDArray[np.float64], p: float) -> tuple[float, float]:
-    """How far the mean fell, and the fall of two samples of one source exceeded with probability p.
+    """Return how far the mean fell, and the fall that chance alone exceeds with probability p.
 
     Welch, "The generalization of 'Student's' problem", Biometrika 34, 1947, with a normal quantile.
 

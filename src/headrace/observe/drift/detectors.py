@@ -1,8 +1,8 @@
-"""Detectors that are fed one number at a time: river's, and your own.
+"""Detectors that take one number at a time: river's, and your own.
 
-What a detector has to be is `Detector`, which river's are; `Feed` is one of them at work, one-sided
-where a fall is no alarm. Our own for labels is in `glr`, windowed tests are in `comparisons`; which
-signal has which, and what follows from an alarm, is in `monitor`.
+`Detector` is the interface, which river's detectors have; a `Feed` runs one of them, one-sided
+where a fall is no alarm. Headrace's own detector for labels is in `glr`, windowed tests are in
+`comparisons`; `monitor` handles alarms.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ...settings.drift import DETECTORS, DriftSettings
 RATIO_MAX = 10.0
 
 RECENT_N = 30
-"""Numbers whose mean has to lie above what was, for an alarm of a detector of your own to count."""
+"""One-sided, an alarm of your own detector counts if the mean of this many numbers is a rise."""
 
 
 class DriftLevel(enum.IntEnum):
-    """How sure we are that the world has changed."""
+    """How sure it is that the world has changed."""
 
     STABLE = 0
     WARNING = 1
@@ -36,13 +36,13 @@ class DriftLevel(enum.IntEnum):
 
 
 class Detector(Protocol):
-    """What a detector of your own has to be: an object like those of `river.drift`.
+    """The interface of your own detectors: an object like those of `river.drift`.
 
-    It is fed numbers in [0, 1], of which more is worse, one after another. After each,
+    `update` takes numbers in [0, 1], one after another; a higher number is worse. After each,
     `drift_detected` says whether the newest ones differ from those before; an attribute
-    `warning_detected`, if there is one, that they may. It starts afresh after an alarm by itself.
-    No clock, no luck but from a seed of its own, and it has to be picklable, for it is part of the
-    state; `headrace.testing.check_detector` tells whether it keeps the rules.
+    `warning_detected`, if there is one, that they may. After an alarm the detector must start
+    afresh by itself. It must use no clock and no random numbers except from a seed of its own, and
+    be picklable, since it is part of the state; `headrace.testing.check_detector` checks this.
     """
 
     @property
@@ -55,7 +55,7 @@ class Detector(Protocol):
 
 
 class PageHinkley(drift.PageHinkley):
-    """River's, without the bound method it keeps: a snapshot must not need `getattr`."""
+    """River's detector without the bound method it stores: a snapshot must not need `getattr`."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_test_drift"}
@@ -66,9 +66,9 @@ class PageHinkley(drift.PageHinkley):
 
 
 class FHDDM(binary.FHDDM):
-    """River's, turned round: it looks for a fall of what it is fed, so it is fed what was right.
+    """River's detector fed with 1 - x: it looks for a fall, so it needs successes, not errors.
 
-    Fed errors, as its documentation has it, river 0.26 misses 9 changes for the worse in 10.
+    Fed with errors, as its documentation says, river 0.26 misses 9 changes for the worse in 10.
     """
 
     share = 1.0
@@ -80,7 +80,7 @@ class FHDDM(binary.FHDDM):
         super().update(is_right)  # type: ignore[no-untyped-call]
 
 
-# Constructor arguments that settings may give. Seeds and directions are not among them: they follow
+# Constructor arguments that settings may set. Seeds and directions are not among them: they follow
 # from the engine's seed and from the signal.
 _RIVER: dict[str, tuple[type, dict[str, type]]] = {
     "adwin": (
@@ -123,9 +123,9 @@ _OF_OURS: dict[str, dict[str, type]] = {
 
 
 def check_options(name: str, options: dict[str, float]) -> dict[str, float | int]:
-    """The options of a detector in the types it wants; those of your own are yours to check.
+    """Return a detector's options in the types that it expects; your own detector checks its own.
 
-    Raises `BadSettings` on an unknown option, and on a value that can't be.
+    Raises `BadSettings` for an unknown option, and for a value that is not allowed.
     """
     if name not in DETECTORS:
         return dict(options)
@@ -146,7 +146,9 @@ def check_options(name: str, options: dict[str, float]) -> dict[str, float | int
 
 
 def own_detector(name: str, options: dict[str, float]) -> Detector:
-    """What `module:attribute` or an entry point of `headrace.detectors` makes of the options.
+    """Return your own detector, made with `options`; raises `BadSettings`.
+
+    `name` is `module:attribute`, or the name of an entry point in `headrace.detectors`.
 
     >>> type(own_detector("river.drift:ADWIN", {"delta": 0.1})).__name__
     'ADWIN'
@@ -165,23 +167,23 @@ def own_detector(name: str, options: dict[str, float]) -> Detector:
     except (ImportError, AttributeError, ValueError) as error:
         raise BadSettings(f"detector {name!r} can't be imported: {error}") from error
     try:
-        made = make(**options)
+        detector = make(**options)
     except Exception as error:
         raise BadSettings(
             f"detector {name!r} can't be made with {options}: {type(error).__name__}: {error}"
         ) from error
-    check_detector(made, name)
-    return made  # type: ignore[no-any-return]
+    check_detector(detector, name)
+    return detector  # type: ignore[no-any-return]
 
 
 def own_detectors(settings: DriftSettings) -> list[Detector]:
-    """The detectors of your own that the settings name, unfed."""
+    """Return your own detectors that the settings name, without data."""
     own = [watch for watch in settings.watch if watch.detector not in DETECTORS]
     return [own_detector(watch.detector, watch.options) for watch in own]
 
 
 def check_detector(detector: Any, name: str) -> None:
-    """Raise `BadSettings` unless it has what `Detector` asks for."""
+    """Raise `BadSettings` unless the detector has the interface of `Detector`."""
     if isinstance(detector, type):
         raise BadSettings(f"detector {name!r} is a class; pass {name}() instead")
     if not callable(getattr(detector, "update", None)) or not hasattr(detector, "drift_detected"):
@@ -192,11 +194,11 @@ def check_detector(detector: Any, name: str) -> None:
 
 
 class Feed:
-    """A detector of river's, or of your own, fed one stream of numbers in [0, 1].
+    """A detector of river, or your own, that is fed one stream of numbers in [0, 1].
 
-    With `is_one_sided` only a rise counts. Most of river's look for rises alone; ADWIN, KSWIN and
-    perhaps yours look both ways, so the mean since their last alarm is kept beside them for
-    comparison. Like river's, a feed starts afresh after each alarm.
+    With `is_one_sided` only a rise counts. Most detectors of river look for rises alone; ADWIN,
+    KSWIN and perhaps yours look both ways, so the mean of all numbers since the last alarm is kept
+    for comparison. Like river's detectors, a feed starts afresh after each alarm.
     """
 
     __slots__ = ("_detector", "_has_warning", "_n", "_name", "_recent", "_total", "is_one_sided")
@@ -210,15 +212,15 @@ class Feed:
         seed: int = 0,
         unfed: Detector | None = None,
     ) -> None:
-        """`unfed` is one of your own, of which a copy is fed.
+        """`name` and `options` are river's; `unfed` is your own detector, of which a copy is used.
 
-        Raises `BadSettings` if river does not take the options.
+        Raises `BadSettings` if river does not accept the options.
         """
         self._recent: deque[float] = deque(maxlen=RECENT_N)
         if unfed is not None:
             self._detector: Any = copy.deepcopy(unfed)
         else:
-            self._detector = _of_river(name, options, is_one_sided, seed)
+            self._detector = _river_detector(name, options, is_one_sided, seed)
         self._name = name
         self._has_warning = hasattr(self._detector, "warning_detected")
         self.is_one_sided = is_one_sided
@@ -226,7 +228,7 @@ class Feed:
         self._total = 0.0
 
     def step(self, x: float) -> int:
-        """Feed one number; the `DriftLevel` of the alarm it sets off, 0 for none."""
+        """Feed one number; return the `DriftLevel` of the alarm that it sets off, 0 for none."""
         detector = self._detector
         detector.update(x)
         self._n += 1
@@ -240,10 +242,10 @@ class Feed:
         return 0
 
     def step_many(self, values: list[float]) -> tuple[int, int]:
-        """`step` for each until one sets off an alarm, or all: how many, and its level.
+        """Feed numbers until one sets off an alarm; return how many, and its level, 0 for none.
 
-        ADWIN is fed without its wrapper, which costs three times what ADWIN itself does. May stop
-        early without an alarm.
+        ADWIN is fed without its wrapper, which costs three times as much as ADWIN itself. It may
+        stop early without an alarm.
         """
         detector = self._detector
         if self._name != "adwin" or detector.drift_detected:
@@ -254,20 +256,20 @@ class Feed:
             fed_n += 1
             total += x
             if update(x):
-                # What the wrapper notes, so that it starts afresh at the next number.
+                # The wrapper would set this too, to start afresh at the next number.
                 detector._drift_detected = is_found = True
                 break
         self._n, self._total = self._n + fed_n, total
         return fed_n, self._raise_alarm() if is_found else 0
 
     def _raise_alarm(self) -> int:
-        """The detector has found a change: the level of the alarm; then begin afresh."""
+        """Return the level of the alarm for a detected change, and begin the mean afresh."""
         is_alarm = not self.is_one_sided or self._is_rise()
         self._n, self._total = 0, 0.0
         return 2 if is_alarm else 0
 
     def _is_rise(self) -> bool:
-        """Whether what is left after an alarm lies above the mean of all since the last one."""
+        """Whether the mean of the newest numbers is above that of all since the last alarm."""
         if self._name == "adwin":
             recent = self._detector.estimation
         elif self._name == "kswin":
@@ -279,10 +281,10 @@ class Feed:
         return bool(recent > self._total / self._n)
 
     def ratio(self) -> float | None:
-        """The detector's own statistic divided by its threshold, at most `RATIO_MAX`.
+        """Return the detector's statistic divided by its threshold, at most `RATIO_MAX`.
 
-        None for ADWIN, which has hundreds of statistics at once and shows none of them, and for
-        your own.
+        It is None for ADWIN, which has hundreds of statistics at once and shows none of them, and
+        for your own detector.
         """
         if self._name == "adwin" or self._name not in _RIVER:
             return None
@@ -291,7 +293,7 @@ class Feed:
         return max(0.0, min(RATIO_MAX, float(_RATIOS[self._name](self._detector))))
 
 
-def _of_river(name: str, options: dict[str, float], is_one_sided: bool, seed: int) -> Any:
+def _river_detector(name: str, options: dict[str, float], is_one_sided: bool, seed: int) -> Any:
     arguments: dict[str, Any] = dict(check_options(name, options))
     if name == "kswin":
         arguments["seed"] = seed
@@ -320,7 +322,7 @@ def _page_hinkley(d: Any) -> float:
 
 
 def _kswin(d: Any) -> float:
-    """Logarithms of p-values are compared; before its window is full KSWIN's p-value is 0."""
+    """Compare logarithms of p-values; before its window is full KSWIN's p-value is 0."""
     if d.p_value == 0:
         return RATIO_MAX if d.drift_detected else 0.0
     return _divide_capped(-math.log(d.p_value), -math.log(d.alpha))

@@ -1,4 +1,4 @@
-"""Labels that judge the model, as far as drift is concerned, and the alarms that there were."""
+"""Remembers, for drift, the latest labels that judge the model, and all alarms."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from .watch_set import ON_LABELS
 
 
 class JudgedLabels:
-    """How many labels each signal was told, and the latest ones with what was predicted."""
+    """The number of labels of each signal, and the latest labels with their predictions."""
 
     def __init__(self) -> None:
         self.labels_n = dict.fromkeys(ON_LABELS, 0)
         self.class_number: dict[str, int] = {}
-        # When their event was, the label, and what was predicted.
+        # The time of the event, the label, and the predicted probabilities.
         self.latest: deque[tuple[float, str, Mapping[str, float]]] = deque(maxlen=MEMORY_N)
 
     def number_of(self, label: str) -> int:
-        """The number of a class, in order of first sight."""
+        """Return the number of a class; classes are numbered in order of first sight."""
         return self.class_number.setdefault(label, len(self.class_number))
 
     def count(self, signal: str, events_n: int) -> float:
-        """One label more for a signal; its labels an event, 1 at most, after so many events."""
+        """Count a label of a signal; return its labels per event so far, at most 1."""
         self.labels_n[signal] += 1
         return min(1.0, self.labels_n[signal] / max(1, events_n))
 
     def keep(self, event_at: float, label: str, prediction: Mapping[str, float]) -> None:
-        """A label of an event at this time, and what was predicted."""
+        """Remember a label, the time of its event, in seconds, and the prediction."""
         self.latest.append((event_at, label, prediction))
 
     def list_since(self, at: float) -> list[tuple[str, Mapping[str, float]]]:
-        """The latest labels of events from this moment on, with what was predicted."""
+        """Return the latest labels of events from time `at`, seconds, with their predictions."""
         return [(label, prediction) for then, label, prediction in self.latest if then >= at]
 
 
@@ -41,7 +41,7 @@ class AlarmRecord:
     """Alarms and changes of the level, counted and dated.
 
     `alarms_n` is by signal, detector and level; an alarm that prolongs another is not counted.
-    `last_rise` is the latest change that raised the level: it has the causes.
+    `last_rise` is the latest change that raised the level; it names the causes.
     """
 
     def __init__(self) -> None:
@@ -52,13 +52,13 @@ class AlarmRecord:
         self.last_rise: DriftChanged | None = None
 
     def count_alarm(self, signal: str, detector: str, level: str, at: float) -> None:
-        """An alarm was raised."""
+        """Count and date an alarm."""
         name = (signal, detector, level)
         self.alarms_n[name] = self.alarms_n.get(name, 0) + 1
         self.alarmed_at[signal, detector] = at
 
     def keep_change(self, change: DriftChanged, *, is_rise: bool) -> None:
-        """The level has changed."""
+        """Count and date a change of the level."""
         self.changes_n[change.level] = self.changes_n.get(change.level, 0) + 1
         self.changed_at[change.level] = change.at
         self.last_rise = change if is_rise else self.last_rise

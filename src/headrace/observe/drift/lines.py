@@ -1,12 +1,12 @@
-"""From "at most one false alarm in N events" to the line of each watch: closed forms, no state.
+"""The lines of all watches, from "at most one false alarm in N events": closed forms, no state.
 
 A watch has two lines. All watches together cross their *drift* lines by chance less than once in
-2 N events, and their *warning* lines less than five times in N, or twice if they were all of
-labels: a suspicion is cheap, what follows from a confirmed drift is not. Each watch that may get
-there has an equal part (Bonferroni), and divides it among the features or classes it tests. The
-other half of what is allowed is for suspicions that happen to stand at once. How often the lines
-are crossed in truth where nothing happens is measured by `bench/false_alarms.py` and told in
-docs/DRIFT.md.
+2 N events, and their *warning* lines less than five times in N, or twice if all were watches of
+labels: a suspicion is cheap, but the response to a confirmed drift is not. Each watch that can
+raise a level has an equal part (Bonferroni), and divides it among the features or classes it tests.
+The other half of the allowed false alarms is left for suspicions that coincide by chance.
+`bench/false_alarms.py` measures how often lines are in fact crossed when nothing happens;
+docs/DRIFT.md has the results.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 WARNINGS_IN_N = 5.0
-# Inputs may stand suspicious for long without harm; then a suspicion by labels decides alone.
+# A warning of inputs may last long without harm; meanwhile one of labels alone makes a drift.
 LABEL_WARNINGS_IN_N = 2.0
 DRIFTS_IN_N = 0.5
 
@@ -25,21 +25,22 @@ DRIFTS_IN_N = 0.5
 # bench/false_alarms.py). Without a rise theory says exp(c): Lorden, Ann. Math. Statist. 42, 1971.
 _GLR_N = 2.3
 
-# ADWIN, fed steady numbers in [0, 1], gives at most one alarm of a rise in
+# ADWIN, fed steady numbers in [0, 1], raises at most one alarm of a rise in
 # _ADWIN_N * delta ** -_ADWIN_POWER of them (200,000 numbers a cell; by bench/false_alarms.py).
 _ADWIN_N = 1_500.0
 _ADWIN_POWER = 1.25
 _ADWIN_DELTA_MAX = 0.9
 
 _TESTS_MIN = 20.0
-"""No line is lower than for one false alarm in so many labels or tests."""
+"""No line is lower than that for one false alarm in this many labels or tests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What one watch may spend, with one false alarm allowed in `every_n` events.
+    """Computes the lines of a watch, so that there is one false alarm in `every_n` events at most.
 
-    `watches_n` are all there are, `drift_watches_n` those that may raise DRIFT by themselves.
+    Windowed tests run every `check_every_n` events. There are `watches_n` watches, of which
+    `drift_watches_n` may raise DRIFT by themselves.
 
     >>> lines = Lines(every_n=10_000, check_every_n=500, watches_n=8, drift_watches_n=3)
     >>> round(lines.warning_p, 6), round(lines.glr_drift(0.05), 2)
@@ -53,16 +54,16 @@ class Lines:
 
     @property
     def warning_p(self) -> float:
-        """Chance with which one check may cross the warning line."""
+        """The probability with which one check may cross the warning line by chance."""
         checks_n = self.every_n / self.check_every_n
         return min(1.0 / _TESTS_MIN, WARNINGS_IN_N / checks_n / self.watches_n)
 
     def glr_warning(self, labels_per_event: float) -> float:
-        """The line of a generalised likelihood ratio, in nats, that makes a warning."""
+        """Return the warning line of a generalised likelihood ratio, in nats."""
         return self._draw_line(labels_per_event * self.watches_n / LABEL_WARNINGS_IN_N)
 
     def glr_drift(self, labels_per_event: float) -> float:
-        """The same for a drift."""
+        """Return the drift line of a generalised likelihood ratio, in nats."""
         return self._draw_line(labels_per_event * self.drift_watches_n / DRIFTS_IN_N)
 
     def _draw_line(self, labels_per_event: float) -> float:
@@ -70,18 +71,18 @@ class Lines:
 
     @property
     def adwin_delta(self) -> float:
-        """The confidence parameter of an ADWIN that is fed one number an event."""
+        """The parameter `delta` of an ADWIN that is fed one number an event."""
         numbers_n = self.every_n * self.watches_n / WARNINGS_IN_N
         return min(_ADWIN_DELTA_MAX, math.pow(_ADWIN_N / numbers_n, 1.0 / _ADWIN_POWER))
 
 
 def nats(every_n: float) -> float:
-    """The line of a likelihood ratio for at most one false alarm in so many steady numbers."""
+    """Return the line, nats, for at most one false alarm in `every_n` steady numbers."""
     return math.log(every_n / _GLR_N)
 
 
 def upper_quantile(p: float) -> float:
-    """What a standard normal number exceeds with probability p.
+    """Return what a standard normal number exceeds with probability p.
 
     >>> round(upper_quantile(0.025), 2)
     1.96

@@ -1,7 +1,7 @@
-"""How each feature is distributed in a sample of the past: made once, compared with many windows.
+"""The distribution of each feature in a sample of the past, compared with many windows.
 
-Of a number only its counts below some eighty places are kept, of a category the counts of its
-codes, so a comparison sorts the newest events alone, and a state stays small.
+For a numeric feature only the counts below some eighty places are kept, for a categorical one the
+counts of its codes, so that a comparison sorts the newest events alone and a state stays small.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ..shares import FeatureShares, shares_of_categories, shares_of_numbers
 from .comparisons import ROWS_MIN, ks_noise, psi, psi_noise, psi_quantile
 
 PARTS_N = 80
-"""Parts of equal share that the knots cut the past into; tenths and eighths are among them."""
+"""The knots cut the past into this many parts of equal share, which include tenths and eighths."""
 
 _DECILES = slice(PARTS_N // 10 - 1, None, PARTS_N // 10)
 _OCTILES = slice(PARTS_N // 8 - 1, None, PARTS_N // 8)
-_BORDERS_MAX = 13  # Nine deciles, and after each of at most four that hold two or more, one.
+_BORDERS_MAX = 13  # Nine deciles, and one more after each value, at most four, of two or more.
 _KNOTS_MAX = PARTS_N - 1 + 4
 
 
 class Newest(NamedTuple):
-    """The newest n events beside the past: of each number the values below its knots, and known.
+    """Counts of the newest n events, to be compared with those of the past.
 
-    `below` (d, knots) and `known_n` (d,) are of numbers, `codes` and `counts` of each category by
-    the place of its feature.
+    `below` (d, knots) counts the values below each knot of numeric features, `known_n` (d,) the
+    values that are not missing; `categories` has codes and counts, by the place of the feature.
     """
 
     n: int
@@ -38,7 +38,7 @@ class Newest(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Of each feature (d,): a statistic, and what chance alone exceeds with the p asked for."""
+    """A statistic of each feature, (d,), and what chance alone exceeds with the given p, (d,)."""
 
     statistic: NDArray[np.float64]
     noise: NDArray[np.float64]
@@ -47,9 +47,10 @@ class Found(NamedTuple):
 class Marginals:
     """The distribution of each feature in n rows of the past, shape (n, d); NaN is missing.
 
-    PSI is taken over the past's deciles, where a value that holds two or more has a bin of its own,
-    and what is missing another; a category is a bin. KS is the largest distance at the knots,
-    which are the past's 80-quantiles and these borders: at most 1/80 below that at all values.
+    The bins of PSI lie between the past's deciles; a value that fills two or more deciles has a bin
+    of its own, and missing values have another. Each category is a bin. KS is the largest distance
+    at the knots, which are the past's 80-quantiles and the borders of the bins: at most 1/80 below
+    the largest distance at all values.
 
     >>> rows = np.arange(2000.0)[:, np.newaxis] % 100
     >>> past = Marginals(rows, ["numeric"])
@@ -77,7 +78,7 @@ class Marginals:
         self._knots = np.full((d, _KNOTS_MAX), np.inf)
         self._past_below = np.zeros((d, _KNOTS_MAX), np.int64)
         self._known_n = np.zeros(d, np.int64)
-        # Where in the knots the borders of the bins stand; after the last one, at the end.
+        # The places of the bins' borders among the knots; unused ones point to the end.
         self._border_places = np.full((d, _BORDERS_MAX), _KNOTS_MAX, np.int64)
         self._borders_n = np.zeros(d, np.int64)
         self._octiles = np.full((d, 7), np.inf)
@@ -92,10 +93,10 @@ class Marginals:
                 self._cut_feature(j, known)
 
     def _cut_feature(self, j: int, known: NDArray[np.float64]) -> None:
-        """Place the knots of a number whose known values of the past, sorted, are these."""
+        """Place the knots of numeric feature j; `known` are its past values, sorted."""
         quantiles = known[(np.arange(1, PARTS_N) * len(known)) // PARTS_N]
-        deciles, times = np.unique(quantiles[_DECILES], return_counts=True)
-        borders = np.sort(np.concatenate([deciles, np.nextafter(deciles[times > 1], np.inf)]))
+        deciles, deciles_n = np.unique(quantiles[_DECILES], return_counts=True)
+        borders = np.sort(np.concatenate([deciles, np.nextafter(deciles[deciles_n > 1], np.inf)]))
         knots = np.unique(np.concatenate([quantiles, borders]))
         self._knots[j, : len(knots)] = knots
         self._past_below[j] = known.searchsorted(self._knots[j])
@@ -104,7 +105,7 @@ class Marginals:
         self._octiles[j] = quantiles[_OCTILES]
 
     def place(self, columns: NDArray[np.float64]) -> Newest:
-        """Count newer events by these knots and codes; columns (d, m), which it may reorder."""
+        """Count newer events by knots and codes; `columns` (d, m) are sorted in place."""
         columns.sort(axis=1)
         known_n = columns.shape[1] - np.isnan(columns).sum(axis=1)
         below = np.zeros((len(columns), _KNOTS_MAX), np.int64)
@@ -118,13 +119,13 @@ class Marginals:
         return Newest(columns.shape[1], below, known_n, categories)
 
     def compare(self, newest: Newest, test: str, p: float) -> Found:
-        """One test of each feature, `psi` or `ks`; chance exceeds each noise with probability p."""
+        """Run the test `psi` or `ks` on each feature; chance exceeds a noise with probability p."""
         return self._compare_psi(newest, p) if test == "psi" else self._compare_ks(newest, p)
 
     def _compare_psi(self, newest: Newest, p: float) -> Found:
         before = self._bin_values(self._past_below, self._known_n, self.n)
         after = self._bin_values(newest.below, newest.known_n, newest.n)
-        # The last bin is of what is missing, where something is.
+        # The last bin counts missing values, if there are any.
         is_bin = np.arange(_BORDERS_MAX + 2) <= self._borders_n[:, np.newaxis]
         is_bin[:, -1] = (before[:, -1] > 0) | (after[:, -1] > 0)
         size = is_bin.sum(axis=1)
@@ -140,17 +141,17 @@ class Marginals:
         return Found(index, noise)
 
     def _compare_ks(self, newest: Newest, p: float) -> Found:
-        """The distance of a category, and of what has few known values, is 0."""
+        """Run `ks`; for categories and features with few known values the distance is 0."""
         is_compared = np.minimum(self._known_n, newest.known_n) >= ROWS_MIN
         is_compared[list(self._categories)] = False
         n, m = np.where(is_compared, (self._known_n, newest.known_n), 1)
         # In whole numbers of 1 / (n * m), so that equal samples are exactly 0 apart.
-        apart = np.abs(self._past_below * m[:, np.newaxis] - newest.below * n[:, np.newaxis])
-        distance = np.where(is_compared, apart.max(axis=1) / (n * m), 0.0)
+        distances = np.abs(self._past_below * m[:, np.newaxis] - newest.below * n[:, np.newaxis])
+        distance = np.where(is_compared, distances.max(axis=1) / (n * m), 0.0)
         return Found(distance, ks_noise(n, m, p))
 
     def shares(self, j: int, newest: Newest) -> FeatureShares:
-        """How feature j was distributed before, and is among the newest."""
+        """Return the distribution of feature j in the past and in the newest events."""
         past = self._known_n[j], self.n - self._known_n[j]
         now = newest.known_n[j], newest.n - newest.known_n[j]
         if j in self._categories:
@@ -169,7 +170,7 @@ class Marginals:
     def _bin_values(
         self, below: NDArray[np.int64], known_n: NDArray[np.int64], n: int
     ) -> NDArray[np.int64]:
-        """Counts by bin, shape (d, 15): the last two are past the last border, and missing."""
+        """Return counts by bin, shape (d, 15); the last two: above the last border, and missing."""
         ends = np.concatenate([below, known_n[:, np.newaxis]], axis=1)
         at_borders = np.take_along_axis(ends, self._border_places, axis=1)
         missing_n = (n - known_n)[:, np.newaxis]
@@ -177,15 +178,15 @@ class Marginals:
         return np.concatenate([counts, missing_n], axis=1)
 
     def _counts_of(self, j: int, newest: Newest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of a category: counts by code seen on either side, and of the missing if any are."""
+        """Return the counts of categorical feature j by code, past and newest; missing last."""
         codes = np.union1d(self._categories[j][0], newest.categories[j][0])
         missing = self.n - self._known_n[j], newest.n - newest.known_n[j]
         sides = []
         for (seen, counts), missing_n in zip(
             (self._categories[j], newest.categories[j]), missing, strict=True
         ):
-            found = np.zeros(len(codes) + any(missing), np.int64)
-            found[codes.searchsorted(seen)] = counts
-            found[len(codes) :] = missing_n
-            sides.append(found)
+            aligned = np.zeros(len(codes) + any(missing), np.int64)
+            aligned[codes.searchsorted(seen)] = counts
+            aligned[len(codes) :] = missing_n
+            sides.append(aligned)
         return sides[0], sides[1]

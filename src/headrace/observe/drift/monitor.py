@@ -1,4 +1,4 @@
-"""When the world has drifted: the state machine over all watches that makes one drift level.
+"""The drift level: a state machine over all watches of a shard.
 
     STABLE ── a watch crosses its warning line ──▶ WARNING: suspected
        ▲                                              │ its drift line, or agree_n signals at once
@@ -6,8 +6,8 @@
        │                                              ▼
        └── the last alarm is hold_n events ago ──── DRIFT: confirmed, and answered
 
-It decides on a level and says so once; what follows from it (labels, retraining) is not decided
-here. One watch is in `watches`, the windowed tests of a check in `windows`, reasons in `causes`.
+It returns each change of the level once; what follows from a change (labels, retraining) is not
+decided here. `watches` has a single watch, `windows` the windowed tests, `causes` the causes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .windows import Windows
 
 _STABLE, _, _DRIFT = DriftLevel
 
-# Where the parts of a monitor stand in its state.
+# The fields of a monitor's state that belong to its parts.
 _PARTS: Parts = {
     "record": (
         AlarmRecord,
@@ -59,13 +59,13 @@ _PARTS: Parts = {
 
 
 class DriftMonitor(OfParts):
-    """All watches of a shard, and the one drift level they make.
+    """All watches of a shard, and the one drift level that follows from them.
 
-    The level is the highest that any watch holds, or DRIFT while at least `agree_n` signals stand
-    at WARNING or above. It rises at once; while it holds, further alarms only prolong it; it falls
+    The level is the highest that any watch holds, or DRIFT while at least `agree_n` signals are at
+    WARNING or above. It rises at once; while it holds, further alarms only prolong it; it falls
     when no watch holds it. Every change is returned once as a `DriftChanged`.
 
-    A model that is still cold is no reference: confidence and predicted classes are watched from
+    A cold model can't serve as a reference: confidence and predicted classes are watched from
     `warm` on. Labels of control requests are watched from the start.
 
     >>> from headrace.settings import DriftSettings, WatchSettings
@@ -85,7 +85,7 @@ class DriftMonitor(OfParts):
         chance: Chance,
         own: Mapping[str, Detector] | None = None,
     ) -> None:
-        """`own` are detectors of your own by signal, each beside the watches of the settings.
+        """`own` are your own detectors by signal, in addition to the watches of the settings.
 
         Raises `BadSettings` with every fault of the watches.
         """
@@ -99,22 +99,22 @@ class DriftMonitor(OfParts):
         self._seq = -1
         self._fall_seq = NEVER
         self._model_seq = 0
-        # Where the latest DRIFT began; what is compared with begins there once it is over.
+        # Where the latest DRIFT began; once it is over, the reference begins there.
         self._risen_seq = 0
         self._from_seq = 0
         self._raised_by: Watch | None = None
 
     @property
     def own(self) -> list[Detector]:
-        """Detectors of your own, unfed."""
+        """Your own detectors, as they were passed, without data."""
         return self.watches.own
 
     @property
     def statistics(self) -> dict[tuple[str, str], float]:
-        """By signal and detector, each statistic divided by its threshold: 1 is the firing line.
+        """Each watch's statistic divided by its threshold, by signal and detector: 1 is an alarm.
 
-        The highest of all features or classes. ADWIN shows no statistic: 1 while its alarm holds,
-        else 0. Capped at 10 for river's detectors.
+        It is the highest over all features or classes. ADWIN has no statistic: 1 while its alarm
+        holds, else 0. For river's detectors the ratio is capped at 10.
         """
         return self.watches.ratios_at(self._seq)
 
@@ -130,21 +130,21 @@ class DriftMonitor(OfParts):
         """Watch a run of events, numbered from `seq0`, until the level changes.
 
         `values` (n,) are confidences in [0, 1], `predicted` (n,) class numbers, `at` (n,) seconds.
-        Returns how many events were taken in, and the change that the last of them made. A
-        confidence that is NaN, and its class, are passed over.
+        Returns how many events were watched, and the change that the last of them caused. An event
+        whose confidence is NaN is skipped.
         """
         on_confidence = () if self.is_cold else self.watches.on_confidence
         on_class_mix = () if self.is_cold else self.watches.on_class_mix
         n = len(values)
         if not on_confidence and not on_class_mix:
-            # Nothing is fed; only the end of an alarm can change the level.
+            # No detector gets data; only the end of an alarm can change the level.
             n = min(n, max(1, self._fall_seq - seq0 + 1))
             return n, self._pass_events(float(at[n - 1]), seq0 + n - 1) if n else None
-        told = signals.doubts(values)
+        doubts = signals.doubts(values)
         if len(on_confidence) == 1 and not on_class_mix and not np.isnan(values).any():
-            return self._watch_doubts(on_confidence[0], told, at, seq0)
+            return self._watch_doubts(on_confidence[0], doubts, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
-        for i, doubt in enumerate(told):
+        for i, doubt in enumerate(doubts):
             alarms: list[tuple[Watch, int]] | None = None
             if doubt >= 0.0:  # NaN is not.
                 for watch in on_confidence:
@@ -163,10 +163,10 @@ class DriftMonitor(OfParts):
     def _watch_doubts(
         self, watch: Watch, doubts: list[float], at: NDArray[np.float64], seq0: int
     ) -> tuple[int, DriftChanged | None]:
-        """`watch_confidences` for the usual case, one watch and none missing: many in one call."""
+        """`watch_confidences` for one watch and no NaN, the usual case: many events in one call."""
         n, i = len(doubts), 0
         while i < n:
-            # Up to the event with which an alarm ends only an alarm can change the level.
+            # Until the event at which an alarm ends, only another alarm can change the level.
             quiet_n = max(1, min(n, self._fall_seq - seq0) - i)
             fed_n, level = watch.step_many(doubts[i : i + quiet_n])
             i += fed_n
@@ -181,16 +181,17 @@ class DriftMonitor(OfParts):
     def watch_error(
         self, is_wrong: bool, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
-        """Watch one settled control label; `seq` is the number of the shard's latest event.
+        """Watch one settled control label; return the change of the level, if any.
 
-        `at` is the clock, `event_at` when the event of the label was; without it, the same.
+        `is_wrong`: the prediction was. `at` is the clock in seconds, `seq` the number of the
+        shard's latest event, `event_at` the time of the label's event; None: `at`.
         """
         return self._watch_label("error", is_wrong, at=at, seq=seq, event_at=event_at)
 
     def watch_recall(
         self, label: str, is_wrong: bool, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
-        """Watch whether the events of one class are found: a control label, by its class."""
+        """Watch one settled control label for the recall of its class, as `watch_error` does."""
         number = self._judged.number_of(label)
         return self._watch_label(
             "recall", is_wrong, at=at, seq=seq, event_at=event_at, feed_n=number
@@ -199,10 +200,10 @@ class DriftMonitor(OfParts):
     def watch_surprise(
         self, is_wrong: bool, guess: float, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
-        """Watch one settled label of any kind; `guess` is the chance it was given of being right.
+        """Watch one settled label of any kind; `guess` is the chance that the prediction is right.
 
-        It is wrong with the chance 1 - guess as long as guesses are honest, however the labels were
-        chosen. Not while the model is cold.
+        While guesses are honest it is wrong with probability 1 - guess, however labels were chosen.
+        A cold model is not watched. The other arguments are those of `watch_error`.
         """
         if self.is_cold:
             return None
@@ -220,9 +221,10 @@ class DriftMonitor(OfParts):
         at: float,
         seq: int,
     ) -> list[DriftChanged]:
-        """Watch a label of a first chance with all that watches labels; the changes it made.
+        """Watch a label of a first chance with all watches of labels; return the level's changes.
 
-        `prediction` is the one that is judged, `guess` the chance it was given of being right.
+        `prediction` are the judged probabilities by class, `guess` the chance guessed at arrival
+        that they are right; `at` is the clock in seconds, `seq` the shard's latest event.
         """
         wrong, event_at = signals.is_wrong(prediction, entry.label), entry.event_at
         self._judged.keep(event_at, entry.label, prediction)
@@ -260,10 +262,10 @@ class DriftMonitor(OfParts):
     def check(
         self, window: Window | Columns, reservoir: Columns, schema: Schema, at: float, seq: int
     ) -> DriftChanged | None:
-        """Compare the newest events with a sample of those before; every `check_every_n` events.
+        """Compare the newest events with a sample of earlier ones; return the change, if any.
 
-        Features are compared with all of the past since the last drift; predictions only with what
-        came since the model was adopted.
+        Call it every `check_every_n` events. Features are compared with all of the past since the
+        last drift; predictions only with those since the model was adopted.
         """
         alarms = self.windows.check(
             self.watches.windowed,
@@ -279,16 +281,16 @@ class DriftMonitor(OfParts):
     # -------------------------------------------------------------------- the state machine
 
     def warm(self, seq: int) -> None:
-        """The model is past its cold start: its predictions are worth watching from `seq` on."""
+        """End the cold start: the model's predictions are watched from event `seq` on."""
         if self.is_cold:
             self.is_cold = False
             self._model_seq = seq
 
     def reset(self, seq: int) -> None:
-        """A new model was adopted before event `seq`: what was said about the old one is void.
+        """Forget what was watched of the old model, since a new one serves from event `seq` on.
 
-        The alarms about it end; the level follows at the next event. Features are not the model's
-        doing; their watches go on.
+        The alarms about the old one end; the level follows at the next event. Watches of features
+        go on, since features don't depend on the model.
         """
         self._model_seq = seq
         self._fall_seq = min(self._fall_seq, seq)
@@ -301,7 +303,7 @@ class DriftMonitor(OfParts):
     def _settle_level(
         self, at: float, seq: int, alarms: list[tuple[Watch, int]]
     ) -> DriftChanged | None:
-        """Note the alarms (0 is none) at event `seq`, and see whether the level has moved."""
+        """Note alarms, as (watch, level), at event `seq`; return the change of level, if any."""
         self._seq = seq = max(self._seq, seq)
         if seq < self._fall_seq and not (alarms and any(level for _, level in alarms)):
             return None  # Nothing fires, and no alarm ends: the usual label.
@@ -317,23 +319,23 @@ class DriftMonitor(OfParts):
         previous, self.level = self.level, self.watches.level_at(seq, self.agree_n)
         if self.level == previous or cause is None:
             return None
-        # A fall is told of the watch that had raised the level.
-        told = cause if self.level > previous else self._raised_by or cause
-        self._raised_by = told
+        # A fall is reported for the watch that had raised the level.
+        reported = cause if self.level > previous else self._raised_by or cause
+        self._raised_by = reported
         is_rise = self.level > previous
-        features, classes, since = self._find_causes(told, seq) if is_rise else ((), (), None)
+        features, classes, since = self._find_causes(reported, seq) if is_rise else ((), (), None)
         if self.level == _DRIFT:
             self._risen_seq = seq
         elif previous == _DRIFT:
-            # Stood down: the new world is what the next one is compared with.
+            # The drift is over: from now on the new world is the reference.
             self._from_seq = self._risen_seq
         change = DriftChanged(
             at=at,
             level=self.level.name,
             previous=previous.name,
-            signal=told.signal,
-            detector=told.detector,
-            statistic=told.ratio_at(seq),
+            signal=reported.signal,
+            detector=reported.detector,
+            statistic=reported.ratio_at(seq),
             since=since,
             features=features,
             classes=classes,
@@ -344,7 +346,7 @@ class DriftMonitor(OfParts):
     def _find_causes(
         self, told: Watch, seq: int
     ) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
-        """Which features, which classes, and since when, as far as it is known."""
+        """Return the features and classes behind a change and since when, as far as known."""
         since = told.since if told.since is not None else self.watches.held_since(seq)
         classes = self.windows.classes
         if told.signal in ON_LABELS:

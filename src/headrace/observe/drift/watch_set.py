@@ -17,7 +17,7 @@ ON_LABELS = ("error", "surprise", "recall")
 
 
 class WatchSet:
-    """The watches, and which of them are fed with what.
+    """The watches, grouped by the data that they get.
 
     Raises `BadSettings` with every fault of the watches.
     """
@@ -26,7 +26,7 @@ class WatchSet:
         self, settings: DriftSettings, chance: Chance, own: Mapping[str, Detector]
     ) -> None:
         self.all = _make_watches(settings, chance, own)
-        # Unfed: what a state that is read again may hold.
+        # Without data: their types are allowed in a state that is restored.
         self.own = [watch.unfed for watch in self.all if watch.unfed is not None]
         eventwise = [w for w in self.all if not w.is_windowed]
         self.windowed = [w for w in self.all if w.is_windowed]
@@ -37,26 +37,26 @@ class WatchSet:
         }
 
     def ratios_at(self, seq: int) -> dict[tuple[str, str], float]:
-        """By signal and detector, each statistic divided by its threshold."""
+        """Return each statistic divided by its threshold, by signal and detector."""
         return {(w.signal, w.detector): w.ratio_at(seq) for w in self.all}
 
     def falls_at(self, seq: int) -> int:
-        """The event at which the first alarm ends."""
+        """Return the number of the event after `seq` at which the first alarm ends."""
         return min((w.falls_at(seq) for w in self.all), default=NEVER)
 
     def level_at(self, seq: int, agree_n: int) -> DriftLevel:
-        """The highest that any holds, or DRIFT while so many signals are above STABLE."""
+        """Return the highest level held, or DRIFT if `agree_n` signals are above STABLE."""
         level = max((w.level_at(seq) for w in self.all), default=DriftLevel.STABLE)
         agreeing = {w.signal: True for w in self.all if w.level_at(seq) > DriftLevel.STABLE}
         return DriftLevel.DRIFT if len(agreeing) >= agree_n else level
 
     def held_since(self, seq: int) -> float | None:
-        """Since when what is held has been so, as far as a watch knows."""
+        """Return since when, seconds, the earliest held finding lasts, as far as watches know."""
         held = [w.since for w in self.all if w.level_at(seq) and w.since is not None]
         return min(held, default=None)
 
     def restart_for_model(self) -> None:
-        """Another model is judged: what was seen of the one before is void."""
+        """Restart all watches but those of inputs, since another model is judged."""
         for watch in self.all:
             if watch.signal not in ON_INPUTS:
                 watch.restart()
@@ -65,8 +65,8 @@ class WatchSet:
 def _make_watches(
     settings: DriftSettings, chance: Chance, own: Mapping[str, Detector]
 ) -> list[Watch]:
-    """The watches of the settings, then those with a detector of your own."""
-    given: list[tuple[str, WatchSettings, Detector | None]] = [
+    """Make the watches of the settings, then those with your own detectors."""
+    specs: list[tuple[str, WatchSettings, Detector | None]] = [
         (f"drift.watch[{i}]", watch, None) for i, watch in enumerate(settings.watch)
     ]
     for signal, detector in own.items():
@@ -79,18 +79,18 @@ def _make_watches(
             )
         check_detector(detector, signal)
         watch = WatchSettings(signal=signal, detector=type(detector).__name__)  # type: ignore[arg-type]
-        given.append((f"detectors[{signal!r}]", watch, detector))
+        specs.append((f"detectors[{signal!r}]", watch, detector))
     lines = Lines(
         every_n=settings.false_alarm_every_n,
         check_every_n=settings.check_every_n,
-        watches_n=max(1, len(given)),
-        drift_watches_n=max(1, sum(watch.level == "drift" for _, watch, _ in given)),
+        watches_n=max(1, len(specs)),
+        drift_watches_n=max(1, sum(watch.level == "drift" for _, watch, _ in specs)),
     )
     faults: list[str] = []
     watches: list[Watch] = []
-    for where, watch, unfed in given:
+    for where, watch, unfed in specs:
         try:
-            made = Watch(
+            new_watch = Watch(
                 watch,
                 lines,
                 hold_n=settings.hold_n,
@@ -101,9 +101,9 @@ def _make_watches(
         except BadSettings as error:
             faults += [f"{where}: {fault}" for fault in error.faults]
             continue
-        if any((made.signal, made.detector) == (w.signal, w.detector) for w in watches):
-            faults.append(f"{where} has {made.detector} on {made.signal} once more")
-        watches.append(made)
+        if any((new_watch.signal, new_watch.detector) == (w.signal, w.detector) for w in watches):
+            faults.append(f"{where} has {new_watch.detector} on {new_watch.signal} once more")
+        watches.append(new_watch)
     if faults:
         raise BadSettings(faults)
     return watches

@@ -1,6 +1,6 @@
-"""One watch: a signal, what watches it, and for how long its alarm holds.
+"""One watch: a signal, its detector, and for how long its alarm holds.
 
-It knows nothing of the other watches; the level they make together is made in `monitor`.
+It knows nothing of other watches; `monitor` derives one level from all of them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from .lines import Lines
 NEVER = 1 << 62
 _THRESHOLDS = {"psi": 0.25, "ks": 0.2, "welch": 0.1, "domain_classifier": 0.6}
 _WARNING_BELOW = math.log(4.0)
-"""A line of likelihood of the user's own is for a drift; a warning's lies so much lower, nats."""
+"""A `threshold` set by the user is the drift line; the warning line is this much lower, nats."""
 
 _STABLE, _WARNING, _DRIFT = DriftLevel
 
 
 class Watch:
-    """One signal and what watches it; an alarm holds for `hold_n` events after its last firing.
+    """One signal and its detector; an alarm holds for `hold_n` events after its last firing.
 
-    A windowed test that crosses its line makes a warning; when it has stood above the line for
-    `confirm_n` events, a window that shares no event with the first one says the same: a drift.
+    A windowed test that crosses its line raises a warning. After `confirm_n` events above the line
+    it raises a drift: by then a window that shares no event with the first one agrees.
     """
 
     __slots__ = (
@@ -55,7 +55,15 @@ class Watch:
         seed: int,
         unfed: Detector | None = None,
     ) -> None:
-        """`unfed` is a detector of your own. Raises `BadSettings` on options not to be taken."""
+        """Make a watch with its detector.
+
+        - `lines`: computes the lines that the statistic is compared with.
+        - `hold_n`: events for which an alarm holds. `confirm_n`: see above.
+        - `seed`: for detectors of river that draw at random.
+        - `unfed`: your own detector, without data; copies of it are used.
+
+        Raises `BadSettings` for options that the detector does not have.
+        """
         self.signal: str = settings.signal
         self.detector: str = settings.detector
         self.options = dict(settings.options)
@@ -66,11 +74,11 @@ class Watch:
         self._lines = lines
         if self.detector == "adwin" and "delta" not in self.options:
             self.options["delta"] = lines.adwin_delta
-        # A windowed test speaks every so often; until it has spoken again its alarm holds.
+        # The alarm of a windowed test holds at least until its next check.
         self.hold_n = max(hold_n, lines.check_every_n) if self.is_windowed else hold_n
         self.confirm_n = confirm_n
         self.statistic = 0.0
-        # When what it found began, seconds; none where it can't tell.
+        # Since when its finding has lasted, seconds; None if unknown.
         self.since: float | None = None
         self.feeds: list[Feed | Glr] = []
         self._seed = seed
@@ -79,7 +87,7 @@ class Watch:
 
     @property
     def is_windowed(self) -> bool:
-        """Whether it compares samples, instead of being fed one number at a time."""
+        """Whether the detector compares samples, instead of taking one number at a time."""
         return self.detector in _THRESHOLDS
 
     @property
@@ -88,8 +96,8 @@ class Watch:
         return self.signal in ("error", "surprise", "recall", "confidence")
 
     def restart(self) -> None:
-        """Forget what was watched, and the alarm."""
-        # Number of the event at which it last fired at WARNING and at DRIFT.
+        """Forget all data and the alarm."""
+        # Number of the event at which the watch last fired at WARNING, and at DRIFT.
         self._last_seq = {_WARNING: -NEVER, _DRIFT: -NEVER}
         self._crossed_seq = NEVER
         self._line = math.inf
@@ -97,7 +105,7 @@ class Watch:
         self.since = None
         self.feeds.clear()
         if not self.is_windowed:
-            # For class_mix and recall one a class; the others are added when first seen.
+            # class_mix and recall have a feed a class; further ones are added at first sight.
             self._add_feed()
 
     def _add_feed(self) -> None:
@@ -117,22 +125,22 @@ class Watch:
     # ------------------------------------------------------------------------ one by one
 
     def step(self, x: float) -> int:
-        """Feed one number; the level of the alarm, 0 for none."""
+        """Feed one number; return the level of the alarm, 0 for none."""
         feed = self.feeds[0]
         assert isinstance(feed, Feed)
         return feed.step(x)
 
     def step_many(self, values: list[float]) -> tuple[int, int]:
-        """Feed numbers until one sets off an alarm, or all: how many, and its level, 0 for none.
+        """Feed numbers until one sets off an alarm; return how many, and its level, 0 for none.
 
-        May stop early without an alarm.
+        It may stop early without an alarm.
         """
         feed = self.feeds[0]
         assert isinstance(feed, Feed)
         return feed.step_many(values)
 
     def step_class(self, predicted: int) -> int:
-        """Feed one predicted class: 1 to its own detector, 0 to the others."""
+        """Feed 1 to the predicted class's detector, 0 to the others; return the highest level."""
         while len(self.feeds) <= predicted:
             self._add_feed()
         return max(
@@ -152,16 +160,19 @@ class Watch:
         labels_per_event: float,
         feed_n: int = 0,
     ) -> int:
-        """Feed one label's yes or no, dated `at`; the level of the alarm.
+        """Feed one label, a yes or no; return the level of the alarm, 0 for none.
 
-        `expected` is the chance of a yes that was guessed, where there is one; `feed_n` is the
-        number of the class, where each has a feed of its own.
+        - `is_hit`: whether what is watched for has happened, such as an error.
+        - `expected`: the chance of a yes that was guessed; None: the share before is compared.
+        - `at`: the time of the label's event, seconds.
+        - `labels_per_event`: how often labels come; the lines depend on it.
+        - `feed_n`: the number of the class, where each has its own feed; else 0.
         """
         while len(self.feeds) <= feed_n:
             self._add_feed()
         feed = self.feeds[feed_n]
         if isinstance(feed, Feed):
-            # Moved to [0, 1], its mean is one half as long as what was expected comes.
+            # Mapped to [0, 1]; the mean is one half as long as expectations are right.
             return feed.step(float(is_hit) if expected is None else (is_hit + 1.0 - expected) / 2.0)
         feed.step(is_hit, expected, at)
         self._line = self._lines.glr_drift(labels_per_event)
@@ -174,7 +185,7 @@ class Watch:
         self.since = feed.since
         if feed.statistic < self._line:
             return 1
-        # Like river's it starts afresh after an alarm: what is still worse has to show it again.
+        # Like river's detectors it starts afresh after an alarm, and must find the rise again.
         feed.restart()
         return 2
 
@@ -182,18 +193,19 @@ class Watch:
 
     @property
     def warning_p(self) -> float:
-        """The chance with which one test of a window may cross the line."""
+        """The probability with which one test of a window may cross its line by chance."""
         return self._lines.warning_p
 
     @property
     def threshold(self) -> float:
-        """The size from which on a windowed test's statistic is an alarm, if chance is excluded."""
+        """A windowed test's statistic above this is an alarm, unless chance explains it."""
         return self.options.get("threshold", _THRESHOLDS[self.detector])
 
     def over_threshold(self, statistic: float, noise: float) -> float:
-        """A windowed test's; alarms must be above chance as well as above the threshold.
+        """Return a windowed test's statistic over its line: the threshold or, if higher, `noise`.
 
-        An AUC and its threshold are taken from one half on, where there is nothing to tell.
+        `noise` is what chance alone exceeds with probability `warning_p`. An AUC and its threshold
+        count from one half, which means no difference.
         """
         threshold = self.threshold
         if self.detector == "domain_classifier":
@@ -201,11 +213,11 @@ class Watch:
         return statistic / max(threshold, noise)
 
     def compare(self, ratio: float) -> None:
-        """Take in a windowed test, a statistic over its threshold; the highest counts."""
+        """Note a windowed test's ratio from `over_threshold`; the highest of a check counts."""
         self.statistic = max(self.statistic, ratio)
 
     def judge(self, seq: int) -> int:
-        """The level of the alarm after all tests of the check at event `seq`."""
+        """Return the level of the alarm after all tests of the check at event `seq`."""
         if self.statistic < 1.0:
             self._crossed_seq = NEVER
             return 0
@@ -215,22 +227,22 @@ class Watch:
     # ------------------------------------------------------------------------------ alarms
 
     def fire(self, level: int, seq: int) -> DriftLevel | None:
-        """Note an alarm at event `seq`; its level, if the watch did not hold that one already."""
+        """Note an alarm at event `seq`; return its level unless the watch held that already."""
         raised = min(DriftLevel(level), self._ceiling)
         is_new = self.level_at(seq) < raised
         self._last_seq[raised] = seq
         return raised if is_new else None
 
     def level_at(self, seq: int) -> DriftLevel:
-        """The level it holds at event `seq`, not earlier than its last alarm."""
+        """Return the level held at event `seq`, which is not before its last alarm."""
         if seq - self._last_seq[_DRIFT] <= self.hold_n:
             return _DRIFT
         return _WARNING if seq - self._last_seq[_WARNING] <= self.hold_n else _STABLE
 
     def falls_at(self, seq: int) -> int:
-        """Number of the first event after `seq` at which its level falls if nothing happens."""
+        """Return the first event after `seq` at which the level falls unless an alarm follows."""
         falls = NEVER
-        # Asked of every watch after every label: a loop costs half of a generator's.
+        # Called for every watch after every label: a loop costs half as much as a generator.
         for last in self._last_seq.values():
             end = last + self.hold_n + 1
             if seq < end < falls:
@@ -238,7 +250,7 @@ class Watch:
         return falls
 
     def ratio_at(self, seq: int) -> float:
-        """Statistic over threshold; a detector that shows none: 1 while its alarm holds, else 0."""
+        """Return statistic over threshold; without a statistic, 1 while an alarm holds, else 0."""
         if self.is_windowed:
             return self.statistic
         held = float(self.level_at(seq) > _STABLE)

@@ -1,7 +1,7 @@
 """The windowed tests of one check: the newest events against a sample of those before.
 
-What was found is kept until the next check, by feature and by class, for whoever asks why; whether
-it makes a drift is decided in `monitor`.
+Results by feature and by class are kept until the next check, to explain a change; `monitor`
+decides whether they make a drift.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .marginals import Marginals, Newest
 from .watches import Watch
 
 SHARES_MAX = 4
-"""Features whose distribution is kept to be looked at: those that moved most."""
+"""Distributions are kept for display for this many features: those that moved most."""
 
 ON_INPUTS = ("features", "inputs")
-"""Signals that are not the model's doing."""
+"""Signals that don't depend on the model."""
 
 
 class Past(NamedTuple):
-    """What the events [from_seq, last_seq] are like, by a sample of them."""
+    """The distribution of the events [from_seq, last_seq], from a sample of them."""
 
     from_seq: int
     last_seq: int
@@ -38,22 +38,22 @@ class Past(NamedTuple):
 
 
 class Windows:
-    """The latest check of all windowed watches, and what the past is like.
+    """The latest check of all windowed watches, and the distribution of the past.
 
-    That is found again when half as many events of the sample came later as it had, when an old
-    world ends, and when other features are watched; so a check looks at the newest events alone.
+    That distribution is computed again when the sample has half as many later events as it was made
+    of, when an old world ends, and when other features are watched; between these a check computes
+    with the newest events alone.
     """
 
     def __init__(self, features_max: int, window_n: int) -> None:
         self.features_max = features_max
         self.window_n = window_n
-        # By feature: its PSI, and the highest of its statistics over their thresholds. And
+        # By feature: its PSI, and the highest of its statistics over their thresholds; then
         # predictions by class.
         self.feature_psi: dict[str, float] = {}
         self.feature_ratios: dict[str, float] = {}
         self.class_counts: tuple[list[int], list[int]] = ([], [])
-        # Features that are over a line, classes that are predicted more or less often than before,
-        # and when that began, seconds.
+        # Features over a line, and classes predicted more or less often than before.
         self.features: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
         self._past: Past | None = None
@@ -63,14 +63,14 @@ class Windows:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 the past was looked at anew in each check."""
+        """Before version 2 each check computed the distribution of the past anew."""
         gone = ("feature_shares", "_parts", "_tests_n")
         kept = {name: value for name, value in fields.items() if name not in gone}
         return kept | {"_past": None, "_newest": None}
 
     @property
     def feature_shares(self) -> dict[str, FeatureShares]:
-        """The distributions of the features that moved most."""
+        """The distributions, past and now, of the features that moved most."""
         past, newest, ratios = self._past, self._newest, self.feature_ratios
         if past is None or newest is None:
             return {}
@@ -79,7 +79,7 @@ class Windows:
         return {names[j]: past.marginals.shares(j, newest) for j in moved}
 
     def forget_events(self) -> None:
-        """Events were erased: what the past is like is found again of those that are left."""
+        """Forget the distribution of the past, since it is partly made of erased events."""
         self._past = self._newest = None
 
     def check(
@@ -93,11 +93,12 @@ class Windows:
         model_seq: int | None,
         seq: int,
     ) -> list[tuple[Watch, int]]:
-        """The level of each windowed watch at event `seq`.
+        """Run the tests; return each windowed watch with its level at event `seq`.
 
-        Events before `from_seq` are of an old world. Predictions before `model_seq` are of another
-        model; none: of a model that is no reference yet. Without `ROWS_MIN` events on both sides
-        there is no test.
+        The newest `window_n` events of `window` are compared with earlier ones in `reservoir` or,
+        soon after a drift, in `window`. Events before `from_seq` are of an old world, predictions
+        before `model_seq` of another model; None: predictions are not compared. Without `ROWS_MIN`
+        events on both sides there is no test.
         """
         for watch in watches:
             watch.statistic = 0.0
@@ -106,7 +107,7 @@ class Windows:
         self.features, self.classes = (), ()
         if model_seq is not None:
             on_predictions = [w for w in watches if w.signal not in ON_INPUTS]
-            # Of another model they would say nothing of this one.
+            # Predictions of another model say nothing about this one.
             masks = is_past & (past.seq >= model_seq), newest.seq >= model_seq
             self._compare_predictions(on_predictions, (past, newest), masks, schema)
         on_inputs = [w for w in watches if w.signal in ON_INPUTS]
@@ -130,7 +131,7 @@ class Windows:
         are_compared: tuple[NDArray[np.bool_], NDArray[np.bool_]],
         schema: Schema,
     ) -> None:
-        """Of the sides, past and newest, those events are compared on which the model answered."""
+        """Test the predictions of both sides, past and newest, on events that the model scored."""
         past, newest = sides
         before, lately = (
             mask & side.has_answer for side, mask in zip(sides, are_compared, strict=True)
@@ -152,8 +153,8 @@ class Windows:
                     np.sort(1.0 - past.confidence[before]),
                     np.sort(1.0 - newest.confidence[lately]),
                 )
-                found = ks(*doubts, is_one_sided=True)
-                watch.compare(watch.over_threshold(found, float(ks_noise(n, m, watch.warning_p))))
+                gap = ks(*doubts, is_one_sided=True)
+                watch.compare(watch.over_threshold(gap, float(ks_noise(n, m, watch.warning_p))))
             else:
                 fall, noise = welch(past.guess[before], newest.guess[lately], watch.warning_p)
                 watch.compare(watch.over_threshold(fall, noise))
@@ -161,8 +162,8 @@ class Windows:
     def _look_back(
         self, past: Columns, is_past: NDArray[np.bool_], first: int, from_seq: int, schema: Schema
     ) -> None:
-        """See what the past is like, unless what was seen of it still serves at event `first`."""
-        # What a free text says is in no row: as a number that never varies it moves nothing.
+        """Compute the distribution of the past, unless the known one still serves at `first`."""
+        # A row holds no content of a free text: it is a constant number, which never moves.
         kinds = tuple(
             "numeric" if kind == "text" else kind for kind in schema.kinds[: self.features_max]
         )
@@ -193,17 +194,17 @@ class Windows:
         ratios = np.zeros(features_n)
         for name in ("psi", "ks"):
             if watch := detectors.get(name):
-                found = marginals.compare(self._newest, name, watch.warning_p / features_n)
-                over = found.statistic / np.maximum(watch.threshold, found.noise)
+                tests = marginals.compare(self._newest, name, watch.warning_p / features_n)
+                over = tests.statistic / np.maximum(watch.threshold, tests.noise)
                 ratios = np.maximum(ratios, over)
                 watch.compare(float(over.max()))
                 if name == "psi":
-                    self.feature_psi = dict(zip(names, found.statistic.tolist(), strict=True))
+                    self.feature_psi = dict(zip(names, tests.statistic.tolist(), strict=True))
         self.feature_ratios = dict(zip(names, ratios.tolist(), strict=True))
         self.features = moved_features(names, self.feature_ratios, parts)
 
     def _find_beginning(self, window: Columns, schema: Schema) -> float | None:
-        """When it began: where in the window the feature that moved most, or the guess, changed."""
+        """Return the time, seconds, when the feature that moved most, or the guess, changed."""
         if not len(window):
             return None
         values = window.guess
@@ -216,10 +217,10 @@ class Windows:
 def _sample_past(
     window: Window | Columns, reservoir: Columns, newest: Columns, from_seq: int
 ) -> tuple[Columns, NDArray[np.bool_]]:
-    """A sample of the events from `from_seq` on that came before the newest: those of the columns.
+    """Return columns, and a mask of those events that are from `from_seq` on, before the newest.
 
-    When the old world has ended a short time ago, few of the sample are of the new one; then the
-    older part of the window serves.
+    Shortly after the old world has ended, few events of the reservoir are of the new one; then the
+    older part of the window is used instead.
     """
     first = int(newest.seq.min()) if len(newest) else from_seq
     is_past = (reservoir.seq < first) & (reservoir.seq >= from_seq)
@@ -234,7 +235,7 @@ def _sample_past(
 def _class_counts(
     past: NDArray[np.float64], window: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How often each class was predicted, shape (k,) on either side, from (n, k) probabilities."""
+    """Return the counts of predicted classes, (k,) on either side, from (n, k) probabilities."""
     classes_n = max(past.shape[1], window.shape[1], 1)
     before, after = (
         signals.class_counts(signals.predicted_classes(side), classes_n) for side in (past, window)
@@ -243,7 +244,7 @@ def _class_counts(
 
 
 def _columns(rows: NDArray[np.float64], features_n: int) -> NDArray[np.float64]:
-    """The first so many columns as rows; what the rows do not have is NaN."""
+    """Return the first columns as rows, shape (features_n, n); missing columns are NaN."""
     columns = np.full((features_n, len(rows)), np.nan)
     width = min(features_n, rows.shape[1])
     columns[:width] = rows[:, :width].T
