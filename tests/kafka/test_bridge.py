@@ -130,6 +130,7 @@ def test_a_missing_topic_is_waited_for(broker, prefix):
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.usefixtures("collected")
+@pytest.mark.long
 def test_a_broker_that_goes_and_comes_again_costs_nothing(own_broker, prefix, tmp_path):
     for name in ("requests", "answers"):
         own_broker.topics.create(f"{prefix}.{name}", partitions=1)

@@ -203,6 +203,7 @@ def test_all_who_share_get_the_same_broker_until_the_last_has_left(tmp_path):
     third.leave()
 
 
+@pytest.mark.long
 def test_a_shared_broker_ends_when_all_its_users_were_killed(broker, tmp_path):
     one, pid = program(SHARER, str(tmp_path))
     other, same_pid = program(SHARER, str(tmp_path))
@@ -213,14 +214,8 @@ def test_a_shared_broker_ends_when_all_its_users_were_killed(broker, tmp_path):
     wait_until_gone(pid)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGKILL,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
-        pytest.param(signal.SIGINT, marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_broker_outlives_the_program_that_started_it(broker, number):
     started, pid = program(OWNER)
     assert is_alive(pid)
@@ -241,6 +236,7 @@ def test_only_this_machine_reaches_a_broker_and_stop_leaves_nothing_running(own_
     assert not own_broker.is_running
 
 
+@pytest.mark.long
 def test_a_restart_keeps_port_and_records(own_broker, prefix):
     topic = own_broker.topics.create(f"{prefix}.events")
     own_broker.topics.produce(topic, NUMBERS[:1])
@@ -254,6 +250,7 @@ def test_a_restart_keeps_port_and_records(own_broker, prefix):
         assert own_broker.pid != pid
 
 
+@pytest.mark.long
 def test_a_broker_that_hangs_goes_on_where_it_was(pausing_broker, prefix):
     topic = pausing_broker.topics.create(f"{prefix}.events")
     pausing_broker.pause()

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import time
 
+import pytest
+
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.cluster import Wanted, connect_cluster
 from headrace.drivers.kafka.reading import partition_of
@@ -23,6 +25,7 @@ async def made(kafka: KafkaSettings, name: str, partitions_n: int) -> None:
         await cluster.visible({name: partitions_n})
 
 
+@pytest.mark.long
 def test_what_is_sent_while_the_broker_is_away_arrives_once_and_in_order(own_broker):
     kafka = kafka_of(own_broker)
     values = [b"%d" % i for i in range(400)]

@@ -241,6 +241,7 @@ def test_rebuild_proves_what_a_worker_saved(worked: Stream, capsys: Any) -> None
     assert "5 of 5 parts are proven equal" in told
 
 
+@pytest.mark.long
 def test_a_falsified_snapshot_differs_where_it_was_changed_and_is_mended(
     copied: Stream, capsys: Any
 ) -> None:
@@ -319,6 +320,7 @@ def headed(record: bytes, headers: dict[str, bytes]) -> Any:
     return {"at": found["at"], "features": found["features"], "name": headers["ce_id"].decode()}
 
 
+@pytest.mark.long
 def test_headers_reach_the_decoder_of_a_worker_and_of_a_rebuild(
     broker: Address,
     prefix: str,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, make_events, names_of, settings_of
 from kafka.world import People, Traffic, World, wait_until
@@ -53,6 +55,7 @@ def content_of(path: Path) -> bytes:
         return b""
 
 
+@pytest.mark.long
 def test_nothing_that_workers_save_has_the_name_of_who_was_erased(
     broker: Address, prefix: str, tmp_path: Path
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kafka.workers import Worker, make_events, names_of, settings_of
 from kafka.world import Traffic, wait_until
 
@@ -54,6 +56,7 @@ def test_a_worker_whose_model_can_learn_nothing_ends_with_the_reason(
     assert "Traceback" not in worker.text()
 
 
+@pytest.mark.long
 def test_a_worker_whose_model_begins_to_fail_is_not_ready(
     broker: Any, prefix: str, tmp_path: Path
 ) -> None:

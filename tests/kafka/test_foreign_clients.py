@@ -85,6 +85,7 @@ def read_requests(broker: Any, stream: Stream, group: str) -> list[dict[str, Any
     return list(found.values())
 
 
+@pytest.mark.long
 def test_what_librdkafka_writes_in_any_codec_is_read_and_its_answers_are_learned(
     broker: Any, prefix: str, stream: Stream
 ) -> None:

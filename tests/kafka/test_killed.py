@@ -68,6 +68,7 @@ def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
     assert f"{parts_n} of {parts_n} parts are proven equal" in rebuilt.stdout
 
 
+@pytest.mark.long
 def test_worker_that_was_frozen_and_wakes_up_does_no_harm(
     broker: Address, prefix: str, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from kafka.broker import Address, skip_unless_kafka
 from kafka.topics import Topics
 from kafka.workers import Fleet, Worker, make_events, names_of, settings_of
 from kafka.world import World, wait_until
+from marks import long_ones
 
 EVENTS_N = 300
 OVER_S = 60.0
@@ -101,7 +102,7 @@ def stream(broker: Address, prefix: str, tmp_path: Path) -> Any:
         yield made
 
 
-@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+@pytest.mark.parametrize("codec", [*long_ones("gzip", "snappy", "lz4"), "zstd"])
 def test_events_and_answers_are_read_in_every_codec(stream: Stream, codec: str) -> None:
     worker = stream.start().wait_ready()
     stream.send(codec=codec)
@@ -130,7 +131,7 @@ def test_events_deleted_before_they_were_read_are_told_and_counted(stream: Strea
     assert [i for i in asked if i >= EVENTS_N + 100]
 
 
-@pytest.mark.parametrize("setting", ["events", "desk", "training"])
+@pytest.mark.parametrize("setting", ["events", *long_ones("desk", "training")])
 def test_a_log_made_anew_ends_the_worker_with_a_sentence(stream: Stream, setting: str) -> None:
     worker = stream.start().wait_ready()
     stream.send()
@@ -168,7 +169,7 @@ def made_anew(stream: Stream, setting: str, n: int) -> str:
     return name
 
 
-@pytest.mark.parametrize("setting", ["events", "journal", "desk", "training"])
+@pytest.mark.parametrize("setting", ["training", *long_ones("events", "journal", "desk")])
 def test_a_log_made_anew_with_more_records_is_noticed_at_a_start(
     stream: Stream, setting: str
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_log_made_anew_with_more_records_is_noticed_at_a_start(
     assert "headrace reset" in worker.tail()
 
 
+@pytest.mark.long
 def test_a_log_made_anew_with_more_records_is_noticed_while_a_worker_runs(stream: Stream) -> None:
     worker = stream.start().wait_ready()
     stream.send()
@@ -194,6 +196,7 @@ def test_a_log_made_anew_with_more_records_is_noticed_while_a_worker_runs(stream
     assert "made anew" in worker.tail()
 
 
+@pytest.mark.long
 def test_restored_topics_are_taken_for_the_old_ones_when_an_operator_says_so(
     stream: Stream,
 ) -> None:
@@ -217,6 +220,7 @@ def test_restored_topics_are_taken_for_the_old_ones_when_an_operator_says_so(
     worker.check()
 
 
+@pytest.mark.long
 def test_answers_made_anew_are_read_from_their_beginning(stream: Stream) -> None:
     worker = stream.start().wait_ready()
     stream.send()
@@ -237,6 +241,7 @@ def test_answers_made_anew_are_read_from_their_beginning(stream: Stream) -> None
     stream.wait_settled(first_n + more_n)
 
 
+@pytest.mark.long
 def test_paid_labels_are_learned_though_somebody_moved_the_groups_offsets(stream: Stream) -> None:
     worker = stream.start().wait_ready()
     stream.send()

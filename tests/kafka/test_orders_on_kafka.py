@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from headrace.adapters.sealing import Sealer
 from headrace.drivers.kafka.orders_end import KafkaOrders
 from headrace.flow.orders import ORDER_KEY
@@ -26,6 +28,7 @@ def steps_with_orders(broker: Address, topic: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 def test_orders_reach_every_worker_and_whoever_waits(
     broker: Address, prefix: str, tmp_path: Path
 ) -> None:

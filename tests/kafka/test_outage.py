@@ -23,10 +23,8 @@ STOP_WITHIN_S = 3.0
 GRACE_S = 25.0
 
 
-@pytest.mark.parametrize(
-    "is_graceful",
-    [pytest.param(True, marks=pytest.mark.long, id="stopped"), pytest.param(False, id="killed")],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("is_graceful", [True, False], ids=["stopped", "killed"])
 def test_workers_recover_by_themselves_when_the_broker_comes_back(
     own_broker: Broker, prefix: str, tmp_path: Path, is_graceful: bool
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from kafka.auditor import Book, stalls
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, make_events, names_of, settings_of, wait_over
@@ -18,6 +20,7 @@ STEADY_S = 4.0
 TOLD_AFTER_N = 4_000
 
 
+@pytest.mark.long
 def test_workers_come_and_go_and_nothing_is_lost(
     broker: Address, prefix: str, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ EVENTS_N = 3_000
 GROWTH_MAX = 1.15
 
 
+@pytest.mark.long
 def test_state_from_the_logs_is_the_state_in_the_snapshots(
     broker: Address, prefix: str, tmp_path: Path
 ) -> None:

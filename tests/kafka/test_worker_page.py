@@ -17,13 +17,12 @@ import pytest
 from kafka.topics import Topics
 from kafka.workers import TOPICS, Worker
 from kafka.world import wait_until
+from marks import long_ones
 from repo.tree import ROOT
 
 PAGE = (ROOT / "docs" / "WORKER.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 WITHIN_S = 120.0
-# A tool of Faust's own: what it prints of itself goes to standard output, log lines to the other.
-LINES = ("text", "json")
 
 
 def blocks(language: str) -> list[str]:
@@ -100,7 +99,8 @@ def test_the_commands_of_the_page_bring_a_worker_up(written: Written) -> None:
         assert started.wait(WITHIN_S) == 0
 
 
-@pytest.mark.parametrize("log_format", LINES)
+# A tool of Faust's own: what it prints of itself goes to standard output, log lines to the other.
+@pytest.mark.parametrize("log_format", [*long_ones("text"), "json"])
 def test_faust_runs_the_same_and_logs_as_the_settings_say(
     written: Written, log_format: str
 ) -> None:
