@@ -241,12 +241,8 @@ def tell_breaks(found: Found) -> None:
         rows.append(
             [f"shards whose telling costs as much as a fold, {at}", f"{c.fold / c.foreign:,.0f}"]
         )
-        rest = 1.0 - frozen["training log, logistic", c.features_n].freeze
-        rest -= frozen["desk", c.features_n].freeze
-        shards = rest / frozen["shard", c.features_n].freeze
-        rows.append([f"shards and one desk that freeze for 1 s, {at}", f"{shards:,.0f}"])
-        a_shard = frozen["shard", c.features_n].freeze + found.write_s
-        rows.append([f"and written to this disk, 1 s, {at}", f"{rest / a_shard:,.0f}"])
+        longest = max(f.freeze for (_, n), f in frozen.items() if n == c.features_n)
+        rows.append([f"s for which a snapshot stops the loop, {at}", f"{longest:.2f}"])
     for in_flight, rate in wire.batches.items():
         what = f"batches/s of a worker, none asks, batches_in_flight_max = {in_flight}"
         rows.append([what, f"{rate:,.0f}"])

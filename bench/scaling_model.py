@@ -7,7 +7,7 @@ that of `headrace.flow.flow`, the defaults are the settings'.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
 
 from headrace import Settings
@@ -100,7 +100,8 @@ class Worker:
     labels: float = 0.0
 
     def play(self) -> Outcome:
-        load, now, turns_n, frozen_s = self.load, 0.0, 0, 0.0
+        load, now, turns_n, parts = self.load, 0.0, 0, self.parts_to_save()
+        waiting = deque[float]()
         mine = load.shards_n * load.events_s / load.partitions_n
         saved_at = committed_at = 0.0
         while now < PLAYED_S:
@@ -108,8 +109,11 @@ class Worker:
             if now - committed_at >= COMMIT_S:
                 committed_at, took = now, took + self.found.wire.ack_s
             if now - saved_at >= EVERY_S:
-                saved_at, frozen_s = now, self.save()
-                took += frozen_s
+                saved_at = now
+                waiting.extend(parts)
+            if waiting:
+                # What was handed over arrives first; the part is written beside the next turn.
+                took += self.found.wire.ack_s + self.spend("snapshots", waiting.popleft())
             now += took
             turns_n += 1
             self.events += took * mine
@@ -117,8 +121,8 @@ class Worker:
             if self.events > 30 * mine or self.labels > 30 * load.labels_s:
                 break
         lag_s, labels_lag_s = self.events / mine, self.labels / load.labels_s
-        parts = {part: spent / now for part, spent in self.seconds.items()}
-        return Outcome(parts, lag_s, labels_lag_s, now / turns_n, frozen_s)
+        shares = {part: spent / now for part, spent in self.seconds.items()}
+        return Outcome(shares, lag_s, labels_lag_s, now / turns_n, max(parts))
 
     def spend(self, part: str, seconds: float) -> float:
         self.seconds[part] += seconds
@@ -155,17 +159,15 @@ class Worker:
         folded = of.desk_request + of.desk_answer + 2 * wire.read + wire.send
         return self.spend("answers", mine * (routed + folded))
 
-    def save(self) -> float:
-        """Seconds for which a snapshot stops the loop."""
-        load, name = self.load, f"training log, {self.of.model}"
+    def parts_to_save(self) -> list[float]:
+        """Seconds to freeze each part of a snapshot; one part a turn."""
+        load, frozen, features_n = self.load, self.found.frozen, self.of.features_n
         desks_n = math.ceil(load.desks_n / load.workers_n)
-        frozen = self.found.frozen
-        cpu = frozen[name, self.of.features_n].freeze
-        cpu += load.shards_n * frozen["shard", self.of.features_n].freeze
-        cpu += desks_n * frozen["desk", self.of.features_n].freeze
-        self.spend("snapshots", cpu)
-        written_n = load.shards_n + desks_n + 1
-        return cpu + written_n * self.found.write_s
+        return [
+            frozen[f"training log, {self.of.model}", features_n].freeze,
+            *[frozen["shard", features_n].freeze] * load.shards_n,
+            *[frozen["desk", features_n].freeze] * desks_n,
+        ]
 
 
 def folded_a_turn(of: Costs, wire: Wire, shards_n: float) -> float:

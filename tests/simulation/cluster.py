@@ -473,9 +473,8 @@ class Worker:
                 return records, records[-1].offset + 1 if records else log.end
             case ef.Retrain(job=job):
                 return attempt(job)
-            case ef.Save(parts=parts):
-                for part in parts:
-                    cluster.saved.setdefault((part.kind, part.number), []).append(part)
+            case ef.Save(part=part):
+                cluster.saved.setdefault((part.kind, part.number), []).append(part)
                 return None
             case ef.Load(kind=kind, number=number):
                 return self._load(kind, number)

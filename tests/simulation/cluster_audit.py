@@ -108,6 +108,9 @@ def withdrawals_of(rows: Iterable[dict[str, Any]]) -> set[str]:
     }
 
 
+NO_LIMIT = 1_000_000.0
+
+
 class Audit:
     """What is wrong in a world, as sentences."""
 
@@ -286,13 +289,16 @@ class Audit:
                 self.say(f"request {name} was withdrawn in a journal, and {whom} never heard of it")
 
     def _total(self) -> None:
-        """No step asks for more than the cap or the money, of all partitions, has left then."""
+        """No step asks for more than the cap or the money, of all partitions, has left then.
+
+        Partitions still hold what they had claimed of a limit that is taken away for a while, and
+        nobody makes up for what others spend meanwhile.
+        """
         if not self.world.limits or self._is_warned("lost its end"):
             return
         is_money = self.world.limited == "money"
         acts: list[tuple[int, int, str, float]] = [
-            (ms, 0, "", limit if limit is not None else 1_000_000)
-            for ms, limit in self.world.limits
+            (ms, 0, "", limit if limit is not None else NO_LIMIT) for ms, limit in self.world.limits
         ]
         dearest = DEAREST if is_money else 1
         ended, label_of = dict[str, int](), dict[str, str]()
@@ -313,9 +319,14 @@ class Audit:
                 step["ms"] = record.timestamp
             for step in steps_of(rows):
                 acts += [(step["ms"], 2, name, dearest) for name in step.get("asked", [])]
-        limit, spent = 0.0, 0.0
+        limit, spent, held = 0.0, 0.0, 0.0
         for _, kind, name, n in sorted(acts):
-            limit, spent = (n, spent) if kind == 0 else (limit, spent + n)
+            if kind == 0:
+                if n == NO_LIMIT:
+                    held = max(limit - spent, 0.0)
+                limit = max(n, spent + held) if limit == NO_LIMIT else n
+                continue
+            spent += n
             if kind == 2 and spent > limit:
                 self.say(f"with request {name} {spent} are spent of {limit}")
 

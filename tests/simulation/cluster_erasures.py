@@ -19,7 +19,7 @@ from headrace.flow import wire
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Part, Saving
 from headrace.flow.parcels import Post
-from headrace.flow.saving import savings_of
+from headrace.flow.saving import FrozenLog, freeze_part, parts_to_save
 from headrace.flow.training import new_log
 from headrace.learn.retrain import attempt
 from headrace.state.compare import differences
@@ -188,8 +188,10 @@ class ErasureAudit:
         for worker in self.cluster.workers:
             if worker.is_dead or worker.flow is None:
                 continue
-            for part in savings_of(worker.flow):
-                self._look_in(f"worker {worker.number}", part)
+            log = FrozenLog(worker.flow.training)
+            for name in parts_to_save(worker.flow):
+                if part := freeze_part(worker.flow, name, log):
+                    self._look_in(f"worker {worker.number}", part)
         for parts in self.cluster.saved.values():
             self._look_in("a snapshot", parts[-1])
         for name in ERASED:

@@ -176,9 +176,9 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Save these parts. Result: why that failed, or None."""
+    """Save this part. Result: why that failed, or None."""
 
-    parts: tuple[Saving, ...]
+    part: Saving
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,28 @@
-"""Commits of what has arrived, and snapshots of everything a worker owns, taken at one moment.
+"""Commits of what has arrived, and snapshots of everything a worker owns, one part at a time.
 
-A snapshot has only what has arrived: it says that its shard decided up to there, and nobody checks
-again whether the requests before that were sent.
+Each part names its own place in the logs, so parts need not be of one moment. A snapshot has only
+what has arrived: it says that its shard decided up to there, and nobody checks again whether the
+requests before that were sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 from ..learn.training_log import TrainingLog
 from ..state import frozen
 from .effects import Commit, Part, Routine, Save, Saving
 from .topic_ids import write_ids
+from .training import Training
 from .worker_state import WorkerState
+
+
+class PartName(NamedTuple):
+    """A part of a worker's state: the training log, or the shard or desk of a partition."""
+
+    kind: Literal["training", "desk", "shard"]
+    number: int
 
 
 def freeze_log(log: TrainingLog) -> bytes:
@@ -20,24 +30,58 @@ def freeze_log(log: TrainingLog) -> bytes:
     return frozen.freeze(log, kind="training")
 
 
-def savings_of(flow: WorkerState) -> tuple[Saving, ...]:
-    """Return what is to be saved: the model, all desks, and shards whose outputs are all sent."""
-    training, position = freeze_log(flow.training.log), flow.training.position
+def parts_to_save(flow: WorkerState) -> list[PartName]:
+    """Return the name of each part that this worker owns now, the model first."""
+    shards = [PartName("shard", owned.shard.partition) for owned in flow.owned.writing_shards()]
+    return [PartName("training", 0), *shards, *(PartName("desk", n) for n in flow.owned.desks)]
+
+
+class FrozenLog:
+    """The training log as bytes, made again only where the log has moved on."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self.position, self._blob = -1, b""
+
+    def refresh(self) -> bytes:
+        """Return the log as it is now, up to `position`."""
+        if self.position != self._training.position:
+            self.position, self._blob = self._training.position, freeze_log(self._training.log)
+        return self._blob
+
+
+def freeze_part(flow: WorkerState, name: PartName, log: FrozenLog) -> Saving | None:
+    """Return a part as it is to be saved; None if it is another's by now, or not all sent."""
+    match name.kind:
+        case "training":
+            erasures_n, training = flow.training.log.erasures_n, log.refresh()
+            return Saving("training", 0, training, {"training": log.position}, b"", erasures_n)
+        case "shard":
+            return _freeze_shard(flow, name.number, log)
+    return _freeze_desk(flow, name.number)
+
+
+def _freeze_shard(flow: WorkerState, number: int, log: FrozenLog) -> Saving | None:
+    owned = next(
+        (one for one in flow.owned.writing_shards() if one.shard.partition == number), None
+    )
+    # After a rebalance in between, some of its outputs may not be sent.
+    if owned is None or owned.shard.is_due or owned.done != owned.shard.journal:
+        return None
+    training = log.refresh()
+    positions = owned.shard.places(log.position, owned.writer)
+    positions["topics"] = write_ids(flow.places.topic_ids.kept)
     erasures_n = flow.training.log.erasures_n
-    savings = [Saving("training", 0, training, {"training": position}, erasures_n=erasures_n)]
-    for owned in flow.owned.writing_shards():
-        # After a rebalance in between, some of its outputs may not be sent.
-        if not owned.shard.is_due and owned.done == owned.shard.journal:
-            positions = owned.shard.places(position, owned.writer)
-            positions["topics"] = write_ids(flow.places.topic_ids.kept)
-            number = owned.shard.partition
-            blob = owned.shard.freeze()
-            savings.append(Saving("shard", number, blob, positions, training, erasures_n))
-    for number, desk in flow.owned.desks.items():
-        place: dict[str, int | str] = {"desk": desk.desk.position}
-        erasures_n = desk.desk.erasures_n
-        savings.append(Saving("desk", number, desk.desk.freeze(), place, erasures_n=erasures_n))
-    return tuple(savings)
+    return Saving("shard", number, owned.shard.freeze(), positions, training, erasures_n)
+
+
+def _freeze_desk(flow: WorkerState, number: int) -> Saving | None:
+    owned = flow.owned.desks.get(number)
+    if owned is None:
+        return None
+    place: dict[str, int | str] = {"desk": owned.desk.position}
+    erasures_n = owned.desk.erasures_n
+    return Saving("desk", number, owned.desk.freeze(), place, erasures_n=erasures_n)
 
 
 def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
@@ -61,24 +105,31 @@ def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
 
 
 def save(flow: WorkerState) -> Routine[None]:
-    """Freeze everything once all that was handed over has arrived, and have it written.
+    """Freeze part after part, each once all that was handed over has arrived, and have it written.
 
-    The flow goes on while it is written.
+    The flow goes on while a part is written, so it stands still for no longer than one part takes,
+    and has one part's bytes in memory.
     """
-    if flow.snapshots.is_under_way:
+    snapshots = flow.snapshots
+    if snapshots.is_under_way:
         flow.agenda.note(
             "snapshots take longer than worker.snapshot_every_s to write; one is left out"
         )
         return
-    flow.snapshots.is_under_way = True
-    flow.agenda.hold()
-    flow.hand_over()
-    while not flow.outbox.is_empty:
-        yield None
-    parts: tuple[Saving, ...] = savings_of(flow)
-    flow.agenda.release()
-    flow.snapshots.bytes_n = sum(len(part.blob) for part in parts)
-    failure = yield Save(parts)
-    flow.snapshots.end(failure, flow.clocks.wall)
-    if failure is not None:
-        flow.agenda.note(f"snapshots could not be written: {failure}; going on without")
+    snapshots.is_under_way = True
+    failure, bytes_n, log = None, 0, FrozenLog(flow.training)
+    for name in parts_to_save(flow):
+        flow.agenda.hold()
+        flow.hand_over()
+        while not flow.outbox.is_empty:
+            yield None
+        part = freeze_part(flow, name, log)
+        flow.agenda.release()
+        if part is not None:
+            bytes_n += len(part.blob)
+            failure = yield Save(part)
+        if failure is not None:
+            flow.agenda.note(f"snapshots could not be written: {failure}; going on without")
+            break
+    snapshots.bytes_n = bytes_n
+    snapshots.end(failure, flow.clocks.wall)

@@ -84,10 +84,9 @@ class Carrier:
                 return self._states.desk(number)
             case Load(number=number):
                 return self._states.shard(number, self._partitions_n)
-            case Save(parts=parts):
+            case Save(part=part):
                 try:
-                    for part in parts:
-                        self._states.write(part)
+                    self._states.write(part)
                 except OSError as error:
                     return str(error)
         return None
