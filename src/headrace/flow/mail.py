@@ -37,14 +37,11 @@ from .effects import Part
 from .orders import DESK as ORDERS_DESK
 from .orders import is_order, order_of
 from .parcels import Parcel, Post
-from .records import Record, headers_for, letter_headers, place_headers
+from .records import OVERHEAD_BYTES, Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, unseal_answer
 from .shards import PartitionShard
 from .steps import Taken
 from .topic_ids import TopicIds
-
-OVERHEAD_BYTES = 4_096
-"""More bytes than a record adds to a request, or a label to its request."""
 
 
 @dataclass(slots=True)

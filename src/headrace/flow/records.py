@@ -16,6 +16,11 @@ Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
 TOPIC, PARTITION, OFFSET = "headrace-topic", "headrace-partition", "headrace-offset"
 VALUE = "headrace-value"
+OVERHEAD_BYTES = 4_096
+"""More bytes than a record needs beside its key, value and headers, or a label adds to a request.
+
+A request may have so many less than `kafka.request_bytes_max`; a record on our topics so many more.
+"""
 OWN_BYTES = 4_096
 """More bytes than a dead letter adds to what it quotes."""
 
