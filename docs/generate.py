@@ -21,6 +21,7 @@ from msgspec import Meta
 from headrace.adapters.metrics.prometheus import GROUPS
 from headrace.bridges import BRIDGES, bridge_class
 from headrace.settings import Settings
+from headrace.settings.reading import bare_type, describe_bounds
 
 HERE = Path(__file__).parent
 BY = "<!-- Written by docs/generate.py; change the code it is read from, then run `make docs`. -->"
@@ -92,16 +93,10 @@ def _sections(kind: Any, path: str) -> Iterator[tuple[str, Any, str]]:
 
 def _inner(field: Any) -> Any:
     """The section that a field is, or is an array of; None for a plain value."""
-    bare = _bare(field.type)
+    bare = bare_type(field.type)
     if typing.get_origin(bare) is tuple:
         bare = typing.get_args(bare)[0]
     return bare if isinstance(bare, type) and issubclass(bare, msgspec.Struct) else None
-
-
-def _bare(annotation: Any) -> Any:
-    while typing.get_origin(annotation) is Annotated:
-        annotation = typing.get_args(annotation)[0]
-    return annotation
 
 
 def _row(path: str, field: Any) -> str:
@@ -143,7 +138,7 @@ def _takes(annotation: Any) -> str:
     if typing.get_origin(annotation) is Annotated:
         annotation, *metas = typing.get_args(annotation)
         for meta in metas:
-            bounds += _bounds(meta)
+            bounds += describe_bounds(meta, _figure)
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         parts = [part for part in typing.get_args(annotation) if part is not type(None)]
@@ -155,12 +150,6 @@ def _takes(annotation: Any) -> str:
     if origin is dict:
         return f"table of {_takes(typing.get_args(annotation)[1])}"
     return " ".join([_KINDS[annotation], " and ".join(bounds)]).strip()
-
-
-def _bounds(meta: Meta) -> list[str]:
-    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    bounds = [(word, getattr(meta, name)) for name, word in words.items()]
-    return [f"{word} {_figure(bound)}" for word, bound in bounds if bound is not None]
 
 
 def _figure(bound: float) -> str:

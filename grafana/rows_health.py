@@ -185,9 +185,10 @@ def health() -> list[Panel]:
         .mappings(mapping({"0": ("open", GREEN), "1": ("SPENT", RED)}))
         .description(
             told(
-                "Whether the cap on labels is reached. Without a cap it never is.",
+                "Whether the cap on labels is reached or the money spent. "
+                "Without both it never is.",
                 red="nothing will be asked again.",
-                do="raise query.budget.cap, or let it rest: the model goes on as it is. "
+                do="raise query.budget.cap or money, or let it rest: the model goes on as it is. "
                 "Alert HeadraceBudgetExhausted.",
             )
         ),

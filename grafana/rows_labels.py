@@ -103,7 +103,7 @@ def asking() -> list[Panel]:
             told(
                 "Labels since the beginning, less what was paid back for requests without an "
                 "answer; and the cap, if there is one.",
-                calm="Budget, at the top, is red when the cap is reached.",
+                calm="Budget, at the top, is red when the cap or the money is spent.",
                 do="paid back grows as fast as spent: nobody answers, see Labelling.",
             )
         ),

@@ -159,3 +159,20 @@ def test_lines_that_somebody_changed_are_refused(tmp_path):
     _, appender = begun(tmp_path, b"one\n2wo\n")
     with closing(appender), pytest.raises(BrokenInvariant, match="differs at byte 4"):
         appender.keep([b"one\n", b"two\n"], 8, digest(b"one\ntwo\n"), digest)
+
+
+@pytest.mark.parametrize(
+    ("held", "now", "shown"),
+    [
+        (b"one\ntwo\n", [b"one\n"], "at byte 4 .*\n  it holds two\n  decided  $"),
+        (b"one\n", [b"one\n", b"two\n"], "at byte 4 .*\n  it holds \n  decided  two$"),
+        (b"one\n", [], "at byte 0 .*\n  it holds one\n  decided  $"),
+    ],
+)
+def test_other_bytes_than_the_recorded_ones_are_refused_where_one_begins_the_other(
+    tmp_path, held, now, shown
+):
+    path, appender = begun(tmp_path, held)
+    with closing(appender), pytest.raises(BrokenInvariant, match=f"differs {shown}"):
+        appender.keep(now, len(held), digest(b"what was recorded"), digest)
+    assert path.read_bytes() == held

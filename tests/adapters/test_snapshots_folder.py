@@ -1,5 +1,6 @@
 """Folders of this machine: who may read them, what a crash leaves; and which places are such."""
 
+import errno
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.adapters.snapshots import folder as snapshots_folder
-from headrace.adapters.snapshots.folder import LocalFolder, local_path, write_first
+from headrace.adapters.snapshots.folder import LocalFolder, local_path, read_regular, write_first
 from headrace.adapters.snapshots.keys import load_keys
 from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.errors import BadSettings
@@ -234,6 +235,23 @@ def test_what_is_no_snapshot_neither_hangs_nor_takes_the_memory(tmp_path, make, 
     assert ours.latest().blob == b"one"
     [refused] = ours.refused
     assert told in refused
+
+
+def test_a_file_that_cannot_be_looked_at_is_closed(tmp_path, monkeypatch):
+    path = tmp_path / "snapshot"
+    path.touch()
+    looked_at = []
+
+    def failed(number):
+        looked_at.append(number)
+        raise OSError(errno.ESTALE, "stale")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", failed)
+        with pytest.raises(OSError, match="stale"):
+            read_regular(path, starts_with=b"")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(looked_at[0])
 
 
 def test_many_files_that_somebody_put_there_cost_no_listing_each(tmp_path, monkeypatch):

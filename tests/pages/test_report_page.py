@@ -12,8 +12,8 @@ from headrace.commands.demo.command import DemoRecord
 from headrace.commands.demo.duel import Duel, make_stream
 from headrace.drivers.files.chronicle import read_chronicle
 from headrace.limits import Limit
-from headrace.messages import DriftChanged, ModelAdopted
-from headrace.pages.chronicle import Chronicle
+from headrace.messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack, RoundOpened
+from headrace.pages.chronicle import CHANGES_MAX, Chronicle
 from headrace.pages.drawing import BAND_COLOURS
 from headrace.pages.report.page import as_html
 from headrace.report import Failure
@@ -240,3 +240,25 @@ def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(recorded
     told = text_of(as_html(chronicle))
     assert failure.sentence in told
     assert f"Limit reached: {limit.sentence}" in told
+
+
+def test_retrainings_are_counted_without_roll_backs_and_all_of_them():
+    chronicle, n = Chronicle(Settings()), CHANGES_MAX + 10
+    decided = {"job_id": 1, "champion_right": 0.5, "challenger_right": 0.6, "labels_n": 40}
+    for i in range(n):
+        at = float(i)
+        chronicle.happened(
+            [
+                ModelAdopted(at=at, model_version=i, **decided),
+                ModelKept(at=at, reason="not better", **decided),
+                ModelRolledBack(at=at, model_version=i, **decided),
+                RoundOpened(round_n=i, at=at, reason="drift", pool_n=9, wanted_n=3),
+                RoundOpened(round_n=i, at=at, reason="schedule", pool_n=9, wanted_n=3),
+            ],
+            i + 1,
+        )
+    chronicle.sample(None, at=float(n))
+    told = re.sub(r"(?<=\d) (?=\d)", "", text_of(as_html(chronicle)))
+    assert f"Retrainings that came to an end: {2 * n}; models adopted: {n}, " in told
+    assert f"rolled back: {n}; rounds opened by drift or by somebody: {n}." in told
+    assert f"The latest 30 of {3 * n}" in told

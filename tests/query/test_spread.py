@@ -78,3 +78,22 @@ def test_corners_bear_outliers_categories_and_what_is_missing():
     assert len(set(found.tolist())) >= 3 and found.max() <= 4
     assert corners(pool(np.ones((7, 2))), 3).tolist() == [0] * 7
     assert len(corners(pool(np.zeros((0, 2))), 3)) == 0
+
+
+def test_a_category_counts_by_its_code_for_the_first_centre_alone():
+    rows = np.array([[0.0, 3.0], [0.1, 3.0], [0.4, 1.0], [-0.5, 2.0]])
+    of_numbers, of_both = pool(rows[:, :1]), pool(rows, [False, True])
+    # Corners have numbers in the order of their centres, and there are as many as rows.
+    assert corners(of_numbers, 4).tolist().index(0) == 0
+    assert corners(of_both, 4).tolist().index(0) == 2
+    # Behind it other codes for the same values change nothing.
+    rng = np.random.default_rng(0)
+    codes, others = rng.integers(1, 6, 60), np.array([0, 9, 7, 3, 8, 1])
+    numbers = rng.normal(size=60)
+    numbers[0], codes[0] = numbers[1:].mean(), 0
+    found, renamed = (
+        corners(pool(np.stack([numbers, column], axis=1), [False, True]), 12).tolist()
+        for column in (codes, others[codes])
+    )
+    assert found == renamed
+    assert found[0] == 0

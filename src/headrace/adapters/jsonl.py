@@ -351,8 +351,10 @@ class Appender:
         self._file.close()
 
     def _describe_difference(self, held: bytes, content: bytes) -> str:
-        pairs = zip(held, content, strict=False)
-        same_n = next(i for i, (there, here) in enumerate(pairs) if there != here)
+        pairs = enumerate(zip(held, content, strict=False))
+        # One may be the beginning of the other: then they differ where the shorter one ends.
+        shorter_n = min(len(held), len(content))
+        same_n = next((i for i, (there, here) in pairs if there != here), shorter_n)
         start = content.rfind(b"\n", 0, same_n) + 1
         shown = [
             text[start:].split(b"\n")[0][:500].decode(errors="replace") for text in (held, content)

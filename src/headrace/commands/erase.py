@@ -58,7 +58,6 @@ _COPIES = {
 class Found:
     """What a run holds of a person: any line, a settled label; and logs that are `missing`."""
 
-    ids: set[str] = field(default_factory=set)
     is_any: bool = False
     is_learned: bool = False
     missing: list[Path] = field(default_factory=list)

@@ -9,7 +9,8 @@ from .parcels import Parcel
 from .places import check_place
 from .worker_state import WorkerState
 
-HEARD_S = 5.0
+LOOK_EVERY_S = 5.0
+"""Seconds between two looks at our logs."""
 
 
 def say_due(flow: WorkerState) -> None:
@@ -53,7 +54,7 @@ def _check_route(flow: WorkerState, part: Part, place: int, found: Bounds) -> No
 
 
 def watch(flow: WorkerState) -> Routine[None]:
-    """Look at our logs every `HEARD_S` seconds: do brokers answer, are our places still valid?"""
+    """Look at our logs every `LOOK_EVERY_S` seconds: do brokers answer, are our places valid?"""
     while True:
         asked_at, places = flow.clocks.elapsed, dict(_list_places(flow))
         bounds_by_part: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
@@ -67,7 +68,7 @@ def watch(flow: WorkerState) -> Routine[None]:
                     _check_route(flow, part, place, bounds_by_part[part])
                 else:
                     check_place(part, place, bounds_by_part[part].end)
-        while flow.clocks.elapsed - asked_at < HEARD_S:
+        while flow.clocks.elapsed - asked_at < LOOK_EVERY_S:
             yield None
 
 

@@ -37,14 +37,11 @@ from .effects import Part
 from .orders import DESK as ORDERS_DESK
 from .orders import is_order, order_of
 from .parcels import Parcel, Post
-from .records import Record, headers_for, letter_headers, place_headers
+from .records import OVERHEAD_BYTES, Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, unseal_answer
 from .shards import PartitionShard
 from .steps import Taken
 from .topic_ids import TopicIds
-
-OVERHEAD_BYTES = 4_096
-"""More bytes than a record adds to a request, or a label to its request."""
 
 
 @dataclass(slots=True)
@@ -168,12 +165,14 @@ class Mail:
             if isinstance(output, InputRejected) and output.source:
                 self.count_rejection(output)
                 record = taken.letters.get(output.position)
-                if record is not None:
-                    letter = self._make_letter(
-                        output, record, self.kafka.events, owned.shard.partition
-                    )
-                    parcel.to_others.append(letter)
-                    continue
+                place = self.kafka.events, owned.shard.partition
+                letter = (
+                    self._make_place_letter(output, output.position, *place)
+                    if record is None
+                    else self._make_letter(output, record, *place)
+                )
+                parcel.to_others.append(letter)
+                continue
             parcel.to_others += self._post_to_others(output)
         return parcel
 
@@ -280,11 +279,18 @@ class Mail:
     def _make_letter(
         self, rejection: InputRejected, record: Record, topic: str, partition: int
     ) -> Post:
-        value = wire.value_of(self._hide_private(rejection))
         if self.privacy.is_active and topic != self.kafka.answers:
-            return Post(self.kafka.rejects, value, headers=place_headers(record, topic, partition))
+            return self._make_place_letter(rejection, record.offset, topic, partition)
+        value = wire.value_of(self._hide_private(rejection))
         headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)
         return Post(self.kafka.rejects, value, key=record.key, headers=headers)
+
+    def _make_place_letter(
+        self, rejection: InputRejected, offset: int, topic: str, partition: int
+    ) -> Post:
+        """Return a dead letter that says where the record is, and has nothing of it."""
+        value = wire.value_of(self._hide_private(rejection))
+        return Post(self.kafka.rejects, value, headers=place_headers(offset, topic, partition))
 
     def count_rejection(self, rejection: InputRejected) -> None:
         """Count a rejection of what no part saw."""

@@ -16,6 +16,11 @@ Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
 TOPIC, PARTITION, OFFSET = "headrace-topic", "headrace-partition", "headrace-offset"
 VALUE = "headrace-value"
+OVERHEAD_BYTES = 4_096
+"""More bytes than a record needs beside its key, value and headers, or a label adds to a request.
+
+A request may have so many less than `kafka.request_bytes_max`; a record on our topics so many more.
+"""
 OWN_BYTES = 4_096
 """More bytes than a dead letter adds to what it quotes."""
 
@@ -42,12 +47,12 @@ def headers_for(
     return [{key: value or b"" for key, value in record.headers} for record in records]
 
 
-def place_headers(record: Record, topic: str, partition: int) -> list[tuple[str, bytes]]:
+def place_headers(offset: int, topic: str, partition: int) -> list[tuple[str, bytes]]:
     """Return headers that say where a record is, and nothing of what it holds."""
     return [
         (TOPIC, topic.encode()),
         (PARTITION, b"%d" % partition),
-        (OFFSET, b"%d" % record.offset),
+        (OFFSET, b"%d" % offset),
     ]
 
 
@@ -59,7 +64,7 @@ def letter_headers(
     Own headers or a value that don't fit into `bytes_max` are left out: the place says where they
     are.
     """
-    place = place_headers(record, topic, partition)
+    place = place_headers(record.offset, topic, partition)
     room_bytes = bytes_max - OWN_BYTES - len(record.key or b"")
     own = [(name, value or b"") for name, value in record.headers]
     own_bytes = sum(len(name.encode()) + len(value) + 16 for name, value in own)

@@ -117,7 +117,7 @@ class ChainEnd:
 class Taken:
     """A step on its way: what is to be written, and the outputs to be sent once it is.
 
-    `letters` are the records that could not be read, by their offset.
+    `letters` are the records that could not be read, by their offset, as far as they are at hand.
     """
 
     step: Step
@@ -168,9 +168,12 @@ class OpenStep:
     def add_rejected(
         self, rejected: Sequence[InputRejected], by_offset: Mapping[int, Record]
     ) -> None:
-        """Add records that could not be read; `by_offset` are those that were just fed."""
+        """Add records that could not be read; `by_offset` are those that were just fed.
+
+        A half that was given up mostly came in a record before these, of which the state has the
+        content alone. Its dead letter is without key and headers, and says where the record is.
+        """
         self._outputs += rejected
-        # A half that was given up came in an earlier record, which is no longer at hand.
         self._letters |= {
             one.position: by_offset[one.position] for one in rejected if one.position in by_offset
         }

@@ -43,7 +43,7 @@ from .live.health import DATED_FROM
 SAMPLES_MAX = 500
 """Points of a curve; at the limit every other one is dropped."""
 CHANGES_MAX = 2_000
-"""The most drift changes, trials of challengers and unscheduled rounds, each; the oldest goes."""
+"""The most drift changes and decisions on models, each; the oldest goes."""
 REQUESTS_MAX = 40
 REJECTS_MAX = 20
 
@@ -81,7 +81,8 @@ class Spread:
 class Counts:
     """Counts of requests by reason and by their first outcome, which later answers don't change.
 
-    `changes_n` counts changes of the drift level, `outputs_n` all outputs of the engine.
+    `changes_n` counts changes of the drift level, `rounds_n` rounds that were not scheduled,
+    `outputs_n` all outputs of the engine. A retraining ends with a model adopted or kept.
     """
 
     asked_by_reason: dict[str, int] = field(default_factory=dict)
@@ -91,6 +92,10 @@ class Counts:
     withdrawn_n: int = 0
     opinions_n: int = 0
     changes_n: int = 0
+    adopted_n: int = 0
+    kept_n: int = 0
+    rolled_back_n: int = 0
+    rounds_n: int = 0
     outputs_n: int = 0
 
     @property
@@ -167,7 +172,6 @@ class Chronicle:
         self.samples: list[Sample] = []
         self.changes: deque[Happened] = deque(maxlen=CHANGES_MAX)
         self.trials: deque[Happened] = deque(maxlen=CHANGES_MAX)
-        self.rounds: deque[Happened] = deque(maxlen=CHANGES_MAX)
         self.rejects: deque[InputRejected] = deque(maxlen=REJECTS_MAX)
         self.rejected_n: dict[str, int] = {}
         self.requests: dict[str, Asked] = {}
@@ -258,9 +262,12 @@ class Chronicle:
                 self.changes.append(Happened(events_n, output))
                 self.watched({f"{output.signal}/{output.detector}": output.statistic})
             case ModelAdopted() | ModelKept() | ModelRolledBack():
+                self.counts.adopted_n += isinstance(output, ModelAdopted)
+                self.counts.kept_n += isinstance(output, ModelKept)
+                self.counts.rolled_back_n += isinstance(output, ModelRolledBack)
                 self.trials.append(Happened(events_n, output))
             case RoundOpened() if output.reason != "schedule":
-                self.rounds.append(Happened(events_n, output))
+                self.counts.rounds_n += 1
             case InputRejected():
                 self.rejected_n[output.reason] = self.rejected_n.get(output.reason, 0) + 1
                 self.rejects.append(output)

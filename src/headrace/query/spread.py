@@ -22,10 +22,14 @@ def corners(pool: Pool, k: int) -> NDArray[np.intp]:
 
     The centres are as far apart as possible: Gonzalez, "Clustering to minimize the maximum
     intercluster distance", Theor. Comp. Sci. 38, 1985; for active learning Sener and Savarese,
-    "Active learning for convolutional neural networks: a core-set approach", ICLR 2018. The first
-    centre is the row nearest to the mean, the first of equal ones. Numbers are standardised and
-    clipped, so that an outlier is no more than one corner; two categories are equal or 1 apart; a
-    missing number counts as the mean.
+    "Active learning for convolutional neural networks: a core-set approach", ICLR 2018. Numbers are
+    standardised and clipped, so that an outlier is no more than one corner; two categories are
+    equal or 1 apart; a missing number counts as the mean.
+
+    The first centre is the row whose squares have the least sum, the first of equal ones: of
+    numbers, the row nearest to the mean. A category counts there by the square of its code, so that
+    values that were met early are favoured. A good first centre needs no more than to be some row,
+    and another one would change what runs with categories ask after a drift: so it stays.
 
     >>> X = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
     >>> pool = Pool(ids=list("abcde"), keys=np.arange(5, dtype=np.uint64), at=np.zeros(5), X=X,

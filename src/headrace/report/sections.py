@@ -151,7 +151,10 @@ class BudgetReport:
         "labels an event", "Labels earned per event at the present pace.", MEAN, default=0.0
     )
     is_exhausted: bool = number(
-        "0 or 1", "1: the cap is reached, nothing will be asked again.", MIN, default=False
+        "0 or 1",
+        "1: the cap or the money is spent, nothing will be asked again unless some comes back.",
+        MIN,
+        default=False,
     )
 
 

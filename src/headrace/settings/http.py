@@ -56,7 +56,7 @@ def faults_of_http(http: HttpSettings) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that listens on this host can't be reached from another machine.
+    """Whether what listens on this host is reached from this machine alone.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "metrics")]
     [True, True, True, False, False]

@@ -6,13 +6,13 @@ This module has the settings and their checks. Secrets are no settings: when
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
 from .fields import Count, Seconds, Section, about
+from .http import is_loopback
 
 TOPICS = (
     "events",
@@ -257,26 +257,19 @@ def faults_of_kafka(kafka: KafkaSettings) -> list[str]:
     ]
 
 
-def is_loopback(server: str) -> bool:
-    """Whether a connection to `host:port` stays within this machine.
+def host_of(server: str) -> str:
+    """Return the host in `host:port`.
 
-    >>> [is_loopback(s) for s in ("localhost:9092", "127.0.0.1:9092", "[::1]:9092", "kafka:9092")]
-    [True, True, True, False]
+    >>> host_of("kafka:9092"), host_of("[::1]:9092")
+    ('kafka', '::1')
     """
-    host = server.rpartition(":")[0].strip("[]").lower()
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return server.rpartition(":")[0].strip("[]")
 
 
 def beyond_loopback(kafka: KafkaSettings) -> list[str]:
     """The well-formed servers that are not on loopback, in the order of the settings."""
-    return [
-        server for server in kafka.servers if _SERVER.fullmatch(server) and not is_loopback(server)
-    ]
+    servers = [server for server in kafka.servers if _SERVER.fullmatch(server)]
+    return [server for server in servers if not is_loopback(host_of(server))]
 
 
 def _faults_of_servers(servers: list[str]) -> list[str]:

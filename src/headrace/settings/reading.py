@@ -10,7 +10,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -62,7 +62,7 @@ def section_of(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
 
 
 def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
-    bare = _bare(annotation)
+    bare = bare_type(annotation)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         return section_of(bare, value, where, faults)
     if typing.get_origin(bare) is tuple:
@@ -90,7 +90,8 @@ def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
     return _FAULTY
 
 
-def _bare(annotation: Any) -> Any:
+def bare_type(annotation: Any) -> Any:
+    """Return the type of a field without its bounds and its description."""
     while typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     return annotation
@@ -112,7 +113,7 @@ def _expectation(annotation: Any) -> str:
         annotation, *metas = typing.get_args(annotation)
         for meta in metas:
             if isinstance(meta, Meta):
-                bounds += _bounds(meta)
+                bounds += describe_bounds(meta)
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(
@@ -130,11 +131,12 @@ def _expectation(annotation: Any) -> str:
     return _NAMES.get(annotation, str(annotation))
 
 
-def _bounds(meta: Meta) -> list[str]:
+def describe_bounds(meta: Meta, shown: Callable[[float], str] = str) -> list[str]:
+    """Return the bounds of a number in words; `shown` writes a bound.
+
+    >>> describe_bounds(Meta(gt=0, le=1))
+    ['above 0', 'at most 1']
+    """
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    phrases = []
-    for name, word in words.items():
-        bound = getattr(meta, name)
-        if bound is not None:
-            phrases.append(f"{word} {bound}")
-    return phrases
+    bounds = [(word, getattr(meta, name)) for name, word in words.items()]
+    return [f"{word} {shown(bound)}" for word, bound in bounds if bound is not None]

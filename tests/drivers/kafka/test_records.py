@@ -14,6 +14,12 @@ from headrace.messages import InputRejected
 from headrace.settings import parse
 from simulation.cluster import Kept
 
+SPLIT = {
+    "id": "request.id",
+    "at": "request.at",
+    "features": "request",
+    "join": {"id": "id", "wait_n": 2},
+}
 PLACE = {"headrace-topic": b"events", "headrace-partition": b"3", "headrace-offset": b"17"}
 
 
@@ -64,3 +70,18 @@ def test_a_shard_sends_what_it_could_not_read_with_its_key() -> None:
         found = dict(letter.headers)
         assert found["trace"] == b"9" and found["headrace-topic"] == topic.encode()
         assert found["headrace-offset"] == b"%d" % offset and found["headrace-value"] == value
+
+
+def test_a_half_that_is_given_up_says_where_its_record_is() -> None:
+    world = World(parse({"input": SPLIT}))
+    topic = world.kafka.events
+    for offset in range(3):
+        half = b'{"id": "%d", "type": "request"}' % offset
+        world.cluster.send(Post(topic, half, b"the key", 0, [("trace", b"9")]))
+        world.feed([])
+    [letter] = world.of(world.kafka.rejects)
+    told = msgspec.json.decode(letter.value, type=InputRejected)
+    assert (told.reason, told.position) == ("not_joined", 0)
+    assert told.raw == '{"id": "0", "type": "request"}'
+    place = {"headrace-topic": topic.encode(), "headrace-partition": b"0", "headrace-offset": b"0"}
+    assert dict(letter.headers) == place and letter.key is None

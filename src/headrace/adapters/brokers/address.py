@@ -73,7 +73,8 @@ def is_address(text: str) -> bool:
 def parse_address(text: str, setting: str) -> Address:
     """Parse the URL of a broker; `setting` names the option that has it, for errors.
 
-    Raises `BadSettings`, whose text shows no URL that may have a password in it.
+    Raises `BadSettings`, whose text quotes no part of the URL: where a password has a /, a ? or a #
+    in it, any part may be a piece of the password.
 
     >>> parse_address("amqp://eva@rabbit/inference?vhost=team", "--events")
     Address(kind='rabbitmq', is_tls=False, host='rabbit', port=5672, user='eva', name='inference',
@@ -102,16 +103,17 @@ def parse_address(text: str, setting: str) -> Address:
             f"(password_file) or into the environment variable {PASSWORDS[kind]}"
         )
     if not host or parts.fragment:
-        raise BadSettings(f"{setting} is {text!r}; must be such as {_make_example(setting)}")
+        fault = "has a # in it, which is %23 in a name" if host else "names no host"
+        raise BadSettings(f"{setting} {fault}; must be such as {_make_example(setting)}")
     where, default = ("db", "0") if kind == "redis" else ("vhost", "/")
-    if unknown := sorted(set(query) - {where}):
+    if set(query) - {where}:
         raise BadSettings(
-            f"{setting} has ?{unknown[0]}=, which is not known; with {parts.scheme}:// there is "
-            f"?{where}= alone, and [queue] or the section of the bridge has the rest"
+            f"{setting} has a parameter behind ? that is not known; with {parts.scheme}:// there "
+            f"is ?{where}= alone, and [queue] or the section of the bridge has the rest"
         )
     space = query.get(where, default)
     if kind == "redis" and not (space.isascii() and space.isdigit() and len(space) < 6):
-        raise BadSettings(f"{setting} has ?db={space}; must be the number of a database")
+        raise BadSettings(f"{setting} has ?db= without a number; must be that of a database")
     return Address(
         kind=kind,
         is_tls=is_tls,

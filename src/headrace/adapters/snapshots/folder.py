@@ -147,10 +147,13 @@ def read_regular(path: Path, *, starts_with: bytes) -> bytes:
         if error.errno == errno.ELOOP:
             raise BadInput("a link; must be a regular file") from error
         raise
-    status = os.fstat(number)
-    if not stat.S_ISREG(status.st_mode):
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadInput("not a regular file")
+    except BaseException:
         os.close(number)
-        raise BadInput("not a regular file")
+        raise
     with os.fdopen(number, "rb") as file:
         if status.st_size > SNAPSHOT_BYTES_MAX:
             raise BadInput(f"{status.st_size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")

@@ -19,6 +19,7 @@ from ...query.orders import Order
 from .acts import DECIDED
 
 TEXT_MAX = 500
+"""The most characters of each text in an entry; the rest is cut off."""
 
 Entry = dict[str, Any]
 

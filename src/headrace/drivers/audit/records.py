@@ -31,7 +31,7 @@ from ...observe.answers import AnswersDecoder
 from ...query.orders import Order
 from ...settings import Settings
 from ..files.sealed import ANSWERS, opened_of
-from .entries import Entry, entry_of
+from .entries import TEXT_MAX, Entry, entry_of
 
 _OUTPUTS: msgspec.json.Decoder[Output] = msgspec.json.Decoder(Output)
 _ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
@@ -190,6 +190,6 @@ def via_of(line: bytes) -> str:
     if b'"via"' not in line:
         return ""
     try:
-        return _VIA.decode(line).via[:500]
+        return _VIA.decode(line).via[:TEXT_MAX]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""

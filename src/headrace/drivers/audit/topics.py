@@ -32,7 +32,7 @@ from ...messages import Answer, ForAnnotators, InputRejected, Withdrawal
 from ...query.orders import Order
 from ...settings import Settings
 from .acts import DECIDED
-from .entries import Entry, Places
+from .entries import TEXT_MAX, Entry, Places
 from .entries import entry_of as entry_about
 from .records import via_of
 
@@ -119,7 +119,8 @@ class TopicRecords:
 def _make_answer_entry(given: Answer | Withdrawal | Order | InputRejected, **more: Any) -> Entry:
     """Return the entry of what somebody put among the answers."""
     if isinstance(given, InputRejected):
-        return {"what": "refused", "reason": given.reason, "input_id": given.input_id[:500]}
+        input_id = given.input_id[:TEXT_MAX]
+        return {"what": "refused", "reason": given.reason, "input_id": input_id}
     return entry_about(given, **more)
 
 

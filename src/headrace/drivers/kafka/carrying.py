@@ -10,12 +10,14 @@ from contextlib import suppress
 from typing import Any
 
 from ...adapters.metrics.timings import Timings
-from ...flow.deadlines import HEARD_S
 from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
 from ...learn.retrain import Challenger, RetrainJob, attempt
 from . import client
 from .reading import Reader, partition_of, retraining_in
 from .states import States
+
+LOOK_S_MAX = 5.0
+"""How long brokers may take to answer a look that may fail; after it they count as silent."""
 
 
 class Carrier:
@@ -59,7 +61,7 @@ class Carrier:
     async def _find_bounds(self, request: Look) -> Any:
         if request.may_fail:
             with suppress(client.import_extra("aiokafka.errors").KafkaError, TimeoutError):
-                return await asyncio.wait_for(self._looker.look(request.parts), HEARD_S)
+                return await asyncio.wait_for(self._looker.look(request.parts), LOOK_S_MAX)
             return None
         by_part = await self._looker.carry_out(request)
         if request.is_of_group:

@@ -17,7 +17,8 @@ from typing import Any
 
 from ...adapters.secret_files import read_secret
 from ...errors import BadInput, BadSettings
-from ...settings.kafka import KafkaSettings, faults_of_kafka, is_loopback
+from ...settings.http import is_loopback
+from ...settings.kafka import KafkaSettings, faults_of_kafka, host_of
 from .assigning import Steady
 from .options import passed_on, token_provider
 
@@ -201,7 +202,7 @@ async def check_brokers(kafka: KafkaSettings) -> None:
             reasons.append(f"{server}: {reason}")
             may_pass |= not is_token
             continue
-        beyond = sorted(broker for broker in brokers if not is_loopback(broker))
+        beyond = sorted(broker for broker in brokers if not is_loopback(host_of(broker)))
         if beyond and not kafka.tls and (kafka.sasl != "none" or not kafka.allow_plaintext):
             raise BadSettings(
                 f"kafka.tls is false and the broker at {server} sends its clients on to "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...errors import BadSettings
 from ...flow.effects import Part
 from ...settings.kafka import KafkaSettings
 from .client import ANSWER_MAX_S, NoBroker, check_brokers, import_extra, make_admin, make_consumer
-from .reading import partition_of
+from .reading import partition_of, start_client
 
 VISIBLE_MAX_S = 30.0
 """How long a new topic may take to have a leader for every partition."""
@@ -209,13 +209,11 @@ class Cluster:
         tps = [pair(name, i) for name, n in partitions.items() for i in range(n)]
         if not tps:
             return {}
-        reader = make_consumer(self._kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
-        try:
-            await reader.start()
+        asleep = make_consumer(self._kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
+        async with AsyncExitStack() as stack:
+            reader = await start_client(stack, asleep)
             first = await reader.beginning_offsets(tps)
             last = await reader.end_offsets(tps)
-        finally:
-            await reader.stop()
         counted = dict.fromkeys(partitions, 0)
         for tp in tps:
             counted[tp.topic] += last[tp] - first[tp]

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...errors import BadInput, BadSettings
+from ...flow.records import OVERHEAD_BYTES
 from ...settings import Settings
 from .cluster import Found, Wanted, connect_cluster
 
 MESSAGE_BYTES = 1_048_588
 """The largest record that brokers take unless told otherwise: Kafka's `message.max.bytes`."""
-
-OVERHEAD_BYTES = 4_096
-"""More bytes than a record needs beside its key, value and headers."""
 
 COPIES_SAFE = 3
 COPIES_IN_SYNC = 2

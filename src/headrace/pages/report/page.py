@@ -397,15 +397,20 @@ def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
                 getattr(output, "reason", getattr(output, "order_reason", "")),
             ]
         )
-    adopted_n = sum(isinstance(trial.output, ModelAdopted) for trial in chronicle.trials)
+    counts = chronicle.counts
+    ended_n = counts.adopted_n + counts.kept_n
+    caption = ""
+    if ended_n + counts.rolled_back_n > len(rows):
+        caption = f"The latest {len(rows)} of {count(ended_n + counts.rolled_back_n)}"
     header = ["when", "", "challenger right", "champion right", "labels", "why"]
     return make_section(
         "What was retrained?",
-        f"Retrainings that came to an end: {count(len(chronicle.trials))}; models adopted: "
-        f"{count(adopted_n)}; rounds opened by drift or by somebody: {count(len(chronicle.rounds))}"
-        ". A challenger is adopted only if it beats the champion on the latest control labels, and "
-        f"rolled back if it then proves worse.{_describe_evidence(chronicle)}",
-        make_table(header, rows) if rows else "",
+        f"Retrainings that came to an end: {count(ended_n)}; models adopted: "
+        f"{count(counts.adopted_n)}, rolled back: {count(counts.rolled_back_n)}; rounds opened by "
+        f"drift or by somebody: {count(counts.rounds_n)}. A challenger is adopted only if it "
+        "beats the champion on the latest control labels, and rolled back if it then proves worse."
+        f"{_describe_evidence(chronicle)}",
+        make_table(header, rows, caption=caption) if rows else "",
     )
 
 

@@ -53,16 +53,16 @@ def make(name: str, options: Mapping[str, Any], rules: Mapping[str, Callable[...
     Raises `BadSettings` with every fault.
     """
     if ":" in name:
-        make: Callable[..., Rule] = imported("query.arrival.rule", name)
+        kind: Callable[..., Rule] = imported("query.arrival.rule", name)
     elif name in rules:
-        make = rules[name]
+        kind = rules[name]
     else:
         hint = nearest(name, (RANK, *rules)) or f"; known are {', '.join((RANK, *rules))}"
         raise BadSettings(f"query.arrival.rule is {name!r}{hint} docs/ARRIVALS.md has all rules")
-    if is_dataclass(make) and ":" not in name:
-        check_options(name, make, options)
+    if is_dataclass(kind) and ":" not in name:
+        check_options(name, kind, options)
     try:
-        rule = make(**options)
+        rule = kind(**options)
     except TypeError as error:
         raise BadSettings(f"query.arrival.options of {name} can't be used: {error}") from None
     if not (callable(getattr(rule, "chance", None)) and callable(getattr(rule, "passed", None))):

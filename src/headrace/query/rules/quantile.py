@@ -15,7 +15,7 @@ from .space import OF_DISTANCE, PLAIN, SCALED, Space, stacked
 
 _WHOLE = 1_000_000_000
 _WINDOW = "Events whose utilities give the quantile."
-_TOLERANCE = "Events over which a label too few or too many is made good."
+_TOLERANCE = "Labels too few at which every event is asked; at as many too many none is."
 
 
 @dataclass

@@ -204,7 +204,9 @@ class Dpp:
 def median_distance(points: Floats) -> float:
     """Return the median squared distance of successive points, shape (n, d); at least 1e-12.
 
-    In the order of keys, which is random, these n - 1 pairs are a sample of all pairs, and cost n.
+    These n - 1 pairs cost n, and are a fair sample of all pairs where the order says nothing of the
+    points. So to be called only from what `in_order` wraps: it puts a pool in the order of its
+    keys, which are hashes of the events' ids. In the order of time, successive events are alike.
     """
     if len(points) < 2:
         return 1.0
