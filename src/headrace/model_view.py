@@ -72,7 +72,7 @@ class ModelView(Protocol):
         """Return the context that has to come back with the label of this event, if any.
 
         - `row`, shape (d,), and `at`, seconds: the event.
-        - `events_n`: how many events came since the last context.
+        - `events_n`: how many events came since the last request.
         - `moments`: count, mean and spread of those events, by numeric feature.
         - `original`: the event's features as they came, where the row does not hold them all.
         """
