@@ -22,6 +22,7 @@ from headrace.label.desk import Desk
 from headrace.observe.decode import Decoder
 from headrace.query.rules import RULES, Arriving, Draw, Rule, made
 from headrace.settings import LabelSettings
+from headrace.state import codec
 from headrace.state.codec import _class_named, decode_state, encode_state
 from headrace.state.frozen import FORMAT, _versions, freeze, thaw
 from headrace.state.names import name_of
@@ -190,6 +191,16 @@ def test_a_stored_state_is_read_and_the_engine_goes_on(world: str):
     again = Engine(settings=run.settings)
     again.restore(twin.snapshot())
     assert encoded(again.feed(events)) == encoded(outputs)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_state_is_encoded_in_one_go(world: str, monkeypatch: pytest.MonkeyPatch):
+    """Numbers beyond 64 bits have everything encoded a second time, more slowly."""
+    engine, tries = fed(world), list[object]()
+    write = codec._write_state
+    monkeypatch.setattr(codec, "_write_state", lambda *of: (tries.append(of), write(*of))[1])
+    engine.snapshot()
+    assert len(tries) == 1
 
 
 def test_a_state_of_the_version_before_is_brought_to_the_present_one(

@@ -1,3 +1,4 @@
+import copy
 import pickle
 from collections import Counter
 from itertools import pairwise
@@ -210,3 +211,24 @@ def test_samples_of_other_settings_cannot_be_merged():
 def test_limits_must_be_above_nothing(arguments):
     with pytest.raises(BadSettings, match="must be"):
         Reservoir(*arguments, Chance(0))
+
+
+@pytest.mark.parametrize("n", [0, 3, 60])
+def test_a_state_goes_on_as_before_and_so_does_one_of_the_version_before(n):
+    chance = Chance(3)
+    before, later = (
+        Reservoir(10, 50.0, chance),
+        block([f"l{i}" for i in range(40)], range(40), chance),
+    )
+    before.offer(block([str(i) for i in range(n)], range(n), chance))
+    fields = before.__getstate__()
+    older = fields | {"_heap": before._heap}
+    heirs = [copy.deepcopy(before), Reservoir.__new__(Reservoir), Reservoir.__new__(Reservoir)]
+    heirs[1].__setstate__(fields)
+    heirs[2].__setstate__(Reservoir.upgrade_state(older, 2))
+    assert n == 0 or max(-key for _, key, _ in before._heap) > 2**63
+    for heir in heirs:
+        assert heir._heap == before._heap
+        heir.offer(later)
+    before.offer(later)
+    assert all(state(heir) == state(before) for heir in heirs)

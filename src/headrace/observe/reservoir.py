@@ -68,12 +68,27 @@ class Reservoir:
         # (-sort key, -hashed id, slot): the event that is dropped next is at the top.
         self._heap: list[tuple[float, int, int]] = []
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The heap stands in a state as arrays: msgpack holds no number below -2 ** 63."""
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "_heap": _pack_heap(self._heap)
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        tops, keys, slots = state["_heap"]
+        self._heap = list(
+            zip(tops.tolist(), (-key for key in keys.tolist()), slots.tolist(), strict=True)
+        )
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before version 2 no event was erased."""
-        return fields | {"_bar": np.inf}
+        """Before version 2 no event was erased; before 3 the heap was a list of its tuples."""
+        older = {"_bar": np.inf} if version < 2 else {}
+        return fields | older | {"_heap": _pack_heap(fields["_heap"])}
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -187,3 +202,12 @@ class Reservoir:
         merged._bar = min(self._bar, other._bar)
         merged.seen_n = self.seen_n + other.seen_n
         return merged
+
+
+def _pack_heap(heap: list[tuple[float, int, int]]) -> tuple[NDArray[Any], ...]:
+    """Return the columns of a heap, in its order: -sort keys, hashed ids, slots, each (n,)."""
+    return (
+        np.array([top for top, _, _ in heap], dtype=np.float64),
+        np.array([-key for _, key, _ in heap], dtype=np.uint64),
+        np.array([slot for _, _, slot in heap], dtype=np.int64),
+    )
