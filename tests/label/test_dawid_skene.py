@@ -61,10 +61,10 @@ def taught(consensus: DawidSkene, n: int = 100) -> DawidSkene:
 @pytest.mark.parametrize("refuses", [0.0, 0.15])
 @pytest.mark.parametrize("classes_n", [2, 4])
 def test_heard_again_until_nothing_moves_it_is_em_over_all(classes_n: int, refuses: float) -> None:
-    _, answers = crowd(3, classes_n, requests_n=400, refuses=refuses)
+    _, answers = crowd(3, classes_n, requests_n=200, refuses=refuses)
     expected = batch_em(answers, classes_n, steps_n=2_000)
     _, known = in_turn(answers, classes_n)
-    for _ in range(150):
+    for _ in range(60):
         for heard in known._window:
             if heard is not None:
                 known._hear_again(heard)

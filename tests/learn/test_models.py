@@ -40,11 +40,11 @@ def user_module(monkeypatch):
 def test_every_preset_learns_mixed_and_missing_features(name, classes_n):
     columns = Columns(4, 2, classes_n)
     learner = Learner(build(name, seed=7, classes_n=classes_n), columns)
-    X, y = stream(columns, 400)
-    for row, code in zip(X[:300], y[:300], strict=True):
+    X, y = stream(columns, 350)
+    for row, code in zip(X[:150], y[:150], strict=True):
         assert learner.learn(row, int(code))
-    share_right = (learner.probabilities(X[300:]).argmax(axis=1) == y[300:]).mean()
-    most_common = max((y[300:] == code).mean() for code in range(classes_n))
+    share_right = (learner.probabilities(X[150:]).argmax(axis=1) == y[150:]).mean()
+    most_common = max((y[150:] == code).mean() for code in range(classes_n))
     assert share_right > most_common
     assert learner.failures.first == {}
 
@@ -53,7 +53,7 @@ def test_every_preset_learns_mixed_and_missing_features(name, classes_n):
 def test_a_preset_learns_when_all_features_are_categorical(name):
     columns = Columns(0, 2)
     learner = Learner(build(name, seed=7, classes_n=2), columns)
-    X, y = stream(columns, 200)
+    X, y = stream(columns, 100)
     assert all(learner.learn(row, int(code)) for row, code in zip(X, y, strict=True))
     assert (learner.probabilities(X).argmax(axis=1) == y).mean() > 0.7
 

@@ -76,19 +76,19 @@ def test_disagreement_gives_the_error_of_an_answer() -> None:
     rng = np.random.default_rng(0)
     for k, error in ((2, 0.1), (4, 0.2)):
         alpha = Alpha()
-        for _ in range(20_000):
-            wrong = rng.random(2) < error
-            answers = (wrong * rng.integers(1, k, 2)) % k
+        wrong = rng.random((20_000, 2)) < error
+        for answers in ((wrong * rng.integers(1, k, wrong.shape)) % k).tolist():
             alpha.count([str(answer) for answer in answers], 1)
         assert error_of(alpha, k) == pytest.approx(error, abs=0.01)
     assert error_of(Alpha(), 2) is None
 
 
 def test_the_engine_tells_of_wrong_labels_and_forgets_them_when_corrected() -> None:
-    settings = parse({"query": {"budget": {"share": 0.9, "burst": 2000}}})
+    budget = {"share": 0.9, "burst": 2000}
+    settings = parse({"model": {"name": "logistic"}, "query": {"budget": budget}})
     engine = Engine(settings=settings, classes=CLASSES)
     rng = np.random.default_rng(2)
-    for i in range(600):
+    for i in range(400):
         x = float(rng.normal())
         event = Event(id=f"e{i}", at=float(i), features={"x": x})
         outputs = engine.feed([event])

@@ -302,16 +302,16 @@ def test_river_members_of_a_committee_are_retrained_if_the_setting_says_so() -> 
         Life(trainer_of(Committee(), retrain_members=wanted)) for wanted in (False, True)
     )
     for life in (plain, renewing):
-        life.live(60, 0)
-    assert plain.trainer.order_retraining("drift", 60.0) == []
+        life.live(30, 0)
+    assert plain.trainer.order_retraining("drift", 30.0) == []
     committee = renewing.trainer.champion.learner.model
     before, others = committee.river_members(), committee.evidence_n
     renewing.adopt()
     assert renewing.trainer.champion.learner.model is committee
     assert all(a is not b for a, b in zip(before, committee.river_members(), strict=True))
-    assert committee.evidence_n == others == 60
+    assert committee.evidence_n == others == 30
     # Two concepts on: the predecessor and the successor both go on, and the trainer repeats.
-    renewing.live(30, 1)
+    renewing.live(15, 1)
     again = trainer_of(Committee(), retrain_members=True)
     for entry in renewing.log:
         again.fold(entry)
@@ -326,7 +326,7 @@ def test_parked_models_and_trials_outlive_a_snapshot(is_committee: bool) -> None
         return Life(trainer_of(Committee() if is_committee else None, retrain_members=True))
 
     whole = life_of()
-    whole.live(60, 0)
+    whole.live(30, 0)
     whole.adopt()
     blob = frozen.freeze((whole.trainer, whole.trainer.schema), kind="engine")
     back, _ = frozen.thaw(blob, kind="engine")

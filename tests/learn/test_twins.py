@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -40,12 +42,18 @@ def played(n: int, share: float = 1.0, seed: int = 0, every: int = 1) -> Twins:
     return twins
 
 
+@cache
+def played_once(seed: int) -> Twins:
+    """800 control labels; no test changes these twins."""
+    return played(800, seed=seed)
+
+
 def test_random_twins_share_the_labels_and_the_joint_one_has_them_all() -> None:
-    twins = played(600)
+    twins = played_once(0)
     counts = [twin.learned_n for twin in twins.random]
-    assert sum(counts) == twins.joint.learned_n == 600
-    assert min(counts) > 150
-    assert [twin.learned_n for twin in twins.chosen] == pytest.approx([200] * 3, abs=15)
+    assert sum(counts) == twins.joint.learned_n == 800
+    assert min(counts) > 200
+    assert [twin.learned_n for twin in twins.chosen] == pytest.approx([266] * 3, abs=15)
 
 
 def test_only_labels_drawn_blindly_are_played_and_no_more_than_the_share() -> None:
@@ -84,14 +92,17 @@ def test_nothing_is_said_before_there_is_something_to_say() -> None:
     assert found.sentence.startswith("whether choosing pays can't be told yet: too few")
 
 
-@pytest.mark.parametrize("seeds_n", [3, pytest.param(5, marks=pytest.mark.long)])
-def test_the_gain_is_within_its_interval_and_the_ratio_within_bounds(seeds_n: int) -> None:
-    for seed in range(seeds_n):
-        found = played(800, seed=seed).estimate()
+@pytest.mark.parametrize("seeds", [(0, 1), pytest.param((2, 3, 4), marks=pytest.mark.long)])
+def test_the_gain_is_within_its_interval_and_the_ratio_within_bounds(seeds: Sequence[int]) -> None:
+    ratios_n = 0
+    for seed in seeds:
+        found = played_once(seed).estimate()
         assert found.gain_low <= found.gain <= found.gain_high
         assert found.labels_n > 700 and found.twin_labels_n == 266
         if found.ratio is not None:
             assert 1 / RATIO_MAX <= found.ratio_low <= found.ratio <= found.ratio_high <= RATIO_MAX
+            ratios_n += 1
+    assert ratios_n > 0
 
 
 def test_twins_that_agree_prove_little() -> None:

@@ -215,9 +215,9 @@ def test_a_label_settled_after_a_roll_back_is_learned_by_the_model_that_is_back(
 def test_a_challenger_that_was_not_adopted_is_kept_until_the_next_and_can_be_brought_in(
     model: Any,
 ) -> None:
-    life = life_of(model, retrain_members=True)
-    life.live(60, 1)
-    life.live(60, 0)  # all that the challenger knows
+    life = life_of(model, retrain_members=True, memory_n=30)
+    life.live(30, 1)
+    life.live(30, 0)  # all that the challenger knows
     trainer = life.trainer
     for entry in trainer.order_retraining("labels", float(life.i)):
         life.fold(entry)

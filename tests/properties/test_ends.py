@@ -47,14 +47,14 @@ def test_every_request_ends_exactly_once(seed: int, wanted_n: int, budget: str) 
         query={"budget": {budget: {"share": 0.3, "per_hour": 700.0}[budget]}},
         label={"deadline_s": 60.0, "answers_wanted": wanted_n, "answers_max": 3},
     )
-    run = played(settings, events_of(seed, 150), seed)
+    run = played(settings, events_of(seed, 100), seed)
     engine = Engine(settings=settings)
     outputs = engine.feed(run.inputs)
     # What is asked at an event far ahead has its time from there (docs/TIME.md).
     latest = max(message.at for message in run.inputs if isinstance(message, Event))
     outputs += engine.feed([Tick(at=max(engine.now, latest) + 20_000.0)])
     asked = [output.request_id for output in outputs if isinstance(output, LabelRequested)]
-    assert max(Counter(asked).values(), default=1) == 1
+    assert max(Counter(asked).values()) == 1
     assert sorted(first_ends(outputs)) == sorted(asked)
     assert engine.report.labels.open_n == engine.shard.asking.open_n == 0
 
@@ -121,7 +121,7 @@ def test_every_event_has_a_chance(
 
 def test_now_never_falls_after_the_first_events_and_no_outcome_is_dated_back() -> None:
     for seed in (1, 2, 3):
-        run = reference(seed, "naive-bayes")
+        run = reference(seed, "naive-bayes", 160)
         engine, now, latest = Engine(settings=run.settings), float("-inf"), float("-inf")
         for message in run.inputs:
             for output in engine.feed([message]):
@@ -163,7 +163,7 @@ def test_nothing_grows_beyond_its_limit() -> None:
     )
     engine = Engine(settings=settings)
     snapshots: list[int] = []
-    for start in range(0, 6_000, 50):
+    for start in range(0, 3_600, 50):
         features: list[dict[str, Any]] = [
             {"x": float(i % 7), "colour": f"shade {i}", f"once {i}": 1.0}
             for i in range(start, start + 50)
@@ -175,7 +175,7 @@ def test_nothing_grows_beyond_its_limit() -> None:
             ]
         )
         engine.feed([answer_to(o) for o in outputs if isinstance(o, LabelRequested) and o.seq % 3])
-        if start % 500 == 450:
+        if start % 300 == 250:
             snapshots.append(len(engine.snapshot()))
     found = sizes(engine)
     limits = {

@@ -1,6 +1,6 @@
 """Spending, recounted from the messages alone: never above what is earned, nor far below it.
 
-The model is a stub that learns nothing but class frequencies: five thousand events one at a time
+The model is a stub that learns nothing but class frequencies: thousands of events one at a time
 are about the engine here, and river's learners would only make it slower.
 """
 
@@ -92,11 +92,13 @@ class Count:
 )
 def test_a_share_is_never_exceeded_and_is_spent(chunk: int, share: float, reserve: int) -> None:
     engine, count = engine_with(share=share, reserve=reserve), Count()
-    for outputs in lives(engine, chunk):
+    # One at a time is five times as slow.
+    events_n = 1_500 if chunk == 1 else EVENTS_N
+    for outputs in lives(engine, chunk, events_n):
         # Event i comes at second i, so that i + 1 events have come by then.
         count.add(outputs, earned=share, per_second=share)
     assert count.excess <= 1e-6
-    assert count.spent_n >= share * EVENTS_N - reserve - UNSPENT_MAX
+    assert count.spent_n >= share * events_n - reserve - UNSPENT_MAX
     assert count.asked_n == engine.report.asking.requests_n
     assert count.spent_n == engine.report.asking.requests_n - engine.report.budget.refunded_n
 
@@ -133,7 +135,7 @@ def test_no_settings_of_a_budget_overspend(
 ) -> None:
     engine = engine_with(share=share, start=start, burst=burst, reserve=reserve)
     count = Count()
-    for outputs in lives(engine, chunk, events_n=600):
+    for outputs in lives(engine, chunk, events_n=400):
         count.add(outputs, earned=start + share, per_second=share)
         if quiet:
             count.add(engine.feed([Tick(at=engine.now)]), earned=start + share, per_second=share)
@@ -146,7 +148,7 @@ def test_no_settings_of_a_budget_overspend(
     ),
     late_answers=st.sampled_from(["taken", "refused"]),
     closed_n=st.sampled_from([1, 5, 10_000]),
-    latenesses=st.lists(st.sampled_from([None, 0, 10, 24, 25, 40, 500]), min_size=1),
+    latenesses=st.lists(st.sampled_from([None, 0, 10, 24, 25, 40, 250]), min_size=1),
     is_withdrawn=st.booleans(),
     chunk=st.integers(1, 60),
 )
@@ -168,8 +170,8 @@ def test_late_answers_overspend_nothing(
     due: dict[int, list[Input]] = {}
     may_cost: set[str] = set()
     requests_n = 0
-    for start in range(0, 800, chunk):
-        numbers = range(start, min(start + chunk, 800))
+    for start in range(0, 400, chunk):
+        numbers = range(start, min(start + chunk, 400))
         answers = [answer for i in numbers for answer in due.pop(i, [])]
         arriving = [Event(id=str(i), at=float(i), features={"x": i % 5}) for i in numbers]
         for output in engine.feed([*answers, *arriving]):
