@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from river import naive_bayes
+from river import base, linear_model, naive_bayes
 
 from headrace import BadSettings, Chance, Engine, EventBatch, LabelRequested, Pool, RoundOrdered
 from headrace.drivers.notebook import Simulation
@@ -22,10 +23,19 @@ CALM = {"drift": {"watch": []}}
 
 
 def engine_with(
-    query: dict[str, Any], *, seed: int = 1, strategy: Any = None, **more: Any
+    query: dict[str, Any],
+    *,
+    seed: int = 1,
+    strategy: Any = None,
+    is_quick: bool = False,
+    **more: Any,
 ) -> Engine:
+    """An engine whose model is `is_quick` with two classes at most."""
     settings = parse({**CALM, **more, "query": {"ask": "arrival", **query}})
-    return Engine(naive_bayes.GaussianNB(), settings=settings, seed=seed, strategy=strategy)
+    model: base.Classifier = naive_bayes.GaussianNB()
+    if is_quick:
+        model = linear_model.LogisticRegression()
+    return Engine(model, settings=settings, seed=seed, strategy=strategy)
 
 
 class Stream:
@@ -61,17 +71,18 @@ def asked(outputs: list[Output]) -> list[LabelRequested]:
 
 @pytest.mark.parametrize(("share", "reserve"), [(0.01, 0), (0.05, 0), (0.05, 20), (0.3, 0)])
 def test_a_share_is_spent_to_a_label_and_soon(share: float, reserve: int) -> None:
+    n = 6_000
     engine = engine_with({"budget": {"share": share, "reserve": reserve}})
-    requests = asked(lived(engine, Stream(6_000)))
+    requests = asked(lived(engine, Stream(n)))
     held_n = engine.shard.asking.budget.held_n
     in_hand = in_hand_of(len(requests))
-    assert share * 6_000 - held_n - in_hand - 1.5 <= len(requests) <= share * 6_000 - held_n
+    assert share * n - held_n - in_hand - 1.5 <= len(requests) <= share * n - held_n
     assert held_n == min(reserve, len(requests) // 10)
     waited = np.array([request.at - request.event_at for request in requests])
     assert waited.mean() <= 0.25 / share
     assert waited[200:].sum() <= 0.1 * len(waited)
-    spent = np.searchsorted([r.at for r in requests], np.arange(6_000), side="right")
-    assert (spent <= share * (np.arange(6_000) + 1) + 1e-6).all()
+    spent = np.searchsorted([r.at for r in requests], np.arange(n), side="right")
+    assert (spent <= share * (np.arange(n) + 1) + 1e-6).all()
 
 
 def test_what_is_granted_at_the_start_is_asked_first_and_surely() -> None:
@@ -128,17 +139,19 @@ def test_the_reserve_is_there_for_a_round_on_demand() -> None:
 
 def test_weighted_requests_count_the_events_and_control_ones_are_a_blind_sample() -> None:
     n, runs = 600, 60
-    stream = Stream(n, 3)
-    weights, blind = np.zeros(n), np.zeros(n)
+    stream = Stream(n)
+    weights, blind, asked_n = np.zeros(n), np.zeros(n), np.zeros(n)
     for seed in range(runs):
-        engine = engine_with({"budget": {"share": 0.1, "reserve": 0}}, seed=seed)
-        for request in asked(lived(engine, stream)):
+        query = {"budget": {"share": 0.1, "reserve": 0}}
+        for request in asked(lived(engine_with(query, seed=seed, is_quick=True), stream)):
+            asked_n[request.seq] += 1
             assert 0.0 < request.control_p <= request.propensity <= 1.0
             weights[request.seq] += 1.0 / request.propensity / runs
             if request.reason == "control":
                 blind[request.seq] += 1.0 / request.control_p / runs
     half = np.arange(n) % 2 == 0
-    hard = np.abs(stream.batch.numbers[:, 1]) < 0.5
+    hard = np.abs(stream.batch.numbers[:, 0]) < 0.5
+    assert asked_n[hard].mean() > 1.5 * asked_n[~hard].mean()
     for part in (half, ~half, hard, ~hard):
         assert weights[part].mean() == pytest.approx(1.0, abs=0.08)
         assert blind[part].mean() == pytest.approx(1.0, abs=0.2)
@@ -180,7 +193,7 @@ def test_doubt_gets_its_word_at_one_percent_of_many_classes(classes_n: int) -> N
 def test_late_labels_make_the_draw_lean_to_random() -> None:
     found = []
     for delay_s in (0.0, 200.0, 2_000.0):
-        engine = engine_with({"budget": {"share": 0.05, "reserve": 0}})
+        engine = engine_with({"budget": {"share": 0.05, "reserve": 0}}, is_quick=True)
         requests = asked(lived(engine, Stream(6_000), delay_s))[100:]
         found.append(np.mean([request.reason == "control" for request in requests]))
     assert found[0] < found[1] < found[2]
@@ -291,26 +304,28 @@ def test_rounds_are_for_strategies_that_compare_and_for_schedules(
 # ---------------------------------------------------------------------- for the estimate
 
 
-@pytest.mark.parametrize("cuts", [7, 1_500])
-def test_a_part_for_the_estimate_raises_the_least_chance_at_any_batching(cuts: int) -> None:
+@functools.cache
+def requests_of(estimate_share: float, cuts: int) -> list[tuple[str, float]]:
+    """Ids and propensities of what is asked of 1,500 events that come so many at a time."""
     stream = Stream(1_500)
     told = [(stream.batch.row(i), stream.truths[i]) for i in range(1_500)]
+    query = {"estimate_share": estimate_share, "budget": {"share": 0.1, "reserve": 0}}
+    batches = [
+        ([event for event, _ in told[i : i + cuts]], [truth for _, truth in told[i : i + cuts]])
+        for i in range(0, 1_500, cuts)
+    ]
+    found = Simulation(engine_with(query, is_quick=True), Delayed()).play(
+        (batch_of(events), truths) for events, truths in batches
+    )
+    asked_of = asked([output for outputs in found for output in outputs])
+    return [(request.event_id, request.propensity) for request in asked_of]
 
-    def requests_of(estimate_share: float, cuts: int) -> list[tuple[str, float]]:
-        query = {"estimate_share": estimate_share, "budget": {"share": 0.1, "reserve": 0}}
-        batches = [
-            ([event for event, _ in told[i : i + cuts]], [truth for _, truth in told[i : i + cuts]])
-            for i in range(0, 1_500, cuts)
-        ]
-        found = Simulation(engine_with(query), Delayed()).play(
-            (batch_of(events), truths) for events, truths in batches
-        )
-        asked_of = asked([output for outputs in found for output in outputs])
-        return [(request.event_id, request.propensity) for request in asked_of]
 
+@pytest.mark.parametrize("cuts", [7, 1_500])
+def test_a_part_for_the_estimate_raises_the_least_chance_at_any_batching(cuts: int) -> None:
     for_both = requests_of(0.5, cuts)
     assert for_both == requests_of(0.5, 40)
-    alone = requests_of(0.0, cuts)
+    alone = requests_of(0.0, 1_500)
     late = slice(len(alone) // 2, None)
     weights = [np.mean([1.0 / p for _, p in some[late]]) for some in (for_both, alone)]
     spread = [np.std([1.0 / p for _, p in some[late]]) for some in (for_both, alone)]
