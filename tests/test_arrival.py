@@ -71,18 +71,17 @@ def asked(outputs: list[Output]) -> list[LabelRequested]:
 
 @pytest.mark.parametrize(("share", "reserve"), [(0.01, 0), (0.05, 0), (0.05, 20), (0.3, 0)])
 def test_a_share_is_spent_to_a_label_and_soon(share: float, reserve: int) -> None:
-    n = 6_000
     engine = engine_with({"budget": {"share": share, "reserve": reserve}})
-    requests = asked(lived(engine, Stream(n)))
+    requests = asked(lived(engine, Stream(6_000)))
     held_n = engine.shard.asking.budget.held_n
     in_hand = in_hand_of(len(requests))
-    assert share * n - held_n - in_hand - 1.5 <= len(requests) <= share * n - held_n
+    assert share * 6_000 - held_n - in_hand - 1.5 <= len(requests) <= share * 6_000 - held_n
     assert held_n == min(reserve, len(requests) // 10)
     waited = np.array([request.at - request.event_at for request in requests])
     assert waited.mean() <= 0.25 / share
     assert waited[200:].sum() <= 0.1 * len(waited)
-    spent = np.searchsorted([r.at for r in requests], np.arange(n), side="right")
-    assert (spent <= share * (np.arange(n) + 1) + 1e-6).all()
+    spent = np.searchsorted([r.at for r in requests], np.arange(6_000), side="right")
+    assert (spent <= share * (np.arange(6_000) + 1) + 1e-6).all()
 
 
 def test_what_is_granted_at_the_start_is_asked_first_and_surely() -> None:
