@@ -192,7 +192,7 @@ def test_doubt_gets_its_word_at_one_percent_of_many_classes(classes_n: int) -> N
 def test_late_labels_make_the_draw_lean_to_random() -> None:
     found = []
     for delay_s in (0.0, 200.0, 2_000.0):
-        engine = engine_with({"budget": {"share": 0.05, "reserve": 0}}, is_quick=True)
+        engine = engine_with({"budget": {"share": 0.05, "reserve": 0}})
         requests = asked(lived(engine, Stream(6_000), delay_s))[100:]
         found.append(np.mean([request.reason == "control" for request in requests]))
     assert found[0] < found[1] < found[2]
