@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from river import naive_bayes
+from river import base, linear_model, naive_bayes
 
 from headrace import BadSettings, Chance, Engine, EventBatch, LabelRequested, Pool, RoundOrdered
 from headrace.drivers.notebook import Simulation
@@ -22,10 +23,19 @@ CALM = {"drift": {"watch": []}}
 
 
 def engine_with(
-    query: dict[str, Any], *, seed: int = 1, strategy: Any = None, **more: Any
+    query: dict[str, Any],
+    *,
+    seed: int = 1,
+    strategy: Any = None,
+    is_quick: bool = False,
+    **more: Any,
 ) -> Engine:
+    """An engine whose model is `is_quick` with two classes at most."""
     settings = parse({**CALM, **more, "query": {"ask": "arrival", **query}})
-    return Engine(naive_bayes.GaussianNB(), settings=settings, seed=seed, strategy=strategy)
+    model: base.Classifier = naive_bayes.GaussianNB()
+    if is_quick:
+        model = linear_model.LogisticRegression()
+    return Engine(model, settings=settings, seed=seed, strategy=strategy)
 
 
 class Stream:
@@ -128,17 +138,19 @@ def test_the_reserve_is_there_for_a_round_on_demand() -> None:
 
 def test_weighted_requests_count_the_events_and_control_ones_are_a_blind_sample() -> None:
     n, runs = 600, 60
-    stream = Stream(n, 3)
-    weights, blind = np.zeros(n), np.zeros(n)
+    stream = Stream(n)
+    weights, blind, asked_n = np.zeros(n), np.zeros(n), np.zeros(n)
     for seed in range(runs):
-        engine = engine_with({"budget": {"share": 0.1, "reserve": 0}}, seed=seed)
-        for request in asked(lived(engine, stream)):
+        query = {"budget": {"share": 0.1, "reserve": 0}}
+        for request in asked(lived(engine_with(query, seed=seed, is_quick=True), stream)):
+            asked_n[request.seq] += 1
             assert 0.0 < request.control_p <= request.propensity <= 1.0
             weights[request.seq] += 1.0 / request.propensity / runs
             if request.reason == "control":
                 blind[request.seq] += 1.0 / request.control_p / runs
     half = np.arange(n) % 2 == 0
-    hard = np.abs(stream.batch.numbers[:, 1]) < 0.5
+    hard = np.abs(stream.batch.numbers[:, 0]) < 0.5
+    assert asked_n[hard].mean() > 1.5 * asked_n[~hard].mean()
     for part in (half, ~half, hard, ~hard):
         assert weights[part].mean() == pytest.approx(1.0, abs=0.08)
         assert blind[part].mean() == pytest.approx(1.0, abs=0.2)
@@ -291,26 +303,28 @@ def test_rounds_are_for_strategies_that_compare_and_for_schedules(
 # ---------------------------------------------------------------------- for the estimate
 
 
-@pytest.mark.parametrize("cuts", [7, 1_500])
-def test_a_part_for_the_estimate_raises_the_least_chance_at_any_batching(cuts: int) -> None:
+@functools.cache
+def requests_of(estimate_share: float, cuts: int) -> list[tuple[str, float]]:
+    """Ids and propensities of what is asked of 1,500 events that come so many at a time."""
     stream = Stream(1_500)
     told = [(stream.batch.row(i), stream.truths[i]) for i in range(1_500)]
+    query = {"estimate_share": estimate_share, "budget": {"share": 0.1, "reserve": 0}}
+    batches = [
+        ([event for event, _ in told[i : i + cuts]], [truth for _, truth in told[i : i + cuts]])
+        for i in range(0, 1_500, cuts)
+    ]
+    found = Simulation(engine_with(query, is_quick=True), Delayed()).play(
+        (batch_of(events), truths) for events, truths in batches
+    )
+    asked_of = asked([output for outputs in found for output in outputs])
+    return [(request.event_id, request.propensity) for request in asked_of]
 
-    def requests_of(estimate_share: float, cuts: int) -> list[tuple[str, float]]:
-        query = {"estimate_share": estimate_share, "budget": {"share": 0.1, "reserve": 0}}
-        batches = [
-            ([event for event, _ in told[i : i + cuts]], [truth for _, truth in told[i : i + cuts]])
-            for i in range(0, 1_500, cuts)
-        ]
-        found = Simulation(engine_with(query), Delayed()).play(
-            (batch_of(events), truths) for events, truths in batches
-        )
-        asked_of = asked([output for outputs in found for output in outputs])
-        return [(request.event_id, request.propensity) for request in asked_of]
 
+@pytest.mark.parametrize("cuts", [7, 1_500])
+def test_a_part_for_the_estimate_raises_the_least_chance_at_any_batching(cuts: int) -> None:
     for_both = requests_of(0.5, cuts)
     assert for_both == requests_of(0.5, 40)
-    alone = requests_of(0.0, cuts)
+    alone = requests_of(0.0, 1_500)
     late = slice(len(alone) // 2, None)
     weights = [np.mean([1.0 / p for _, p in some[late]]) for some in (for_both, alone)]
     spread = [np.std([1.0 / p for _, p in some[late]]) for some in (for_both, alone)]

@@ -1,5 +1,6 @@
 """The command line: help, exit codes, sentences instead of tracebacks."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -184,10 +185,26 @@ def test_settings_with_a_byte_order_mark_are_read(text, tmp_path, capsys):
     assert ("did you mean seed?" if "sed" in text else ": ok") in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_name_that_the_encoding_lacks_is_still_told(encoding, tmp_path):
-    path = tmp_path / "named.toml"
+SHOWN = {"ascii": "caf? - ?", "latin-1": "café - ?", "utf-8": "café – 東"}
+
+
+def _named(folder):
+    path = folder / "named.toml"
     path.write_text('stream = "café – 東"\n', encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("encoding", SHOWN)
+def test_a_name_that_the_encoding_lacks_is_still_told(encoding, tmp_path, monkeypatch):
+    written = io.BytesIO()
+    out = io.TextIOWrapper(written, encoding=encoding, write_through=True)
+    monkeypatch.setattr("sys.stdout", out)
+    assert cli.main(["check", str(_named(tmp_path))]) == 0
+    assert f"stream {SHOWN[encoding]}," in written.getvalue().decode(encoding)
+
+
+def test_a_program_of_its_own_tells_it_too(tmp_path):
+    encoding, path = "latin-1", _named(tmp_path)
     found = subprocess.run(
         [sys.executable, "-m", "headrace", "check", str(path)],
         env={**os.environ, "PYTHONIOENCODING": encoding},
@@ -195,5 +212,4 @@ def test_a_name_that_the_encoding_lacks_is_still_told(encoding, tmp_path):
         check=False,
     )
     assert found.returncode == 0, found.stderr
-    shown = {"ascii": "caf? - ?", "latin-1": "café - ?", "utf-8": "café – 東"}[encoding]
-    assert f"stream {shown}," in found.stdout.decode(encoding)
+    assert f"stream {SHOWN[encoding]}," in found.stdout.decode(encoding)

@@ -44,7 +44,9 @@ GENEROUS: dict[str, Any] = {
         "cold_start": {"per_class_n": 2},
     },
     "drift": {"watch": []},
+    "model": {"name": "naive-bayes"},
 }
+COMMITTEE = {"name": "committee"}
 
 
 def settings_with(**sections: Any) -> Settings:
@@ -141,7 +143,7 @@ def test_nothing_in_gives_nothing_out() -> None:
 
 
 def test_it_asks_learns_and_predicts() -> None:
-    engine = Engine(settings=settings_with())
+    engine = Engine(settings=settings_with(model=COMMITTEE))
     outputs = live(engine, events(100))
     assert engine.predict({"x": 1.0, "y": 3.0})["odd"] > 0.9
     assert len(only(outputs, LabelSettled)) == engine.report.labels.settled_n > 50
@@ -179,7 +181,7 @@ def test_a_request_expires_at_its_deadline_and_its_label_comes_back() -> None:
 
 
 def test_a_class_that_appears_while_running_is_learned() -> None:
-    engine = Engine(settings=settings_with())
+    engine = Engine(settings=settings_with(model=COMMITTEE))
     live(engine, events(60))
     for event in events(30, start=60):
         third = Event(id=event.id, at=event.at, features={"x": 50.0, "y": 3.0 + event.at / 100})
@@ -265,7 +267,9 @@ def test_the_served_model_can_be_the_one_that_is_judged() -> None:
     found = {}
     for judged in ("model", "served"):
         engine = Engine(
-            settings=settings_with(evaluation={"judged": judged, "window_n": 100}),
+            settings=settings_with(
+                model={"name": "logistic"}, evaluation={"judged": judged, "window_n": 100}
+            ),
             classes=["even", "odd"],
         )
         # The served model always says the same, and is right every second time.
@@ -321,7 +325,7 @@ def test_a_drift_round_takes_half_of_what_there_is_and_no_more_than_its_limit() 
         "model": {"name": "naive-bayes"},
     }
     engine = Engine(settings=parse(raw))
-    outputs = live(engine, events(600) + events(600, start=600, flip=True))
+    outputs = live(engine, events(300) + events(200, start=300, flip=True))
     opened = [each for each in only(outputs, RoundOpened) if each.reason == "drift"]
     assert [each.wanted_n <= 7 for each in opened] == [True] * len(opened) != []
     numbers = {each.round_n for each in opened}
@@ -389,12 +393,14 @@ def test_a_job_that_is_not_open_is_refused() -> None:
 
 
 def test_a_restored_engine_goes_on_alike() -> None:
-    engine = Engine(settings=settings_with())
-    live(engine, events(70))
-    twin = Engine(settings=settings_with())
+    settings = settings_with(model=COMMITTEE)
+    engine, twin = Engine(settings=settings), Engine(settings=settings)
+    live(engine, events(50))
     twin.restore(engine.snapshot())
     assert twin.report == engine.report
-    assert live(twin, events(70, start=70)) == live(engine, events(70, start=70))
+    later = live(engine, events(40, start=50))
+    assert len(only(later, LabelSettled)) > 30
+    assert live(twin, events(40, start=50)) == later
 
 
 def test_a_strategy_that_was_passed_is_kept_through_a_restore() -> None:
@@ -516,7 +522,8 @@ def test_the_feeder_may_reuse_its_matrix_after_a_feed() -> None:
 
 
 def test_what_waits_to_be_written_down_is_bounded_and_in_no_snapshot() -> None:
-    engine = Engine(settings=parse({"query": {"control_share": 0.01}}))
+    model = {"name": "naive-bayes"}
+    engine = Engine(settings=parse({"query": {"control_share": 0.01}, "model": model}))
     waiting_n = []
     for event in events(1_500):
         engine.feed([event])

@@ -1,5 +1,6 @@
 """A person is erased from an engine: nothing of them is left, and the stream goes on."""
 
+import functools
 import random
 import struct
 
@@ -23,6 +24,7 @@ from worlds import SMALL, settings_with
 NAME = "canary-Ms-Kim"
 NUMBER = 8_675_309.125
 EVENTS_N = 260
+AT_ONCE = 5
 WORLDS = {
     "committee": {"model": {"name": "committee"}},
     "naive bayes in rounds": {
@@ -32,6 +34,7 @@ WORLDS = {
     "logistic": {"model": {"name": "logistic"}},
     "a tree": {"model": {"name": "tree"}},
     "a rule with neighbours": {
+        "model": {"name": "naive-bayes"},
         "query": {
             "budget": {"share": 0.4},
             "strategy": "margin",
@@ -40,6 +43,7 @@ WORLDS = {
         },
     },
     "a rule that remembers what was asked": {
+        "model": {"name": "logistic"},
         "query": {
             "budget": {"share": 0.4},
             "strategy": "margin",
@@ -75,8 +79,9 @@ def events_of(n, *, who=NAME, every=7):
     return events
 
 
-def fed(settings, events, order_at, order, pieces=None):
+def fed(settings, events, order_at, order):
     """An engine that was fed these, answered, and given the order; and all that came out."""
+    assert order_at % AT_ONCE == 0
     engine, luck, outputs, inputs = Engine(settings=settings), random.Random(4), [], []
 
     def feed(*messages):
@@ -92,10 +97,10 @@ def fed(settings, events, order_at, order, pieces=None):
                 jobs.append(output.job_id)
 
     answers, jobs = [], []
-    for i, event in enumerate(events):
+    for i in range(0, len(events), AT_ONCE):
         if i == order_at:
             feed(order)
-        feed(event)
+        feed(*events[i : i + AT_ONCE])
         while len(answers) > 5:
             feed(answers.pop(0))
         while jobs:
@@ -183,11 +188,21 @@ def test_a_committee_whose_evidence_is_all_gone_has_no_opinion_and_learns_again(
     assert engine.predict({"a": 1.0})["p"] > 0.5
 
 
+@functools.cache
+def state_in_rounds():
+    engine, _, _ = fed(settings_with(**WORLDS["naive bayes in rounds"]), events_of(300), 300, None)
+    return engine.snapshot()
+
+
+def in_rounds():
+    engine = Engine(settings=settings_with(**WORLDS["naive bayes in rounds"]))
+    engine.restore(state_in_rounds())
+    return engine
+
+
 @pytest.mark.parametrize("field", ["customer", "key"])
 def test_a_field_alone_finds_what_still_has_it(field):
-    settings, events = settings_with(**WORLDS["naive bayes in rounds"]), events_of(300)
-    by_id, _, _ = fed(settings, events, 300, ORDER)
-    by_field, _, _ = fed(settings, events, 300, ORDER)
+    by_id, by_field = in_rounds(), in_rounds()
     [*_, all_of_it] = by_id.feed([ORDER])
     order = ErasureOrdered(at=0.0, field=field, values=(NAME,))
     [*_, found] = by_field.feed([order])
@@ -197,7 +212,7 @@ def test_a_field_alone_finds_what_still_has_it(field):
 
 
 def test_events_of_others_stay_and_come_again_as_they_were():
-    settings, events = settings_with(), events_of(300)
+    settings, events = settings_with(model={"name": "naive-bayes"}), events_of(300)
     engine, _, _ = fed(settings, events, 300, ORDER)
     before = [one.id for one in events[-100:] if one.id not in HERS]
     engine.feed([ORDER])

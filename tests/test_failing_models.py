@@ -111,7 +111,7 @@ def test_what_a_model_fails_on_attracts_no_labels(how, raises):
 
 def test_failed_predictions_are_counted_by_event_and_are_not_right():
     engine = Engine(Fussy(predicts_below=80), settings=settings(), seed=7)
-    report = headrace.run(engine, events(3_000)).report
+    report = headrace.run(engine, events(1_500)).report
     given_n = report.events.observed_n - report.events.unpredicted_n
     assert report.events.failed_predictions_n == pytest.approx(0.2 * given_n, rel=0.05)
     assert (

@@ -16,6 +16,7 @@ from headrace.flow.desks import PartitionDesk
 from headrace.flow.wire import desk_input_of, now_headers, value_of
 from headrace.label.desk import Desk
 from headrace.messages import (
+    Input,
     InputRejected,
     LabelSettled,
     ModelAdopted,
@@ -27,7 +28,7 @@ from headrace.messages import (
     RetrainRequested,
 )
 from headrace.observe.columns import batch_of
-from headrace.query.record import Record, decided_of, rescored_of
+from headrace.query.record import Decided, Record, RescoredThen, decided_of, rescored_of
 from headrace.query.requests import BLIND
 from headrace.recalling import follow_record
 from headrace.settings import LabelSettings, parse
@@ -72,11 +73,13 @@ def test_questions_are_scored_at_the_same_places_however_events_are_batched(
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
 def test_a_snapshot_in_between_changes_nothing(ask: str) -> None:
     run = run_of(ask)
-    engine, outputs = Engine(settings=run.settings), list[Output]()
+    engine, outputs, open_n = Engine(settings=run.settings), list[Output](), 0
     for i in range(0, len(run.inputs), 50):
         outputs += engine.feed(run.inputs[i : i + 50])
+        open_n += len(engine.shard.asking.open._asked)
         blob, engine = engine.snapshot(), Engine(settings=run.settings)
         engine.restore(blob)
+    assert open_n > 10
     assert encoded(outputs) == encoded(run.outputs)
 
 
@@ -118,19 +121,20 @@ def test_what_is_withdrawn_ends_at_once_and_only_once(ask: str) -> None:
 def test_what_is_spent_is_never_above_what_was_earned(ask: str, late: str) -> None:
     """Money of what is withdrawn comes back only where no answer can cost it any more."""
     run = run_of(ask, late=late)
-    engine, share, start = Engine(settings=run.settings), 0.25, 3 if ask == "arrival" else 0
+    assert of_kind(run.outputs, RequestWithdrawn)
+    share, start = 0.25, 3 if ask == "arrival" else 0
     paid: set[str] = set()
     labelled: set[str] = set()
-    for message in run.inputs:
-        for one in engine.feed([message]):
+    for after in run.after:
+        for one in after.outputs:
             if isinstance(one, LabelRequested):
                 paid.add(one.request_id)
             elif isinstance(one, RequestWithdrawn | RequestExpired) and late == "refused":
                 paid.discard(one.request_id)
             elif isinstance(one, LabelSettled):
                 labelled.add(one.request_id)
-        assert len(paid | labelled) <= share * engine.shard.events_n + start + 1e-9
-        assert engine.shard.asking.budget.balance >= 0
+        assert len(paid | labelled) <= share * after.events_n + start + 1e-9
+        assert after.balance >= 0
 
 
 def test_kept_questions_leave_requests_as_they_were_without_the_setting() -> None:
@@ -154,10 +158,8 @@ def test_demoted_questions_change_their_priority_and_stay_open() -> None:
 @pytest.mark.parametrize("rescored", ["demoted", "withdrawn"])
 def test_what_came_of_open_questions_is_counted(rescored: str) -> None:
     run = run_of("arrival", rescored)
-    engine = Engine(settings=run.settings)
-    outputs = [one for message in run.inputs for one in engine.feed([message])]
-    said = of_kind(outputs, RequestRescored)
-    counted = engine.report.asking.rescored_n
+    said = of_kind(run.outputs, RequestRescored)
+    counted = msgspec.json.decode(run.report)["asking"]["rescored_n"]
     assert sum(counted.values()) == len(said)
     for why in {one.withdrawn for one in said if one.withdrawn}:
         assert counted[why] == sum(one.withdrawn == why for one in said)
@@ -168,24 +170,34 @@ def test_what_came_of_open_questions_is_counted(rescored: str) -> None:
 # --------------------------------------------------------------------------- the record wins
 
 
-def test_what_the_record_says_of_open_questions_is_said_again() -> None:
-    run = run_of("rounds")
-    engine = Engine(settings=run.settings)
-    shard, key = engine.shard, engine.shard.chance.key
-    began_n, asked, decided, rescored = 0, [], [], []
-    for message in run.inputs:
-        for one in engine.feed([message]):
+def in_pieces(run: Played) -> list[tuple[Input, ...]]:
+    """The inputs, some at a time: fed so they do what they do one by one, as shown above."""
+    return [run.inputs[i : i + 25] for i in range(0, len(run.inputs), 25)]
+
+
+def recorded(run: Played) -> tuple[list[str], list[Decided], list[RescoredThen]]:
+    """What a run has asked and has said of open questions, and after how many events."""
+    key = Engine(settings=run.settings).shard.chance.key
+    asked, decided, rescored = list[str](), list[Decided](), list[RescoredThen]()
+    for after in run.after:
+        for one in after.outputs:
             if isinstance(one, LabelRequested) and one.opinion_n == 1:
                 asked.append(one.request_id)
-                decided.append(decided_of(one, key(one.event_id), shard.events_n - began_n))
-            rescored += rescored_of([one], shard.events_n - began_n)
+                decided.append(decided_of(one, key(one.event_id), after.events_n))
+            rescored += rescored_of([one], after.events_n)
+    return asked, decided, rescored
+
+
+def test_what_the_record_says_of_open_questions_is_said_again() -> None:
+    run = run_of("rounds")
+    asked, decided, rescored = recorded(run)
     gone = next(i for i, one in enumerate(rescored) if one.said.withdrawn)
     kept = rescored[gone]
     altered = [*rescored[:gone], *rescored[gone + 1 :]]
 
     again = Engine(settings=run.settings)
     follow_record(again.shard, Record(asked, decided, 0, altered))
-    outputs = [one for message in run.inputs for one in again.feed([message])]
+    outputs = [one for piece in in_pieces(run) for one in again.feed(piece)]
     more, differences = again.settle_record()
     said = of_kind([*outputs, *more], RequestRescored)
     assert kept.said not in said
@@ -195,18 +207,10 @@ def test_what_the_record_says_of_open_questions_is_said_again() -> None:
 
 def test_a_whole_record_differs_in_nothing() -> None:
     run = run_of("arrival")
-    engine = Engine(settings=run.settings)
-    shard, key = engine.shard, engine.shard.chance.key
-    asked, decided, rescored = [], [], []
-    for message in run.inputs:
-        for one in engine.feed([message]):
-            if isinstance(one, LabelRequested):
-                asked.append(one.request_id)
-                decided.append(decided_of(one, key(one.event_id), shard.events_n))
-            rescored += rescored_of([one], shard.events_n)
+    asked, decided, rescored = recorded(run)
     again = Engine(settings=run.settings)
     follow_record(again.shard, Record(asked, decided, 0, rescored))
-    outputs = [one for message in run.inputs for one in again.feed([message])]
+    outputs = [one for piece in in_pieces(run) for one in again.feed(piece)]
     more, differences = again.settle_record()
     assert encoded([*outputs, *more]) == encoded(run.outputs)
     assert differences.n == 0
@@ -232,7 +236,7 @@ def test_a_question_like_one_that_was_drawn_blindly_is_redundant() -> None:
         }
     )
     engine, outputs, answers = Engine(settings=settings), list[Output](), list[Answer]()
-    for i in range(600):
+    for i in range(300):
         kind = int(luck.integers(20))
         event = Event(id=str(i), at=float(i), features={"x": float(kind), "y": kind % 7})
         found = engine.feed([event])
@@ -260,8 +264,9 @@ def test_so_many_questions_are_held_and_no_more(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("headrace.query.open_questions.SCORED_MAX", 3)
     run = run_of("rounds")
     engine = Engine(settings=run.settings)
+    engine.feed(run.inputs[:250])
     held = []
-    for message in run.inputs:
+    for message in run.inputs[250:450]:
         engine.feed([message])
         held.append(len(engine.shard.asking.open._asked))
     assert max(held) == 3
@@ -295,10 +300,9 @@ def test_while_a_model_is_made_anew_the_one_in_use_scores_asks_and_learns(ask: s
     """It is the proxy: what is asked meanwhile is asked by versions after the order."""
     settings = run_of(ask).settings
     engine, ordered, versions = Engine(settings=settings), None, set[int]()
-    for message in run_of(ask).inputs:
-        if isinstance(message, RetrainFinished):
-            continue  # It takes for ever.
-        for one in engine.feed([message]):
+    for piece in in_pieces(run_of(ask)):
+        # It takes for ever.
+        for one in engine.feed([m for m in piece if not isinstance(m, RetrainFinished)]):
             if isinstance(one, RetrainRequested) and ordered is None:
                 ordered = one.model_version
             elif isinstance(one, LabelRequested) and ordered is not None and engine.open_job:
@@ -310,13 +314,13 @@ def test_while_a_model_is_made_anew_the_one_in_use_scores_asks_and_learns(ask: s
 def test_a_challenger_that_takes_over_moves_the_model() -> None:
     """So that open questions are scored again at the next place."""
     run = run_of("arrival")
-    engine, is_adopted = Engine(settings=run.settings), False
-    for message in run.inputs:
-        before = engine.trainer.version
-        if any(isinstance(one, ModelAdopted) for one in engine.feed([message])):
+    version, is_adopted = 0, False
+    for after in run.after:
+        if of_kind(after.outputs, ModelAdopted):
             is_adopted = True
-            assert engine.trainer.version > before
-            assert engine.shard.asking.open.is_due(engine.trainer.version)
+            assert after.model_version > version
+            assert after.is_look_due
+        version = after.model_version
     assert is_adopted
 
 

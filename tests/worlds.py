@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -103,6 +103,16 @@ def events_of(seed: int, n: int) -> list[Event]:
     return events
 
 
+class After(NamedTuple):
+    """How things stood after one input; `outputs` are those of this input alone."""
+
+    outputs: tuple[Output, ...]
+    events_n: int
+    balance: int
+    model_version: int
+    is_look_due: bool
+
+
 @dataclass(frozen=True)
 class Played:
     """One run: settings, inputs in order, what came out, and the numbers at the end."""
@@ -111,19 +121,23 @@ class Played:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     report: bytes
+    after: tuple[After, ...]
 
 
 def played(settings: Settings, events: Sequence[Event], seed: int) -> Played:
     """Feed the events one by one, with answers, ticks, orders and finished jobs between them."""
     engine, luck = Engine(settings=settings), random.Random(seed)
     inputs: list[Input] = []
-    outputs: list[Output] = []
+    after: list[After] = []
     due: list[tuple[int, Input | int]] = []
 
     def feed(message: Input) -> None:
         inputs.append(message)
-        for output in engine.feed([message]):
-            outputs.append(output)
+        found = engine.feed([message])
+        shard, version = engine.shard, engine.trainer.version
+        balance, is_due = shard.asking.budget.balance, shard.asking.open.is_due(version)
+        after.append(After(tuple(found), shard.events_n, balance, version, is_due))
+        for output in found:
             if isinstance(output, LabelRequested) and luck.random() < 0.85:
                 due.extend(_answers(output, i, luck))
             elif isinstance(output, RetrainRequested):
@@ -138,7 +152,9 @@ def played(settings: Settings, events: Sequence[Event], seed: int) -> Played:
             feed(Tick(at=engine.now + 40.0 * luck.random()))
         if luck.random() < 0.02:
             feed(RoundOrdered(at=engine.now, labels_n=luck.choice([None, 3])))
-    return Played(settings, tuple(inputs), tuple(outputs), msgspec.json.encode(engine.report))
+    outputs = tuple(output for one in after for output in one.outputs)
+    report = msgspec.json.encode(engine.report)
+    return Played(settings, tuple(inputs), outputs, report, tuple(after))
 
 
 def _answers(request: LabelRequested, i: int, luck: random.Random) -> list[tuple[int, Input | int]]:

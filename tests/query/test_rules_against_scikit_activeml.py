@@ -166,7 +166,7 @@ def test_periods_are_the_same(rate: float) -> None:
 
 # ------------------------------------------------------------------ with features of the events
 
-POINTS_N = 500
+POINTS_N = 300
 
 
 def points(seed: int) -> np.ndarray:
