@@ -54,7 +54,7 @@ def stream(tmp_path):
 def past(tmp_path_factory):
     """A stream with the answers to all requests of a run in which they came in time."""
     stream = Stream(tmp_path_factory.mktemp("past"))
-    for start in range(0, 900, 100):
+    for start in range(0, 600, 100):
         stream.write_events(start, start + 100, bad={7, 100, 511, 512})
         stream.run()
         stream.answer()
@@ -519,7 +519,7 @@ def test_a_whole_last_line_needs_no_newline(past, reported, tmp_path):
     for path in (bare.places.events, bare.places.answers):
         path.write_bytes(path.read_bytes()[:-1])
     notes = []
-    assert bare.run(on_note=notes.append).events.observed_n == 896
+    assert bare.run(on_note=notes.append).events.observed_n == 596
     assert reported[1].model.learned_n == bare.run().model.learned_n
     assert accidents(notes) == []
 
@@ -623,10 +623,10 @@ def test_told_to_stop_a_start_leaves_off_and_the_next_goes_on(past, tmp_path):
     stop, notes = threading.Event(), []
     stop.set()
     report = whole.run(stop=stop, on_note=notes.append)
-    assert report.events.observed_n < 896
+    assert report.events.observed_n < 596
     assert any("the next one goes on from there" in note for note in notes)
     assert len(list((whole.places.state / "snapshots").rglob("*.hr"))) == 1
-    assert whole.run().events.observed_n == 896
+    assert whole.run().events.observed_n == 596
     assert whole.written() == written
     assert replay_run(whole.places.state).difference == ""
 
