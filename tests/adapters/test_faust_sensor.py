@@ -1,11 +1,11 @@
 """Faust's own counters: on our registry, under their own prefix."""
 
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+
+from warm import run_python
 
 CODE = """
 import faust
@@ -40,14 +40,7 @@ def printed_by(code: str, folder: Path) -> str:
         distribution("faust-streaming")
     except PackageNotFoundError:
         pytest.skip("faust is not here; it comes with the worker on Kafka")
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=folder,
-    )
+    done = run_python("-c", code, timeout=120, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -29,6 +29,7 @@ from headrace.commands.demo.duel import make_stream
 from headrace.engine import Engine
 from headrace.messages import Answer, Features, LabelRequested
 from headrace.query.budgets import Share
+from headrace.settings import parse
 
 START_S_MAX = 60.0
 
@@ -76,7 +77,13 @@ class LiveRun(LittleRun):
 
     def __init__(self) -> None:
         super().__init__(["brickface", "cement", "foliage", "grass", "path", "sky", "window"])
-        self._engine = Engine(classes=self.declared, budget=Share(0.1), seed=7)
+        # What the page shows does not depend on the model, and a committee learns slowly.
+        self._engine = Engine(
+            settings=parse({"model": {"name": "logistic"}}),
+            classes=self.declared,
+            budget=Share(0.1),
+            seed=7,
+        )
         self._batches = make_stream(4_000, 7)
         self._event_of: dict[str, str] = {}
         self._truth: dict[str, str] = {}

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import random
+import shutil
 import sys
 import traceback
 from dataclasses import dataclass
@@ -109,6 +110,31 @@ class Stream:
         state = self.places.state
         paths = (self.places.requests, state / "decisions.jsonl", state / "rejects.jsonl")
         return [path.read_bytes().replace(bytes(self.folder), b"") for path in paths]
+
+
+class Kept:
+    """A stream as it stands now, played once: each test has it anew where it was.
+
+    A run knows its files by their places, so a copy elsewhere would be another run.
+    """
+
+    def __init__(self, stream):
+        self.stream, self._kept = stream, stream.folder.with_name(f"{stream.folder.name} kept")
+        shutil.copytree(stream.folder, self._kept)
+
+    def put_back(self):
+        shutil.rmtree(self.stream.folder)
+        shutil.copytree(self._kept, self.stream.folder)
+        return self.stream
+
+
+def copy_of(past, folder):
+    """Its events and answers in another folder, and no run of them yet."""
+    folder.mkdir()
+    stream = Stream(folder)
+    stream.places.events.write_bytes(past.places.events.read_bytes())
+    stream.places.answers.write_bytes(past.places.answers.read_bytes())
+    return stream
 
 
 def event(i):

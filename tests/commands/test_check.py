@@ -10,6 +10,8 @@ import pytest
 from headrace.cli import main
 
 START = 1_700_000_000
+QUICK = 'model.name = "logistic"\n'
+"""For what does not depend on the model: a committee learns slowly."""
 
 
 @pytest.fixture
@@ -99,10 +101,10 @@ def test_packed_lines_and_tables_are_tried_too(checked, tmp_path):
     write_log(tmp_path, n=1_500)
     plain = (tmp_path / "events.jsonl").read_bytes()
     (tmp_path / "events.jsonl.gz").write_bytes(gzip.compress(plain))
-    assert "1,000 records tried, 1,000 events in them" in checked(log="events.jsonl.gz")[1]
+    assert "1,000 records tried, 1,000 events in them" in checked(QUICK, "events.jsonl.gz")[1]
     rows = "\n".join(f"e{i},{START + i},{i % 5}" for i in range(50))
     (tmp_path / "events.csv").write_text(f"id,at,x\n{rows}\n")
-    code, said = checked(log="events.csv")
+    code, said = checked(QUICK, "events.csv")
     assert code == 0 and "50 events in them" in said and "read as numeric: x" in said
 
 
@@ -113,5 +115,5 @@ def test_a_log_that_is_not_there_is_told(checked):
 
 def test_limits_that_the_log_reaches_are_told(checked, tmp_path):
     write_log(tmp_path)
-    code, said = checked('[schema]\nfeatures = {"x" = "numeric"}\n')
+    code, said = checked(QUICK + '[schema]\nfeatures = {"x" = "numeric"}\n')
     assert code == 0 and "schema.features does not declare" in said

@@ -6,7 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from commands.runs import SETTINGS, Stream
+from commands.runs import SETTINGS, Kept, Stream
 from headrace import cli
 from headrace.adapters.journal import Asked, Journal
 from headrace.commands.replay import replay_run
@@ -37,14 +37,15 @@ def on_another(monkeypatch):
     return install
 
 
-@pytest.fixture(params=["arrival", "rounds"])
-def stream(request, tmp_path):
+@pytest.fixture(scope="module", params=["arrival", "rounds"])
+def kept(request, tmp_path_factory):
     """A run that was killed: its snapshots are gone, and so is the end of its outputs."""
     query = {"budget": {"share": 0.2}, "ask": request.param, "cold_start": {"per_class_n": 0}}
     if request.param == "rounds":
         query["rounds"] = {"every_n": 20}
     settings = parse(SETTINGS | {"query": query})
-    stream = Stream(tmp_path)
+    stream = Stream(tmp_path_factory.mktemp("killed") / "run")
+    stream.folder.mkdir()
     stream.write_events(0, 300)
     stream.run(settings=settings)
     stream.answer()
@@ -52,7 +53,12 @@ def stream(request, tmp_path):
     stream.run(settings=settings)
     for path in (stream.places.state / "snapshots").iterdir():
         path.unlink()
-    return stream, settings
+    return Kept(stream), settings
+
+
+@pytest.fixture
+def stream(kept):
+    return kept[0].put_back(), kept[1]
 
 
 def ids(path):

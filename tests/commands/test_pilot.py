@@ -73,8 +73,8 @@ def bare(outcome: Outcome) -> Outcome:
 
 def test_every_event_is_judged_by_its_prediction_at_arrival() -> None:
     past = history()
-    found = play_case(past, Settings(), case(), nothing)
-    engine = Engine(settings=settings_of(past, Settings(), case()))
+    found = play_case(past, QUICK, case(), nothing)
+    engine = Engine(settings=settings_of(past, QUICK, case()))
     right = []
     simulation = Simulation(engine, Delayed())
 
@@ -173,9 +173,10 @@ def test_the_number_of_processes_changes_no_result() -> None:
     past = history(120)
     told: list[tuple[int, int]] = []
     plan = {"strategies": ("random",), "budgets": (0.1,), "seeds_n": 2}
-    one = run_pilot(past, processes_n=1, **plan)  # type: ignore[arg-type]
+    one = run_pilot(past, QUICK, processes_n=1, **plan)  # type: ignore[arg-type]
     two = run_pilot(
         past,
+        QUICK,
         processes_n=2,
         progress=lambda done_n, all_n: told.append((done_n, all_n)),
         **plan,  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """The page of a run: whole in any case, closed to the network, and what it says is so."""
 
+import copy
 import re
 import sys
 
@@ -50,6 +51,12 @@ def page(recorded):
     return (recorded[0].places.state / "report.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def second_reading(recorded):
+    """The same run, read a second time; not to be changed."""
+    return read_chronicle(recorded[0].places.state)
+
+
 def test_every_question_has_its_section_and_the_page_is_whole(page):
     nest = read(page)
     titles = [word for word in nest.words if word.endswith("?")]
@@ -70,8 +77,8 @@ def test_what_stands_in_short_is_what_the_run_ended_with(recorded, page):
     assert "not_json" in told and "eva" in told
 
 
-def test_what_answers_cost_is_told_when_it_is_known(recorded, page):
-    chronicle = read_chronicle(recorded[0].places.state)
+def test_what_answers_cost_is_told_when_it_is_known(second_reading, page):
+    chronicle = copy.copy(second_reading)
     answers_n = chronicle.report.answers.accepted_n
     assert "What an answer costs is set by label.cost." in text_of(page)
     chronicle.report = replace_numbers(chronicle.report, {"answers.cost_per_answer": 0.25})
@@ -102,8 +109,8 @@ def test_the_reasons_of_the_latest_requests_are_listed(recorded, page):
     assert all(f"{r['reason']} " in told for r in latest)
 
 
-def test_two_readings_give_one_page(recorded, page):
-    assert as_html(read_chronicle(recorded[0].places.state)) == page
+def test_two_readings_give_one_page(second_reading, page):
+    assert as_html(second_reading) == page
 
 
 def test_a_run_without_any_output_has_a_page():
@@ -216,9 +223,9 @@ def test_without_matplotlib_nothing_is_decided_again(recorded, monkeypatch, caps
 
 
 def test_the_page_of_a_demo_has_the_twin_and_the_truth():
-    duel = Duel.of(1_000, 3)
-    told = DemoRecord.of(duel, 1_000)
-    for batch in make_stream(1_000, 3):
+    duel = Duel.of(600, 3)
+    told = DemoRecord.of(duel, 600)
+    for batch in make_stream(600, 3):
         told.note(duel.play(batch))
     told.note(duel.finish(), is_last=True)
     page = text_of(told.as_html())
@@ -229,8 +236,10 @@ def test_the_page_of_a_demo_has_the_twin_and_the_truth():
     assert told.chronicle.counts.asked_n == duel.ours.engine.report.asking.requests_n
 
 
-def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(recorded, page):
-    chronicle = read_chronicle(recorded[0].places.state)
+def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(
+    recorded, second_reading, page
+):
+    chronicle = copy.copy(second_reading)
     assert "fail at?" not in text_of(page)
     failure = Failure(who="the model", act="predict", n=3, error="KeyError: amount")
     limit = Limit(kind="features", n=7, sentence="7 values of features beyond schema.features_max")

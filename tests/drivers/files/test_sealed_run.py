@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from commands.runs import SETTINGS, Stream, answer_to
+from commands.runs import SETTINGS, Kept, Stream, answer_to
 from headrace import cli
 from headrace.adapters.sealing import load_sealer
 from headrace.bridges.folder import FolderEnd, places_of
@@ -61,10 +61,16 @@ def lived(folder, settings):
     return stream
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sealed")
+    settings = settings_of(folder)
+    return Kept(lived(folder / "run", settings)), settings
+
+
 @pytest.fixture
-def past(tmp_path):
-    settings = settings_of(tmp_path)
-    return lived(tmp_path / "run", settings), settings
+def past(kept):
+    return kept[0].put_back(), kept[1]
 
 
 def test_every_decision_is_that_of_a_run_that_is_not_sealed(past, tmp_path):

@@ -142,13 +142,14 @@ def test_second_opinions_are_those_of_the_engine_and_found_again_in_the_logs() -
     )
     world, engine = World(settings), Engine(settings=settings)
     decided: list[Output] = []
-    events = events_of(N)
+    n = 600
+    events = events_of(n)
 
     def follow(outputs: list[Output]) -> None:
         decided.extend(outputs)
         for output in outputs:
             if isinstance(output, LabelRequested):
-                label, turn = label_of(output.features, output.event_at), output.opinion_n
+                label, turn = label_of(output.features, output.event_at, n), output.opinion_n
                 if (output.seq + turn) % 8 == 0:
                     label = "low" if label == "high" else "high"
                 at = output.at + 1.0
@@ -158,7 +159,7 @@ def test_second_opinions_are_those_of_the_engine_and_found_again_in_the_logs() -
                 world.give(answer)
                 follow(engine.feed([answer]))
 
-    for start in range(0, N, 30):
+    for start in range(0, n, 30):
         piece = events[start : start + 30]
         world.feed(piece)
         follow(engine.feed(piece))
@@ -279,7 +280,7 @@ def test_workers_that_see_other_events_hold_the_same_model() -> None:
     )
     world = World(settings, 2)
     # Neither classes nor features are declared, and the partitions show them in another order.
-    for i in range(200):
+    for i in range(80):
         here, there = {"a": i / 7 % 1.0, "b": 1.0}, {"b": i / 7 % 1.0, "c": "red"}
         world.feed([Event(id=f"l{i}", at=float(i), features=here)], 0)
         world.feed([Event(id=f"r{i}", at=float(i), features=there)], 1)
@@ -288,6 +289,7 @@ def test_workers_that_see_other_events_hold_the_same_model() -> None:
             world.give(
                 Answer(request_id=request.request_id, label=label, at=float(i), annotator="a")
             )
+    assert world.log.trainer.champion.learned_n > 20
     other = World(settings, 2)
     other.flow.training.is_decider = False
     other.of(settings.kafka.training).extend(world.of(settings.kafka.training))
