@@ -99,6 +99,18 @@ def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(
     assert msgspec.json.encode(engine.report) == run.report
 
 
+@pytest.mark.parametrize("chunk", [64, 10_000])
+def test_a_class_that_an_answer_brings_is_named_alike_at_any_batching(chunk: int) -> None:
+    """A round asks about an event that was served before anybody knew the class."""
+    run = reference(6, "adaptive-tree", 320)
+    engine, outputs = Engine(settings=run.settings), []
+    for start in range(0, len(run.inputs), chunk):
+        outputs += engine.feed(run.inputs[start : start + chunk])
+    assert encoded(outputs) == encoded(run.outputs)
+    served = [output.served for output in outputs if isinstance(output, LabelRequested)]
+    assert len({len(named) for named in served if named}) > 1
+
+
 def test_the_long_worlds_have_every_reason_to_ask_in_them() -> None:
     reasons = {
         is_arrival: {

@@ -15,6 +15,7 @@ from headrace.flow.mail import Mail
 from headrace.flow.outbox import Outbox
 from headrace.flow.recovery import Recovery
 from headrace.messages import RequestRescored
+from marks import long_ones
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_worlds import FAULTS, World
 
@@ -41,9 +42,10 @@ def test_every_cluster_passes_the_audit(first: int) -> None:
         assert Audit(world).wrong == [], f"World({seed}), {world.drawn}"
 
 
-def test_the_clusters_hold_everything_that_is_audited() -> None:
+@pytest.mark.parametrize("first", [1_000, *long_ones(1_100, 1_200)])
+def test_the_clusters_hold_everything_that_is_audited(first: int) -> None:
     seen: Counter[str] = Counter()
-    for seed, name in enumerate(FAULTS, 1_000):
+    for seed, name in enumerate(FAULTS, first):
         world = World(seed, (name,)).live()
         assert Audit(world).wrong == [], f"World({seed}, {(name,)})"
         seen.update(world.cluster.restarts)

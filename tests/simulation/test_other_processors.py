@@ -14,6 +14,7 @@ from headrace.flow.shards import PartitionShard
 from headrace.query import asking, choosing
 from headrace.query.record import Differences
 from headrace.settings.query import ArrivalSettings
+from marks import long_ones
 from simulation import cluster_worlds
 from simulation.cluster import Worker
 from simulation.cluster_audit import Audit, rows_of, steps_of
@@ -21,7 +22,7 @@ from simulation.cluster_worlds import World
 
 FAULTS = ("kill", "join", "stop", "share_anew")
 SEEDS = range(4)
-HALVES = {"last_bits": SEEDS[:2], "upside_down": SEEDS[2:]}
+HALVES = SEEDS[:2], SEEDS[2:]
 
 Scores = NDArray[np.float64]
 
@@ -103,11 +104,13 @@ def differences_of(world: World) -> Differences:
     return found
 
 
+@pytest.mark.parametrize("is_other", [False, *long_ones(True)])
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
 @pytest.mark.parametrize("moved", [last_bits, upside_down])
 def test_a_worker_of_another_processor_takes_over_what_was_asked(
     moved: Callable[[Scores], Scores],
     ask: str,
+    is_other: bool,
     processors: Callable[[Callable[[Scores], Scores]], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,7 +119,7 @@ def test_a_worker_of_another_processor_takes_over_what_was_asked(
         monkeypatch.setattr(cluster_worlds, "settings_of", settings.__getitem__)
     processors(moved)
     found, warned = Differences(), list[str]()
-    for seed in HALVES[moved.__name__]:
+    for seed in HALVES[(moved is upside_down) != is_other]:
         world = lived(seed)
         assert faults_of(world) == [], f"World({seed}, {FAULTS})"
         found.add(differences_of(world))
