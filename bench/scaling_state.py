@@ -145,7 +145,7 @@ def written_s(folder: str, blob: bytes) -> tuple[float, float]:
         writes.append(time.perf_counter() - began)
     store = states._open_store("desk-0")
     began = time.perf_counter()
-    assert store.latest() is not None
+    assert store.read_latest() is not None
     return sorted(writes)[2], time.perf_counter() - began
 
 

@@ -14,7 +14,7 @@ from headrace.drivers.notebook import Simulation
 from headrace.messages import Output
 from headrace.query.rules import RULES
 from headrace.settings import parse
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 from headrace.testing.oracles import Delayed
 from test_arrival import Stream, asked, lived
 
@@ -76,7 +76,7 @@ def test_a_run_goes_on_from_a_snapshot_as_if_nothing_had_been(rule: str) -> None
     lived(engine, first)
     other.restore(engine.snapshot())
     assert lived(other, second) == lived(engine, second)
-    assert differences(engine.shard.asking, other.shard.asking) == []
+    assert find_differences(engine.shard.asking, other.shard.asking) == []
 
 
 @pytest.mark.parametrize("rule", RULES)

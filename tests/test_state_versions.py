@@ -23,7 +23,7 @@ from headrace.observe.decode import Decoder
 from headrace.query.rules import RULES, Arriving, Draw, Rule, made
 from headrace.settings import LabelSettings
 from headrace.state.codec import _class_named, decode_state, encode_state
-from headrace.state.frozen import FORMAT, _versions, freeze, thaw
+from headrace.state.frozen import FORMAT, _list_versions, freeze, thaw
 from headrace.state.names import name_of
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
 
@@ -107,7 +107,7 @@ def stored(world: str) -> bytes:
     """The stored state as if today's river and numpy had written the models in it."""
     blob = (STATES / f"{world}.hr").read_bytes()
     header, body = parts_of(blob)
-    text = msgspec.json.encode(header | _versions())
+    text = msgspec.json.encode(header | _list_versions())
     return blob[:8] + len(text).to_bytes(4, "big") + text + body
 
 

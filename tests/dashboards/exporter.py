@@ -91,7 +91,7 @@ def played() -> CollectorRegistry:
     timings = Timings("demo")
     for batch in make_stream(EVENTS_N, 7):
         side.play(batch)
-        timings.fed(len(batch[0]), 0.001, 0.0)
+        timings.count_fed(len(batch[0]), 0.001, 0.0)
     return registry_of(lambda: side.engine.report, timings)
 
 

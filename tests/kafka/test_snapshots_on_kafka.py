@@ -13,7 +13,7 @@ import pytest
 from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.drivers.kafka.states import States
 from headrace.settings import parse
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 from kafka.auditor import Book
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, Worker, make_events, names_of, settings_of, wait_over
@@ -52,11 +52,11 @@ def test_state_from_the_logs_is_the_state_in_the_snapshots(
         passed = restarted(worker)
         for series in ("training", "shard-0", "shard-1", "desk-0"):
             assert f"of {series} is passed over" in passed, f"{series}:\n{passed}"
-        assert differences(states_of(settings), saved) == []
+        assert find_differences(states_of(settings), saved) == []
 
         shutil.rmtree(place)
         assert "passed over" not in restarted(worker)
-        assert differences(states_of(settings), saved) == []
+        assert find_differences(states_of(settings), saved) == []
         fleet.check()
 
 

@@ -130,14 +130,14 @@ def test_without_reports_nothing_is_promised_that_is_not_there(recorded):
 def test_drift_is_shaded_and_adoption_named_wherever_they_fell():
     chronicle = Chronicle(Settings())
     for n in range(10, 110, 10):
-        chronicle.happened(
+        chronicle.add_outputs(
             {
                 50: [changed("DRIFT", "STABLE", n), adopted(n)],
                 90: [changed("STABLE", "DRIFT", n)],
             }.get(n, []),
             n,
         )
-        chronicle.sample(None, at=float(n))
+        chronicle.add_sample(None, at=float(n))
     page = as_html(chronicle)
     assert f"fill: {BAND_COLOURS['drift']}" in page
     told = text_of(page)
@@ -149,8 +149,8 @@ def test_names_from_outside_stay_text():
     settings = parse({"stream": HOSTILE[:20], "schema": {"classes": [HOSTILE, "b"]}})
     chronicle = Chronicle(settings)
     chronicle.gaps.append(HOSTILE)
-    chronicle.happened([changed(HOSTILE, HOSTILE, 1.0)], 10)
-    chronicle.sample(None, at=1.0)
+    chronicle.add_outputs([changed(HOSTILE, HOSTILE, 1.0)], 10)
+    chronicle.add_sample(None, at=1.0)
     assert "script" not in read(as_html(chronicle)).tags
 
 

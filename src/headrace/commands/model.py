@@ -112,7 +112,7 @@ def read_kept_versions(state: Path) -> Versions:
     _check_keeps(settings, f"the run in {state}")
     engine = Engine(settings=settings)
     store = SnapshotStore(state / "snapshots", stream=settings.stream, kept_n=1)
-    if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
+    if store.read_latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
         refused = f": {'; '.join(store.first_refused())}" if store.refused else ""
         raise BadInput(f"{state} has no snapshot that can be read{refused}; try again later")
     return engine.trainer.versions

@@ -52,7 +52,7 @@ def replay_run(
         positions = player.begin_at_base(folder)
         with open_input(folder.decisions) as decided:
             decided.seek(int(positions.get("decisions", 0)))
-            for record, end, asked in pair_asked(folder.journal.records()):
+            for record, end, asked in pair_asked(folder.journal.read_records()):
                 outputs = [*map(encode_output, player.play(record, asked=asked))]
                 if asked is None:
                     recorded = [decided.readline() for _ in outputs]

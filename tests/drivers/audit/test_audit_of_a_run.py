@@ -224,7 +224,7 @@ def test_cut_anywhere_it_goes_on_to_the_same_bytes(past, tmp_path_factory, data)
 def test_records_that_a_loss_of_power_took_are_told(copied: Stream) -> None:
     state = copied.places.state
     with closing(RunFolder(state)) as folder:
-        ends = [end for _, end in folder.journal.records()]
+        ends = [end for _, end in folder.journal.read_records()]
     shutil.rmtree(state / "snapshots")
     os.truncate(state / "journal", ends[-5])
     run(copied)

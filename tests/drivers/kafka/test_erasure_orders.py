@@ -278,13 +278,13 @@ def test_what_was_saved_before_an_order_goes_with_what_is_saved_after_it(
     assert store.newest_seq() == 5
     # Nothing came in since: it has the number of the one before, and takes its place.
     save(states, 5, b"nobody", 1)
-    assert [store.latest().blob, len(store._folder.names())] == [b"nobody", 1]
+    assert [store.read_latest().blob, len(store._folder.list_names())] == [b"nobody", 1]
     save(states, 8, b"nobody", 1)
     save(states, 9, b"Ada", 1)
-    assert len(store._folder.names()) == 3, "snapshots are kept as ever"
+    assert len(store._folder.list_names()) == 3, "snapshots are kept as ever"
     # Killed before it removed them: whoever saves next does.
     save(States(own, lambda sentence: None), 12, b"nobody", 1)
-    assert [store.latest().blob, len(store._folder.names())] == [b"nobody", 1]
+    assert [store.read_latest().blob, len(store._folder.list_names())] == [b"nobody", 1]
 
 
 # ---------------------------------------------------------------------------------- by its age

@@ -64,13 +64,13 @@ class DemoRecord:
     def note(self, outputs: Sequence[Output], *, is_last: bool = False) -> None:
         """Add outputs that left our engine just now; `is_last` adds the last point of the plots."""
         report = self.duel.ours.engine.report
-        self.chronicle.happened(outputs, report.events.observed_n)
-        self.chronicle.watched(report.drift.statistics)
+        self.chronicle.add_outputs(outputs, report.events.observed_n)
+        self.chronicle.add_statistics(report.drift.statistics)
         if is_last or report.events.observed_n - self.sampled_n >= self.step_n:
             self.sampled_n = report.events.observed_n
-            self.chronicle.sample(report)
+            self.chronicle.add_sample(report)
             ours, theirs = (side.engine.report.estimates.accuracy for side in self.duel.sides)
-            self.twin.note(
+            self.twin.add_estimates(
                 (ours, self.duel.ours.true_of(ours)), (theirs, self.duel.twin.true_of(theirs))
             )
 
@@ -267,7 +267,7 @@ class Show:
         before_n = self.report.events.observed_n
         started = time.perf_counter()
         outputs = self.duel.ours.play(batch)
-        self.timings.fed(len(batch[0]), time.perf_counter() - started, 0.0)
+        self.timings.count_fed(len(batch[0]), time.perf_counter() - started, 0.0)
         self.duel.twin.play(batch)
         self._watch_outputs()
         report = self.report
@@ -278,8 +278,8 @@ class Show:
             lines.append(f"{half_n:>7,}  the columns are shifted: the drift begins")
         if self.told is not None:
             self.told.note(outputs)
-        self.history.note(report)
-        self.history.happened(outputs, report.events.observed_n)
+        self.history.add_report(report)
+        self.history.add_outputs(outputs, report.events.observed_n)
         for side, track in zip(self.duel.sides, (self.ours_true, self.twin_true), strict=True):
             estimate = side.engine.report.estimates.accuracy
             if estimate.accuracy is not None and estimate.to_seq is not None:

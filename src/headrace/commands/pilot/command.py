@@ -21,7 +21,7 @@ import msgspec
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ... import settings as settings_module
-from ...adapters.printing import decorate, make_wide_console
+from ...adapters.printing import make_wide_console, try_drawing
 from ...adapters.tables import read_table
 from ...errors import BadSettings
 from ...learn.models import build
@@ -331,10 +331,10 @@ def command(arguments: argparse.Namespace) -> int:
     # Results first: the drawing may fail, and must not lose hours of runs.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
-    is_shown = decorate("the table", lambda: show_pilot(pilot, console))
+    is_shown = try_drawing("the table", lambda: show_pilot(pilot, console))
     if not is_shown and not arguments.json:
         sys.stdout.write(as_json(pilot).decode())
-    if arguments.html and not decorate(
+    if arguments.html and not try_drawing(
         "the page", lambda: write_page(arguments.html, as_html(pilot))
     ):
         return 1

@@ -123,7 +123,7 @@ def history_of(
         raise BadInput(f"{name} has no row with a value in its label column, {label!r}")
     classes, codes = _encode_classes([text for text in named if text is not None], label)
     kinds = Kinds(table, settings.columns)
-    read = {feature: kinds.column(feature, raw) for feature, raw in raws.items()}
+    read = {feature: kinds.make_column(feature, raw) for feature, raw in raws.items()}
     features = {feature: column for feature, column in read.items() if column is not None}
     numbers = {n: v[labelled] for n, v in features.items() if not isinstance(v, list)}
     texts = {n: [v[i] for i in labelled] for n, v in features.items() if isinstance(v, list)}
@@ -137,7 +137,11 @@ def history_of(
     used = {label, at, *raws, *(f"{settings.input.features}.{feature}" for feature in raws)}
     if unused := [column for column in columns if column not in used]:
         rows.append(("not used", _list_names(unused, NAMES_SHOWN)))
-    notes = [*table.notes, *kinds.notes(), *_notes_of_label(label, classes, counts, settings)]
+    notes = [
+        *table.notes,
+        *kinds.describe_doubts(),
+        *_notes_of_label(label, classes, counts, settings),
+    ]
     fields = settings.input
     if fields.batch != "none" or fields.decoder or fields.join.id:
         notes.append(

@@ -34,7 +34,7 @@ def restore_base(folder: RunFolder, engine: Engine) -> Snapshot:
             raise BadInput(f"its number is {found.seq}, and the journal begins at {origin}")
         engine.restore(found.blob)
 
-    snapshot = store.latest(read, seq_min=origin)
+    snapshot = store.read_latest(read, seq_min=origin)
     if snapshot is None:
         why = "; ".join(store.first_refused()) or "it is not there"
         raise BadInput(

@@ -152,7 +152,7 @@ def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
     orders = waiting_orders(feeder.state)
     if not orders:
         return []
-    source = feeder.journal.source("orders", ERASURES)
+    source = feeder.journal.number_source("orders", ERASURES)
     for start, line, _ in orders:
         if feeder.engine.shard.events_n and start not in feeder.journal.fed[source]:
             feeder.feed_span(source, start, line)

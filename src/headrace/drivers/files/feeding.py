@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...adapters.journal import Record, Span, Spans, digest, pair_asked
+from ...adapters.journal import Record, Span, Spans, hash_content, pair_asked
 from ...adapters.sealing import load_sealer
 from ...adapters.secret_files import load_privacy
 from ...adapters.snapshots.store import SnapshotStore
@@ -92,7 +92,7 @@ class Feeder:
     def _go_on(self) -> None:
         """Feed the journal's records behind the snapshot, until the end or until `stop` is set."""
         self._fed_to = self._snapshot_at
-        for record, end, asked in pair_asked(self.journal.records(self._snapshot_at)):
+        for record, end, asked in pair_asked(self.journal.read_records(self._snapshot_at)):
             is_last = end == self.journal.size
             outputs = self.player.play(record, asked=asked)
             self._outlet.let_out_again(outputs, asked, is_last=is_last)
@@ -109,7 +109,9 @@ class Feeder:
 
     def feed_span(self, source: int, start: int, content: bytes) -> None:
         """Feed these bytes, which stand at byte `start` of a source."""
-        span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
+        span = Span(
+            source=source, start=start, stop=start + len(content), digest=hash_content(content)
+        )
         self._feed(span, content)
 
     def _feed(
@@ -164,7 +166,9 @@ class Feeder:
     def _restore_engine(self, folder: RunFolder) -> dict[str, int | str]:
         """Bring the engine to the newest snapshot; return the positions in that."""
         origin = self.journal.origin
-        snapshot = self.store.latest(lambda found: self.engine.restore(found.blob), seq_min=origin)
+        snapshot = self.store.read_latest(
+            lambda found: self.engine.restore(found.blob), seq_min=origin
+        )
         self._shown.refused(len(self.store.refused))
         for sentence in self.store.first_refused():
             self._note(f"a snapshot is passed over: {sentence}")

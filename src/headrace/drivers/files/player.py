@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ...adapters.journal import Asked, Begun, Record, Retrained, Source, Span, Ticked, digest
+from ...adapters.journal import Asked, Begun, Record, Retrained, Source, Span, Ticked, hash_content
 from ...adapters.jsonl import open_input, split_lines
 from ...engine import Engine
 from ...errors import BadInput
@@ -138,7 +138,7 @@ class Player:
             self._files[span.source] = open_input(self.path_of(self._sources[span.source]))
         file = self._files[span.source]
         content = os.pread(file.fileno(), span.stop - span.start, span.start)
-        if digest(content) != span.digest:
+        if hash_content(content) != span.digest:
             raise BadInput(
                 f"{file.name} has changed: bytes {span.start} to {span.stop} are no longer those "
                 "that were fed; put them back, or start with another --state"

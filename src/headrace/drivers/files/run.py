@@ -159,7 +159,7 @@ class Runner(Feeder):
         if places.events is not None and is_table_of_columns(places.events):
             self._said.add("features")
         longest = self.settings.input.line_bytes_max
-        number = self.journal.source("events", recorded_path(events, places.state))
+        number = self.journal.number_source("events", recorded_path(events, places.state))
         fed = self._find_fed(number)
         tail = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
         opened.callback(tail.close)
@@ -168,12 +168,12 @@ class Runner(Feeder):
             answers, decoder = places.answers, self.player.answers_decoder
             if is_export(answers):
                 answers = copy_answers(answers, places.state, self.settings, decoder)
-            number = self.journal.source("answers", recorded_path(answers, places.state))
+            number = self.journal.number_source("answers", recorded_path(answers, places.state))
             self._answers_source, fed = number, self._find_fed(number)
             tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known, decoder)
-        self._orders_source = self.journal.source("orders", ORDERS)
+        self._orders_source = self.journal.number_source("orders", ORDERS)
         at, path = self._find_fed(self._orders_source).first_gap, places.state / ORDERS
         self._orders = Tail(path, position=at, length_max=longest, is_whole=is_whole)
         opened.callback(self._orders.close)

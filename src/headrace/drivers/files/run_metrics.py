@@ -180,7 +180,7 @@ class RunMetrics:
         if self._timings is not None:
             fed_n = engine.shard.events_n - events_n
             age_s = self._clock() - engine.now
-            self._timings.fed(fed_n, time.perf_counter() - started, age_s)
+            self._timings.count_fed(fed_n, time.perf_counter() - started, age_s)
 
     @contextmanager
     def retraining(self) -> Iterator[None]:
@@ -188,7 +188,7 @@ class RunMetrics:
         started = time.perf_counter()
         yield
         if self._timings is not None:
-            self._timings.retrained(time.perf_counter() - started)
+            self._timings.count_retraining(time.perf_counter() - started)
 
     # -------------------------------------------------------------------------------- the port
 

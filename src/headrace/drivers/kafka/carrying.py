@@ -97,7 +97,7 @@ class Carrier:
         try:
             return attempt(job)
         finally:
-            self._timings.retrained(time.perf_counter() - began)
+            self._timings.count_retraining(time.perf_counter() - began)
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)

@@ -30,7 +30,7 @@ from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
 from ...query.record import Differences
 from ...settings import Settings
-from ...state.compare import Difference, differences
+from ...state.compare import Difference, find_differences
 from .reading import Reader, partition_of, retraining_in
 from .states import States
 
@@ -141,7 +141,7 @@ class Rebuild:
         else:
             log = new_log(self._settings)
             await self._reader.run(fold_until(log, tapes, tp, position))
-            _judge_part(part, position > 0, differences(log, saved))
+            _judge_part(part, position > 0, find_differences(log, saved))
             await self._reader.run(fold_until(log, tapes, tp, end))
             if self._is_to_write(part, end > position):
                 self._clear_snapshots(part)
@@ -167,7 +167,7 @@ class Rebuild:
         for stop in sorted({saved.position, arrived, end}):
             await self._reader.run(_fold_desk(desk, tapes, tp, stop))
             if stop == saved.position:
-                differing = differences(desk.state, saved.state)
+                differing = find_differences(desk.state, saved.state)
                 _judge_part(part, stop > 0, differing, _describe_cut(tp, tapes.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
@@ -300,8 +300,10 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
     for name, mine in (("journal", shard.journal), ("events", shard.position)):
         if mine != positions[name]:
             return [Difference(f"position in {name}", str(mine), str(positions[name]))]
-    differing = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
-    return differing or differences(log, their_log)
+    differing = find_differences(
+        (shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard)
+    )
+    return differing or find_differences(log, their_log)
 
 
 def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:

@@ -238,7 +238,7 @@ class Session:
         events_n = sum(effect_fed.events_n for effect_fed in fed)
         for effect_fed in fed:
             part_s = took_s * effect_fed.events_n / events_n if events_n else 0.0
-            self._timings.fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
+            self._timings.count_fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
 
     def why_not_ready(self) -> str:
         """Why this session does not do its work, as a sentence; empty when it does."""

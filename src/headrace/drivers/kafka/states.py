@@ -213,7 +213,7 @@ class States:
     ) -> tuple[Any, Mapping[str, int | str]] | None:
         store = self._open_store(series)
         states: list[Any] = []
-        snapshot = store.latest(lambda found: states.append(read(found)))
+        snapshot = store.read_latest(lambda found: states.append(read(found)))
         self.refused_n += len(store.refused)
         for sentence in store.first_refused():
             self._note(f"a snapshot of {series} is passed over: {sentence}")

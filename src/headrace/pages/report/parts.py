@@ -69,7 +69,7 @@ class Axis:
     def high(self) -> float:
         return self._ats[-1] if self.is_time else self._events[-1]
 
-    def of(self, thing: Sample | Happened) -> float:
+    def place_of(self, thing: Sample | Happened) -> float:
         """The place of something that happened on the axis."""
         return thing.at if self.is_time else float(thing.events_n)
 
@@ -77,7 +77,7 @@ class Axis:
         """The place of the event with this number, interpolated between samples."""
         return float(np.interp(seq, self._events, self._ats)) if self.is_time else seq
 
-    def points(self, values: Sequence[tuple[Estimate, float | None]]) -> Points:
+    def points_of(self, values: Sequence[tuple[Estimate, float | None]]) -> Points:
         """Places and values of estimates, each at the last event that it covers, in order.
 
         Of several that end at the same event the last one counts. An unknown value is a gap.
@@ -89,11 +89,11 @@ class Axis:
         ends = sorted(latest)
         return [self.of_seq(end) for end in ends], [latest[end] for end in ends]
 
-    def moment(self, at: float) -> str:
+    def format_time(self, at: float) -> str:
         """Format a time: a date, or seconds where the events have no dates."""
         return format_date(at) if self.is_time else f"{count(at)} s"
 
-    def told(self, thing: Happened) -> str:
+    def describe_time(self, thing: Happened) -> str:
         """Describe when a thing happened; its event number is the end of the piece it is from."""
         number = f"about event {count(thing.events_n)}"
         return f"{format_date(thing.at)}, {number}" if self.is_time else number
@@ -118,7 +118,7 @@ def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
     for change in chronicle.changes:
         if not isinstance(change.output, DriftChanged):
             continue
-        x = axis.of(change)
+        x = axis.place_of(change)
         _close_band(bands, start, x, level or change.output.previous)
         start, level = x, change.output.level
     _close_band(bands, start, axis.high, level)
