@@ -58,7 +58,7 @@ def played(name: str, folder: Path, budget: float) -> tuple[Played, Engine]:
         highest[rows] = np.sort(probabilities, axis=1)[:, :-3:-1]
 
     batches = play_watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
-    for _ in Simulation(engine, Delayed()).play(batches):
+    for _ in Simulation(engine, Delayed()).play_batches(batches):
         pass
     return Played(1.0 - (highest[:, 0] - highest[:, 1]), highest[:, 0], scores.right), engine
 

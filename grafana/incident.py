@@ -133,7 +133,7 @@ class _Shell:
 
     def play(self, events: list[Event], truths: list[str]) -> None:
         engine, retrained_n = self.side.engine, self.report.retraining.ordered_n
-        self.side.play((batch_of(events), truths))
+        self.side.play_batch((batch_of(events), truths))
         luck = self._chance.uniforms("age", self._chance.keys(e.id for e in events))
         self.timings.count_fed(
             len(events), len(events) * 1e-4 * (0.5 + float(luck[0])), 0.3 + 2.0 * luck

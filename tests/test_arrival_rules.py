@@ -57,7 +57,7 @@ def parts(stream: Stream, sizes: list[int]) -> list[tuple[EventBatch, list[str]]
 
 def played(engine: Engine, stream: Stream, sizes: list[int]) -> list[Output]:
     simulation = Simulation(engine, Delayed(delay_s=20.0))
-    return [o for outputs in simulation.play(parts(stream, sizes)) for o in outputs]
+    return [o for outputs in simulation.play_batches(parts(stream, sizes)) for o in outputs]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -49,7 +49,7 @@ def read(path: Path) -> None:
             assert np.asarray(column).dtype.kind in "fiub"
     kinds.describe_doubts()
     history, _ = history_of(table, "past")
-    for batch, truths in history.batches(7):
+    for batch, truths in history.iterate_batches(7):
         assert len(batch) == len(truths)
 
 

@@ -19,8 +19,8 @@ def kafka_of(broker) -> KafkaSettings:
 
 async def made(kafka: KafkaSettings, name: str, partitions_n: int) -> None:
     async with connect_cluster(kafka) as cluster:
-        await cluster.create([Wanted(name, partitions_n, 1, {})])
-        await cluster.visible({name: partitions_n})
+        await cluster.create_topics([Wanted(name, partitions_n, 1, {})])
+        await cluster.await_topics({name: partitions_n})
 
 
 def test_what_is_sent_while_the_broker_is_away_arrives_once_and_in_order(own_broker):

@@ -71,14 +71,14 @@ def restarted(worker: Worker) -> str:
 def states_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the newest snapshots hold, by part and by where it stood."""
     states = States(parse(dict(settings)), note=lambda _: None)
-    log, position = states.training()
+    log, position = states.read_training()
     found: dict[str, Any] = {f"training at {position}": log}
     for number in range(PARTITIONS):
-        shard, its_log, positions = states.shard(number, PARTITIONS)
+        shard, its_log, positions = states.read_shard(number, PARTITIONS)
         place = [positions[name] for name in ("events", "training", "journal")]
         found[f"shard {number} at {place}"] = (shard.shard, its_log)
     for number in range(settings["kafka"]["desk_partitions"]):
-        desk = states.desk(number)
+        desk = states.read_desk(number)
         found[f"desk {number} at {desk.position}"] = (desk.desk, desk.now)
     return found
 

@@ -289,13 +289,13 @@ def fields_of(part: Any) -> dict[str, Any]:
 def test_no_person_gets_a_question_about_an_event_that_they_have_answered(tmp_path: Path) -> None:
     store = Store(tmp_path / "desk.sqlite", lease_s=60.0, outlives_power=False)
     gold = msgspec.structs.replace(request("r"), request_id=gold_id("r", 1, 4))
-    store.take([Delivery("r", request("r"))])
-    leased = store.next("eve")
+    store.take_deliveries([Delivery("r", request("r"))])
+    leased = store.lease_next("eve")
     assert leased is not None and leased.request.request_id == "r"
-    store.answer("eve", "r", "a")
-    store.take([Delivery(gold.request_id, gold)])
-    assert store.next("eve") is None
-    leased = store.next("al")
+    store.add_answer("eve", "r", "a")
+    store.take_deliveries([Delivery(gold.request_id, gold)])
+    assert store.lease_next("eve") is None
+    leased = store.lease_next("al")
     assert leased is not None and leased.request == gold
     store.close()
 

@@ -70,10 +70,10 @@ def played():
     chronicle = Chronicle(engine.settings)
     simulation = Simulation(engine, make_crowd(3))
     for batch in make_stream(2_000, 3):
-        for outputs in simulation.play([batch], settle=False):
+        for outputs in simulation.play_batches([batch], settle=False):
             chronicle.add_outputs(outputs, engine.shard.events_n)
         chronicle.add_sample(engine.report)
-    for outputs in simulation.play([]):
+    for outputs in simulation.play_batches([]):
         chronicle.add_outputs(outputs, engine.shard.events_n)
     chronicle.add_sample(engine.report)
     return engine.report, chronicle

@@ -216,11 +216,11 @@ def test_without_matplotlib_nothing_is_decided_again(recorded, monkeypatch, caps
 
 
 def test_the_page_of_a_demo_has_the_twin_and_the_truth():
-    duel = Duel.of(1_000, 3)
-    told = DemoRecord.of(duel, 1_000)
+    duel = Duel.against_random(1_000, 3)
+    told = DemoRecord.for_duel(duel, 1_000)
     for batch in make_stream(1_000, 3):
-        told.note(duel.play(batch))
-    told.note(duel.finish(), is_last=True)
+        told.add_outputs(duel.play_batch(batch))
+    told.add_outputs(duel.end_requests(), is_last=True)
     page = text_of(told.as_html())
     for word in ("random twin, estimated", "random twin, in truth", "Both engines", "drift put in"):
         assert word in page

@@ -149,7 +149,7 @@ class Functions:
 
     def receive(self, mark: str) -> Receipt:
         """Return the functions' answers, and their faults, each kind once."""
-        replies, reached = self._replies.after(mark, REPLIES_MAX)
+        replies, reached = self._replies.read_after(mark, REPLIES_MAX)
         faults, self._faults = tuple(self._faults), []
         return Receipt(replies=replies, mark=reached, faults=faults)
 

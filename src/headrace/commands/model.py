@@ -102,7 +102,7 @@ def _read_versions(arguments: argparse.Namespace) -> Versions:
 
     settings = load_for_kafka(arguments.settings)
     _check_keeps(settings, str(arguments.settings))
-    log, _ = States(settings, say, makes_key=False).training()
+    log, _ = States(settings, say, makes_key=False).read_training()
     return log.trainer.versions
 
 

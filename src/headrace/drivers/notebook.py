@@ -81,7 +81,7 @@ def run(
     simulation = Simulation(engine, oracle or Delayed())
     outputs: list[Output] = []
     observed_n = engine.shard.events_n
-    for piece in simulation.play(_make_batches(events, engine)):
+    for piece in simulation.play_batches(_make_batches(events, engine)):
         outputs += piece
         if on_outputs is not None:
             on_outputs(piece)
@@ -111,7 +111,7 @@ class Simulation:
         self._due: list[tuple[float, int, Input]] = []
         self._n = 0
 
-    def play(
+    def play_batches(
         self,
         batches: Iterable[tuple[EventBatch | Sequence[Event], Sequence[str | None]]],
         *,
@@ -201,7 +201,10 @@ def _make_batches(
         labelled = [_make_event(i, pair, first, start) for i, pair in chunk]
         yield (
             [event for event, _ in labelled],
-            [truths.named(i, truth) for (i, _), (_, truth) in zip(chunk, labelled, strict=True)],
+            [
+                truths.name_truth(i, truth)
+                for (i, _), (_, truth) in zip(chunk, labelled, strict=True)
+            ],
         )
     truths.check_any()
 
@@ -224,7 +227,7 @@ class _Truths:
         self._seen_n = self._known_n = self._numbers_n = 0
         self._numbers: set[float] = set()
 
-    def named(self, i: int, truth: Any) -> str | None:
+    def name_truth(self, i: int, truth: Any) -> str | None:
         """Return the class of event i, or None for a missing truth."""
         self._seen_n += 1
         try:

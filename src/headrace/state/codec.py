@@ -444,11 +444,11 @@ class _Reader:
         if issubclass(cls, msgspec.Struct | tuple):
             place = len(self._made)
             self._made.append(_NOT_YET)
-            made = cls(**shape.upgraded(self._read_values(node, 2)))
+            made = cls(**shape.upgrade_values(self._read_values(node, 2)))
             self._made[place] = made
             return made
         made = self._identify_object(cls.__new__(cls))
-        self._fill_object(made, shape.upgraded(self._read_values(node, 2)))
+        self._fill_object(made, shape.upgrade_values(self._read_values(node, 2)))
         return made
 
     @staticmethod

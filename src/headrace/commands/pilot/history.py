@@ -61,7 +61,7 @@ class History:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def head(self, n: int) -> History:
+    def take_first(self, n: int) -> History:
         """The first n events, or all where there are fewer."""
         return History(
             name=self.name,
@@ -73,7 +73,7 @@ class History:
             at=None if self.at is None else self.at[:n],
         )
 
-    def batches(self, size: int) -> Iterator[tuple[EventBatch, list[str]]]:
+    def iterate_batches(self, size: int) -> Iterator[tuple[EventBatch, list[str]]]:
         """The events in order, `size` at a time, each with its class; ids are row numbers."""
         number_names = tuple(name for name in self.names if name in self.numbers)
         for start in range(0, len(self), size):

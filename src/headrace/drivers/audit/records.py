@@ -63,7 +63,7 @@ class RunRecords:
         # How many groups were before the journal was begun anew, and are gone.
         self.begun_n = 0
 
-    def groups(self) -> Iterator[list[Entry]]:
+    def read_groups(self) -> Iterator[list[Entry]]:
         """Yield the entries of each further group that is whole."""
         pending: list[Record] = []
         for record, end in self._journal.read_records(self._offset):
@@ -80,7 +80,7 @@ class RunRecords:
             self.groups_n += 1
             yield entries
 
-    def skip(self, groups_n: int) -> int:
+    def skip_groups(self, groups_n: int) -> int:
         """Skip groups up to this number, or as many as there are; return the number reached."""
         for record, end in self._journal.read_records(self._offset) if groups_n else ():
             if isinstance(record, Begun):

@@ -99,8 +99,8 @@ def _replay_run(folder: RunFolder, on_progress: Progressed) -> Chronicle:
             if end > journal.size:
                 break  # It was written since: the run goes on.
             for piece, content in _split_pieces(record, player, max(1, bytes_n // PIECES_N)):
-                outputs = player.play(piece, content)
-                recorded.compare(outputs)
+                outputs = player.play_record(piece, content)
+                recorded.compare_outputs(outputs)
                 chronicle.add_outputs(outputs, engine.shard.events_n)
                 statistics = engine.shard.drift.statistics
                 chronicle.add_statistics(
@@ -131,7 +131,7 @@ def _split_pieces(
         yield record, None
         return
     start, piece = record.start, b""
-    for line in [*split_lines(player.read(record), player.line_bytes_max), b""]:
+    for line in [*split_lines(player.read_span(record), player.line_bytes_max), b""]:
         piece += line
         if piece and (len(piece) >= piece_bytes or not line):
             stop = start + len(piece)
@@ -151,7 +151,7 @@ class _Recorded:
     def is_there(self) -> bool:
         return self._file is not None
 
-    def compare(self, outputs: Sequence[Output]) -> None:
+    def compare_outputs(self, outputs: Sequence[Output]) -> None:
         """Raise `_Differs` for other outputs; a record that ends early is of a killed run."""
         if self._file is None:
             return

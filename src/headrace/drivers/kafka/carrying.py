@@ -19,7 +19,7 @@ from .states import States
 
 
 class Carrier:
-    """Carries out requests. `use` sets its clients; `consumer` is the group's.
+    """Carries out requests. `use_clients` sets its clients; `consumer` is the group's.
 
     Snapshots are loaded and saved, and retrainings run, in `threads`; the events have
     `partitions_n` partitions.
@@ -35,18 +35,18 @@ class Carrier:
         self._timings = timings
         self._partitions_n = partitions_n
 
-    def use(self, producer: Any, looking: Any, reading: Any) -> None:
+    def use_clients(self, producer: Any, looking: Any, reading: Any) -> None:
         """Set the producer, and two consumers without a group: one to look, one to read logs."""
         retrain = retraining_in(self._threads, self._attempt_job)
         self._producer = producer
         self._looker = Reader(looking, retrain)
         self._reader = Reader(reading, retrain)
 
-    async def result(self, request: Request) -> Any:
+    async def carry_out(self, request: Request) -> Any:
         """Carry out a request and return the result that its docstring names."""
         match request:
             case Produce(posts=posts):
-                return [record.offset for record in await send(self._producer, posts)]
+                return [record.offset for record in await send_posts(self._producer, posts)]
             case Commit(offsets=offsets):
                 return await self._commit_offsets(offsets)
             case Look():
@@ -59,7 +59,7 @@ class Carrier:
     async def _find_bounds(self, request: Look) -> Any:
         if request.may_fail:
             with suppress(client.import_extra("aiokafka.errors").KafkaError, TimeoutError):
-                return await asyncio.wait_for(self._looker.look(request.parts), HEARD_S)
+                return await asyncio.wait_for(self._looker.find_bounds(request.parts), HEARD_S)
             return None
         by_part = await self._looker.carry_out(request)
         if request.is_of_group:
@@ -79,11 +79,11 @@ class Carrier:
     def _use_store(self, request: Load | Save) -> Any:
         match request:
             case Load(kind="training"):
-                return self._states.training()
+                return self._states.read_training()
             case Load(kind="desk", number=number):
-                return self._states.desk(number)
+                return self._states.read_desk(number)
             case Load(number=number):
-                return self._states.shard(number, self._partitions_n)
+                return self._states.read_shard(number, self._partitions_n)
             case Save(parts=parts):
                 try:
                     for part in parts:
@@ -103,7 +103,7 @@ class Carrier:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def send(producer: Any, posts: Sequence[Any]) -> list[Any]:
+async def send_posts(producer: Any, posts: Sequence[Any]) -> list[Any]:
     """Send these posts in order; return the brokers' acknowledgements once all have come."""
     futures = [
         await producer.send(

@@ -125,25 +125,25 @@ class Session:
             self._tail = TrainingTail(await start_client(stack, client.make_consumer(kafka)))
             looking = await start_client(stack, client.make_consumer(kafka))
             reading = await start_client(stack, client.make_consumer(kafka, **QUICK))
-            self._carrier.use(producer, looking, reading)
+            self._carrier.use_clients(producer, looking, reading)
             async with asyncio.TaskGroup() as self._tasks:
-                self.take()
+                self.pass_inputs()
                 await self._tail.until_followed()
                 beside = [self._tasks.create_task(self._follow_training())]
                 try:
                     await self.group.join(stack)
                     beside.append(self._tasks.create_task(self._poll_records()))
                     await stop.wait()
-                    self.take(Stopped())
+                    self.pass_inputs(Stopped())
                     await self._ended.wait()
                 finally:
-                    self.group.leave()
+                    self.group.ignore_changes()
                     for task in (*beside, *self._asked):
                         task.cancel()
 
     # ---------------------------------------------------------------------- in: to the flow
 
-    def take(self, *inputs: Input) -> None:
+    def pass_inputs(self, *inputs: Input) -> None:
         """Pass inputs to the flow and carry out its effects, without an await in between."""
         began = time.perf_counter()
         effects = self.flow.take((Woke(self._clock(), time.monotonic()), *inputs))
@@ -167,7 +167,7 @@ class Session:
                     async with asyncio.timeout(timeout_ms / 1_000):
                         await self._moved.wait()
             records = {Part(*tp): records for tp, records in by_partition.items()}
-            self.take(Polled(turn, records, await self._read_positions()))
+            self.pass_inputs(Polled(turn, records, await self._read_positions()))
             # Let all other tasks of this process have their turn.
             await asyncio.sleep(0)
 
@@ -184,17 +184,17 @@ class Session:
         """Read the training log ahead, for ever."""
         while True:
             for records in await self._tail.read():
-                self.take(Heard(records))
+                self.pass_inputs(Heard(records))
             while not self.flow.training.has_room:
                 await asyncio.sleep(POLL_MS / 1_000)
 
     async def _tell_flow(self, one: Input) -> None:
         """Pass an input in a task of this session, whose error ends it: aiokafka hides others."""
 
-        async def tell() -> None:
-            self.take(one)
+        async def pass_on() -> None:
+            self.pass_inputs(one)
 
-        telling = tell()
+        telling = pass_on()
         try:
             task = self._tasks.create_task(telling)
         except RuntimeError:
@@ -218,18 +218,18 @@ class Session:
             case Resume(part=part):
                 self.group.consumer.resume(partition_of(*part))
             case Follow(part=part, position=position):
-                self._tail.follow(part, position)
+                self._tail.follow_part(part, position)
             case Note(sentence=sentence, is_warning=is_warning):
                 (self._warn if is_warning else self._note)(sentence)
             case Told(outputs=outputs):
                 self._told(outputs)
             case Released():
-                self.group.release()
+                self.group.confirm_release()
             case Ended():
                 self._ended.set()
 
     async def _answer_request(self, number: int, request: Request) -> None:
-        self.take(Done(number, await self._carrier.result(request)))
+        self.pass_inputs(Done(number, await self._carrier.carry_out(request)))
 
     # --------------------------------------------------------------------- health and numbers
 
@@ -244,7 +244,7 @@ class Session:
         """Why this session does not do its work, as a sentence; empty when it does."""
         return self.flow.why_not_ready(time.monotonic())
 
-    def report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
+    def make_report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
         """Return the numbers of what this worker owns now; call it in the loop's own thread.
 
         `restarts_n` counts sessions that ended early, by the kind of error.
