@@ -77,7 +77,7 @@ def redrawn(of: Played, engine: Engine, share: float, seed: int) -> Evaluation:
             budget, open_n=0, room_n=1_000, waiting_n=0, labels_n=labels_n, classes_n=2
         )
         until = slice(start, start + arrivals.counted_n)
-        guesses = evaluation.guess(of.confidences[until])
+        guesses = evaluation.guess_chances(of.confidences[until])
         errors = np.sqrt(guesses * (1.0 - guesses))
         look = arrivals.look_ahead(of.doubts[until], keys[until], errors=errors)
         drawn = arrivals.take_arrived(look, keys[start : start + look.n])

@@ -71,7 +71,7 @@ def frozen_parts(features_n: int) -> tuple[list[Frozen], float]:
     while len(entries) < settings.label.closed_n:
         entries += [asking.settled(r) for r in asking.feed(asking.stream.take(2_000))]
         for entry in entries[-400:]:
-            asking.owned.shard.hear(entry, asking.log)
+            asking.owned.shard.hear_entry(entry, asking.log)
     desk = asking.desk.desk
     found.append(
         _frozen(
@@ -121,7 +121,7 @@ def _mib_of_shards(settings: Settings, features_n: int, shards_n: int) -> float:
     for seed in range(shards_n + 1):
         bench = Bench(settings, features_n, seed + 10)
         bench.log = log
-        bench.owned.shard.attach(log.trainer)
+        bench.owned.shard.attach_trainer(log.trainer)
         bench.grow(settings.observe.ids_n)
         kept.append(bench.owned)
         del bench

@@ -15,7 +15,7 @@ from headrace.chance import Chance
 from headrace.errors import BadInput
 from headrace.messages import Answer, Event, EventBatch, LabelRequested
 from headrace.observe.drift import DriftLevel
-from headrace.query.rules import RULES, made
+from headrace.query.rules import RULES, make_rule
 from headrace.settings import Settings
 from headrace.state import codec, names
 from headrace.state.codec import decode_state, encode_state
@@ -286,7 +286,7 @@ def test_a_message_that_was_held_in_a_state_is_written_as_before():
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_has_seen_nothing_is_read_back(name: str) -> None:
-    rule = made(name, {})
+    rule = make_rule(name, {})
     data, foreign = encode_state(rule)
     back = decode_state(data, foreign)
     assert encode_state(back)[0] == data

@@ -21,7 +21,7 @@ from headrace.flow.effects import Part, Saving
 from headrace.flow.parcels import Post
 from headrace.flow.saving import savings_of
 from headrace.flow.training import new_log
-from headrace.learn.retrain import attempt
+from headrace.learn.retrain import attempt_job
 from headrace.state.compare import find_differences
 from simulation.cluster import BEGAN_AT, encoded
 from simulation.cluster_audit import Audit, rows_of, steps_of
@@ -222,7 +222,7 @@ class ErasureAudit:
             if entry is not None:
                 job, challenger = log.trainer.retrainings.open_job, None
                 if type(entry).__name__ == "ModelAdopted" and job is not None:
-                    challenger = attempt(job)[0] if log.counts(entry) else None
+                    challenger = attempt_job(job)[0] if log.counts(entry) else None
                 log.fold(entry, origin, challenger)
         if found := find_differences(log, flows[0].training.log):
             self.wrong.append(f"the training log folded again gives another model: {found[0]}")

@@ -19,7 +19,7 @@ import msgspec
 
 from ..adapters.jsonl import sync_folder
 from ..errors import BadInput, BadSettings
-from ..importing import SAID_MAX, nearest
+from ..importing import SAID_MAX, suggest_nearest
 from ..label.answers import fault_of
 from ..messages import Answer
 from .bridge import Delivery, Receipt, Unreachable
@@ -246,7 +246,7 @@ class Files:
                 known = self._settings.classes
                 reading.fault(
                     f"class {label[:60]!r} is none of {', '.join(known)[:200]}"
-                    f"{nearest(label, known)}",
+                    f"{suggest_nearest(label, known)}",
                     given.line,
                 )
                 return None

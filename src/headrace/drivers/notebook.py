@@ -16,7 +16,7 @@ from typing import Any
 
 from ..engine import Engine
 from ..errors import BadInput
-from ..learn.retrain import finish
+from ..learn.retrain import finish_job
 from ..messages import (
     Event,
     EventBatch,
@@ -164,7 +164,7 @@ class Simulation:
                 job = self.engine.trainer.retrainings.job(output.job_id)
                 if job is None:  # Drift has ordered another retraining since, in the same piece.
                     continue
-                finished = finish(job, output.at + self.retrain_s)
+                finished = finish_job(job, output.at + self.retrain_s)
                 self._push_message(finished.at, finished)
         return outputs
 

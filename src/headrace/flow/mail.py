@@ -116,7 +116,7 @@ class Mail:
 
     def describe_hidden(self) -> list[str]:
         """Return warnings, once, of features that requests were to show and no event had."""
-        if self._is_hidden_told or not (warnings := self.privacy.missing()):
+        if self._is_hidden_told or not (warnings := self.privacy.describe_unseen()):
             return []
         self._is_hidden_told = True
         return warnings
@@ -125,7 +125,7 @@ class Mail:
         """Return the parcel of the step that an owned shard is due; its next step follows it."""
         # Also for a shard that was ours before: behind another writer's steps only a first counts.
         is_first = not owned.is_begun
-        taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
+        taken = owned.shard.take_step(training, owned.done, self.writer, is_first=is_first)
         if is_first and self.topic_ids is not None:
             taken.step = msgspec.structs.replace(taken.step, topics=self.topic_ids.kept)
         offset, owned.writer, owned.is_begun = owned.end, self.writer, True
@@ -179,12 +179,12 @@ class Mail:
 
     def _bytes_of(self, request: LabelRequested) -> int:
         """Return the bytes of a request as its desk has it, or as it is sent if that is more."""
-        sent = self._request_value(self.privacy.request(request))
+        sent = self._request_value(self.privacy.show_request(request))
         return max(len(wire.value_of(request)), len(sent))
 
     def _hide_private(self, output: Output) -> Output:
         """Return an output as it may be seen; where answers are sealed, no rejection quotes one."""
-        output = self.privacy.shown(output)
+        output = self.privacy.show_output(output)
         if self.seals is not None and isinstance(output, InputRejected):
             return msgspec.structs.replace(output, raw="")
         return output

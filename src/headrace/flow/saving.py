@@ -28,7 +28,7 @@ def savings_of(flow: WorkerState) -> tuple[Saving, ...]:
     for owned in flow.owned.writing_shards():
         # After a rebalance in between, some of its outputs may not be sent.
         if not owned.shard.is_due and owned.done == owned.shard.journal:
-            positions = owned.shard.places(position, owned.writer)
+            positions = owned.shard.places_at(position, owned.writer)
             positions["topics"] = write_ids(flow.places.topic_ids.kept)
             number = owned.shard.partition
             blob = owned.shard.freeze()
@@ -40,7 +40,7 @@ def savings_of(flow: WorkerState) -> tuple[Saving, ...]:
     return tuple(savings)
 
 
-def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
+def commit_positions(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
     """Commit what has arrived; during a rebalance the group may refuse it, which loses nothing.
 
     `positions` are where the group's consumer stands, by part.
@@ -60,7 +60,7 @@ def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
         commits.keep_known(changed)
 
 
-def save(flow: WorkerState) -> Routine[None]:
+def save_state(flow: WorkerState) -> Routine[None]:
     """Freeze everything once all that was handed over has arrived, and have it written.
 
     The flow goes on while it is written.
@@ -79,6 +79,6 @@ def save(flow: WorkerState) -> Routine[None]:
     flow.agenda.release()
     flow.snapshots.bytes_n = sum(len(part.blob) for part in parts)
     failure = yield Save(parts)
-    flow.snapshots.end(failure, flow.clocks.wall)
+    flow.snapshots.end_writing(failure, flow.clocks.wall)
     if failure is not None:
         flow.agenda.note(f"snapshots could not be written: {failure}; going on without")

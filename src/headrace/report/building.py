@@ -254,7 +254,7 @@ def _report_asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
         by_reason=by_reason,
         by_strategy=_join_keys(asking.asked_by),
         by_class=dict(asking.asked_by_class),
-        quota_missing_n=asking.quotas.missing(classes),
+        quota_missing_n=asking.quotas.count_missing(classes),
         duplicates_n=asking.duplicates.passed_over_n,
         rescored_n=dict(asking.open.rescored_n),
         propensity_min=asking.propensity_min,
@@ -314,7 +314,9 @@ def _report_noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotator
     noise = trainer.noise
     return NoiseReport(
         label_shares=noise.shares,
-        answer_share=annotators.error(max((len(desk.classes) for desk in desks), default=0)),
+        answer_share=annotators.estimate_error(
+            max((len(desk.classes) for desk in desks), default=0)
+        ),
         suspicious_n=noise.suspicious_n,
         suspicious=tuple(noise.latest),
         confirmed_n=sum(desk.counts.requests.confirmed_n for desk in desks),

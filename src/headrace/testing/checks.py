@@ -35,7 +35,7 @@ from ..query.budgets import Account, Budget
 from ..query.pool import Labelled, Pool, Sample
 from ..query.strategies import Strategy, needs_of
 from ..query.strategies.mixed import Mixture
-from ..query.strategies.state import Pick, keeps_state, tell
+from ..query.strategies.state import Pick, keeps_state, tell_strategy
 from ..settings import SchemaSettings
 from .claims import claim
 from .spending import check_spending
@@ -110,7 +110,7 @@ def _check_state(name: str, strategy: Strategy) -> None:
     for other in others:
         is_same = np.asarray(other(pool, Chance(1))).tobytes() == utilities.tobytes()
         claim(is_same, f"{name} forgets something when it is copied or pickled")
-    tell(notified, "forget_events")
+    tell_strategy(notified, "forget_events")
     state_left = pickle.dumps(notified)
     numbers = pool.X[:40][~np.isnan(pool.X[:40])]
     # Whole numbers, such as codes of categories, may be in the pickle for other reasons.
@@ -129,14 +129,14 @@ def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
     for row in rows:
         by_arm = tuple(0.1 * (1 + (row + arm) % 3) for arm in range(arms_n))
         of_row = int(pool.keys[row]), pool.X[row].copy(), float(utilities[row])
-        tell(strategy, "asked", Pick(*of_row, 0.2, by_arm))
+        tell_strategy(strategy, "asked", Pick(*of_row, 0.2, by_arm))
     for row in reversed(rows[::2]):
-        tell(strategy, "labelled", int(pool.keys[row]), 0.25 * (row % 5))
-    tell(strategy, "unanswered", int(pool.keys[rows[1]]))
+        tell_strategy(strategy, "labelled", int(pool.keys[row]), 0.25 * (row % 5))
+    tell_strategy(strategy, "unanswered", int(pool.keys[rows[1]]))
     # An event that the strategy itself had not asked about.
-    tell(strategy, "labelled", 7, 1.0)
+    tell_strategy(strategy, "labelled", 7, 1.0)
     if rows.start:
-        tell(strategy, "drifted")
+        tell_strategy(strategy, "drifted")
 
 
 def check_budget(make: Callable[[], Account]) -> None:
@@ -326,7 +326,7 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     claim(
         revived.probabilities(X).tobytes() == scores.tobytes(), f"{name} is another after pickling"
     )
-    unlearned = first.unlearned().probabilities(X)
+    unlearned = first.make_unlearned().probabilities(X)
     fresh = Learner(as_model(make()), schema).probabilities(X)
     claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
     if in_two_processes:

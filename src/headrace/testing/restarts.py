@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..engine import Engine
-from ..learn.retrain import finish
+from ..learn.retrain import finish_job
 from ..messages import Input, Output, RetrainFinished
 
 
@@ -70,7 +70,7 @@ class MortalEngine:
         job = self.engine.trainer.retrainings.job(finished.job_id)
         if finished.error is not None or job is None:
             return finished
-        return finish(job, finished.at)
+        return finish_job(job, finished.at)
 
 
 def _encode_outputs(outputs: Sequence[Output]) -> list[bytes]:

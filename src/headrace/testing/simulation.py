@@ -27,7 +27,7 @@ import msgspec
 
 from ..chance import Chance
 from ..engine import Engine
-from ..learn.retrain import finish
+from ..learn.retrain import finish_job
 from ..messages import (
     Answer,
     Event,
@@ -383,7 +383,7 @@ class World:
                     at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory")
                 )
             elif job is not None:
-                self._deliveries.push(at, finish(job, at))
+                self._deliveries.push(at, finish_job(job, at))
 
     def _ask_people(self, request: LabelRequested) -> None:
         luck, faults = self.luck, self.faults

@@ -22,7 +22,7 @@ from ...observe.declared import (
     number_with_groups,
     number_with_point,
 )
-from ...observe.values import DIGITS_MAX, shown
+from ...observe.values import DIGITS_MAX, format_value
 from ...settings import ColumnsSettings
 from .table import Raw, Table, values_of
 
@@ -198,7 +198,9 @@ class Kinds:
         entry = name
         if example is not None:
             entry += (
-                f", such as {shown(example)})" if "(" in name else f" (such as {shown(example)})"
+                f", such as {format_value(example)})"
+                if "(" in name
+                else f" (such as {format_value(example)})"
             )
         self._told.setdefault(what, []).append(entry)
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ...adapters.sealing import Sealer
-from ...label.consensus import standing
+from ...label.consensus import select_standing
 from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
@@ -481,7 +481,7 @@ class Store:
             )
             for n, person, label, at in rows
         ]
-        return standing(answers, request.answers_wanted)
+        return select_standing(answers, request.answers_wanted)
 
     def _has_enough(self, request: LabelRequested) -> bool:
         """Whether a request has as many answers as it wants; the run may ask for one more."""

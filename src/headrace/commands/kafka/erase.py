@@ -58,7 +58,7 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
         with closing(KafkaOrders(settings.kafka, sealer)) as orders:
             labelled = orders.labelled_requests(
                 lambda label: (
-                    label.request_id in asked or subject.names("", label.key, label.features)
+                    label.request_id in asked or subject.names_event("", label.key, label.features)
                 )
             )
             pieces = list(_split_order(order, sorted(asked | labelled), labelled))

@@ -130,7 +130,7 @@ async def _newest_log(
     log, position = states.read_training()
     tp = Part(settings.kafka.training, 0)
     tapes = Tapes({tp: position})
-    await reader.run_routine(tapes.begin())
+    await reader.run_routine(tapes.go_to_starts())
     if tapes.lost[tp]:
         raise BadInput(
             f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
@@ -179,7 +179,7 @@ def _save_shard(
 ) -> None:
     """Save the shard as it is after the step, so that no worker reads what is forgotten."""
     shard.journal = offset
-    positions = shard.places(step.training, step.writer)
+    positions = shard.places_at(step.training, step.writer)
     states.write_shard(shard.partition, shard.freeze(), freeze_log(log), positions)
 
 

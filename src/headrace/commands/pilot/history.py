@@ -237,7 +237,7 @@ def _notes_of_times(times: NDArray[np.float64], settings: Settings) -> list[str]
     """Note the times that are far from the clock of a run."""
     clock = clock_of(settings)
     for time in times.tolist():
-        clock.hear(time)
+        clock.add_time(time)
     sentence = describe_off_clock(clock.ahead_n + clock.waiting_n, clock.behind_n)
     return [f"The clock: {sentence}."] if sentence else []
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ...engine import Engine
-from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from .run_metrics import RunMetrics
 
 
@@ -38,7 +38,7 @@ class JobRunner:
 
     def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         with self._shown.time_retraining():
-            return attempt(job)
+            return attempt_job(job)
 
     def close(self) -> None:
         """Wait for the job that is running, and begin no other."""

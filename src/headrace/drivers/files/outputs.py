@@ -100,7 +100,7 @@ class OutputLogs:
             record = output.record if isinstance(output, QuestionChanged) else output
             name = next((name for name, kinds in _SHOWN.items() if isinstance(record, kinds)), None)
             if name is not None:
-                shown = self._privacy.shown(record)
+                shown = self._privacy.show_output(record)
                 lines[name].append(line if shown is output else encode_output(shown))
         return lines
 

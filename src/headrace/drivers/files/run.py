@@ -323,7 +323,7 @@ class Runner(Feeder):
 
     def _tell_hidden(self, requests_min: int) -> None:
         """Note once that requests were to show features that no event has."""
-        if "hidden" not in self._said and (sentences := self.privacy.missing(requests_min)):
+        if "hidden" not in self._said and (sentences := self.privacy.describe_unseen(requests_min)):
             self._said.add("hidden")
             for sentence in sentences:
                 self._note(sentence)

@@ -12,7 +12,7 @@ from typing import Any
 from ...adapters.metrics.timings import Timings
 from ...flow.deadlines import HEARD_S
 from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
-from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from . import client
 from .reading import Reader, partition_of, retraining_in
 from .states import States
@@ -95,7 +95,7 @@ class Carrier:
     def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         began = time.perf_counter()
         try:
-            return attempt(job)
+            return attempt_job(job)
         finally:
             self._timings.count_retraining(time.perf_counter() - began)
 

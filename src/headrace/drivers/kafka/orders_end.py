@@ -95,10 +95,10 @@ class KafkaOrders(Connection):
     async def _find_erasure(self, order: Order) -> dict[str, Any] | None:
         """Return what is known of an order; an erasure is over once all desks and shards are."""
         if not isinstance(order, ErasureOrdered):
-            return await self._read_logs(self._told.read(name_of(order)))
+            return await self._read_logs(self._told.read_order(name_of(order)))
         desks = range(self._settings.desk_partitions)
         names = [name_of(msgspec.structs.replace(order, desk=desk)) for desk in desks]
-        return erased_by_all([await self._read_logs(self._told.read(name)) for name in names])
+        return erased_by_all([await self._read_logs(self._told.read_order(name)) for name in names])
 
     async def _read_logs(self, routine: Routine[T]) -> T:
         try:

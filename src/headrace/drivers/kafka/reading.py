@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 from ...flow.effects import Bounds, Find, Look, Part, Read, Retrain, Routine
-from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from .client import import_extra
 from .topic_ids import topic_ids
 
@@ -128,7 +128,9 @@ class Reader:
             self._places = {}
 
 
-def retraining_in(threads: Any, call: Callable[[RetrainJob], Any] = attempt) -> Callable[..., Any]:
+def retraining_in(
+    threads: Any, call: Callable[[RetrainJob], Any] = attempt_job
+) -> Callable[..., Any]:
     """Return a `Reader`'s `retrain`, which runs retrainings in one of these threads."""
 
     async def run_job(job: RetrainJob) -> Any:

@@ -215,12 +215,12 @@ class Rebuild:
         differing = Differences()
         for stop in sorted({at, chain.done, chain.last}):
             recovery = Recovery(self._settings, self._decoder, part.told.append)
-            again = recovery.run(shard, log, writer=writer, until=stop)
+            again = recovery.recover_shard(shard, log, writer=writer, until=stop)
             recovered = await self._reader.run_routine(again)
             shard, log, writer = recovered.shard, recovered.log, recovered.writer
             differing.add(recovered.differences)
             if stop == chain.done and shard.journal >= 0:
-                written = (shard.freeze(), freeze_log(log), shard.places(shard.training, writer))
+                written = (shard.freeze(), freeze_log(log), shard.places_at(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
                 await self._reader.run_routine(
                     recovery.catch_up(shard, log, int(positions["training"]))
@@ -270,7 +270,7 @@ class Rebuild:
     async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
         """Return a tape of a partition from its beginning, and where it ends."""
         tapes = Tapes({tp: 0})
-        await self._reader.run_routine(tapes.begin())
+        await self._reader.run_routine(tapes.go_to_starts())
         return tapes, tapes.ends[tp]
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:

@@ -146,7 +146,7 @@ class Session:
     def pass_inputs(self, *inputs: Input) -> None:
         """Pass inputs to the flow and carry out its effects, without an await in between."""
         began = time.perf_counter()
-        effects = self.flow.take((Woke(self._clock(), time.monotonic()), *inputs))
+        effects = self.flow.take_inputs((Woke(self._clock(), time.monotonic()), *inputs))
         self._time_effects(effects, time.perf_counter() - began)
         for effect in effects:
             self._carry_out(effect)

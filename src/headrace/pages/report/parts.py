@@ -17,7 +17,7 @@ from ...learn.estimate import Estimate
 from ...learn.intervals import Z, wilson
 from ...messages import DriftChanged, LabelDisputed, LabelSettled, RequestExpired, RequestWithdrawn
 from ...observe.schema import Schema
-from ...observe.signals import is_wrong, likeliest
+from ...observe.signals import is_wrong, likeliest_of
 from ...report import Report
 from ...settings import Settings
 from ...settings.reading import differing_fields
@@ -222,7 +222,7 @@ def describe_prediction(prediction: dict[str, float]) -> str | None:
     """The likeliest class with its probability; None where nothing was predicted."""
     if not prediction:
         return None
-    likely = likeliest(prediction)
+    likely = likeliest_of(prediction)
     return f"{likely[:40]} {100 * prediction[likely]:.0f}%"
 
 
