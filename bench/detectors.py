@@ -70,7 +70,7 @@ class Ratio:
         self.line = line
         self.expected = expected
 
-    def step(self, x: float) -> int:
+    def feed_number(self, x: float) -> int:
         """Feed one number; 2 for an alarm."""
         self.glr.add_outcome(x > 0.5, self.expected, 0.0)
         if self.glr.statistic < self.line:

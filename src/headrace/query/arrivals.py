@@ -182,7 +182,7 @@ class Arrivals(OfParts):
         """Return how many of these events go by until one is drawn; change nothing.
 
         `doubts`, `needs` and `is_duplicate` have shape (n,); `keys`, shape (n,), are the hashed
-        ids. The pool is for rules, and not read here. `errors`, shape (n,), are the `deviations` of
+        ids. The pool is for rules, and not read here. `errors`, shape (n,), are the `deviations_of`
         the events' guesses; without them nothing is drawn for the estimate.
         """
         if errors is None:

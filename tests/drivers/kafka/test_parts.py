@@ -254,7 +254,7 @@ def test_a_desk_folds_its_log_to_the_same_ends_again() -> None:
     again = World(settings)
     for n in (0, 1):
         again.of(settings.kafka.desk, n).extend(world.of(settings.kafka.desk, n))
-    again.settle_step()
+    again.settle()
 
     def ends(found: World, desk: int) -> list[tuple[bytes, Any]]:
         records = found.of(settings.kafka.training)
@@ -291,7 +291,7 @@ def test_workers_that_see_other_events_hold_the_same_model() -> None:
     other = World(settings, 2)
     other.flow.training.is_decider = False
     other.of(settings.kafka.training).extend(world.of(settings.kafka.training))
-    other.settle_step()
+    other.settle()
     assert freeze_log(other.log) == freeze_log(world.log)
     for number in (0, 1):
         found = world.replayed(number)
