@@ -35,7 +35,7 @@ class Logistic:
     def as_it_began(self) -> Logistic:
         return self
 
-    def novice(self) -> Logistic:
+    def make_novice(self) -> Logistic:
         return Logistic(np.zeros(FEATURES_N), is_noise=self.is_noise)
 
     def learn(self, row: np.ndarray, code: int, **_: object) -> None:

@@ -115,7 +115,7 @@ class FakeOrders:
         self.placed.append(order)
         return True
 
-    def found(self, order: Any) -> dict[str, Any] | None:
+    def find_order(self, order: Any) -> dict[str, Any] | None:
         if self.is_away:
             raise Unreachable("no broker answers")
         return self.becomes if order.key in [one.key for one in self.placed] else None

@@ -71,13 +71,13 @@ class Brokers:
         for gone in [one for one in self.logs[part] if one < offset]:
             del self.logs[part][gone]
 
-    def bounds(self) -> dict[Part, tuple[int, int]]:
+    def read_bounds(self) -> dict[Part, tuple[int, int]]:
         if self.is_away:
             raise Unreachable("away")
         return {part: (self.firsts[part], self.ends[part]) for part in self.logs}
 
     def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
-        self.bounds()
+        self.read_bounds()
         found = {}
         for part, log in self.logs.items():
             wanted = [log[o] for o in sorted(log) if o >= places.get(part, 0)][: min(n, 7)]
