@@ -143,7 +143,7 @@ class Server:
         )
         for route in ROUTES:
             add = self.app.router.add_get if route.is_safe else self.app.router.add_post
-            add(route.path, self._make_handler(route))
+            add(route.path, self._make_endpoint(route))
 
     # -------------------------------------------------------------------------- who may call
 
@@ -182,7 +182,7 @@ class Server:
         if origin is not None and origin.partition("://")[2] != name:
             raise Refused(403, "Another site may not call this one.")
 
-    def _make_handler(self, route: Route) -> Handler:
+    def _make_endpoint(self, route: Route) -> Handler:
         """Return the handler of a route, which checks the role and reports the act."""
         carry_out: Callable[[Call], Awaitable[web.StreamResponse]] = getattr(self, route.call)
 
