@@ -307,7 +307,7 @@ def test_pruning_never_takes_a_higher_number(place):
 def test_a_file_that_another_removed_first_does_not_matter(place, monkeypatch):
     ours = store(place, kept_n=1)
     ours.write(1, b"", {})
-    listed = ours._folder.names
+    listed = ours._folder.list_names
 
     def late():
         names = listed()

@@ -291,14 +291,14 @@ def test_killed_while_it_orders_it_orders_once(
     tracker = tracker_of(stream.places.state, shelf)
     settle(tracker)
     shelf.move(shelf.made[0])
-    remember = tracker._save_record
+    remember = tracker._save_progress
 
     def killed(**changes: Any) -> None:
         if "champion" in changes:
             raise KilledError
         remember(**changes)
 
-    monkeypatch.setattr(tracker, "_save_record", killed)
+    monkeypatch.setattr(tracker, "_save_progress", killed)
     with pytest.raises(KilledError):
         settle(tracker)
     tracker.close()
