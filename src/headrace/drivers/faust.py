@@ -138,7 +138,7 @@ class Frame:
         self.station = (
             Station(settings)
             if screen is None
-            else Station(settings, note=screen.note, warn=screen.note, told=screen.happened)
+            else Station(settings, note=screen.note, warn=screen.note, on_outputs=screen.happened)
         )
         self.report: Report = combine_report(settings, new_log(settings).trainer, {}, {})
         self.registry = registry_of(lambda: self.report, self.station.timings)

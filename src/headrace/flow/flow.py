@@ -202,7 +202,7 @@ class Flow(WorkerState):
         if not isinstance(entry, CapClaimed):
             self.clocks.advance_events(entry.at)
         if not isinstance(entry, CapClaimed | Order | InputRejected):
-            self.mail.told([entry])
+            self.mail.on_outputs([entry])
         for owned in self.owned.shards.values():
             owned.shard.hear_entry(entry, self.training.log)
 

@@ -98,17 +98,17 @@ class Mail:
     """Turns what was decided into records on the topics of these settings.
 
     `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
-    records and answers that can't be read, so that no part saw them. `told` is called with what is
-    decided. Writers' first steps have the `topic_ids`; `shards_n` shards carry out an order. Desks,
-    the training log and the journal get messages in full; requests and dead letters show what
-    `privacy` lets through, and requests are sealed where there are `seals`.
+    records and answers that can't be read, so that no part saw them. `on_outputs` is called with
+    what is decided. Writers' first steps have the `topic_ids`; `shards_n` shards carry out an
+    order. Desks, the training log and the journal get messages in full; requests and dead letters
+    show what `privacy` lets through, and requests are sealed where there are `seals`.
     """
 
     kafka: KafkaSettings
     writer: str = "w"
     privacy: Privacy = WHOLE
     seals: Seals | None = None
-    told: Callable[[Sequence[Output]], None] = lambda outputs: None
+    on_outputs: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
     topic_ids: TopicIds | None = None
     shards_n: int = 1
@@ -129,7 +129,7 @@ class Mail:
         if is_first and self.topic_ids is not None:
             taken.step = msgspec.structs.replace(taken.step, topics=self.topic_ids.kept)
         offset, owned.writer, owned.is_begun = owned.end, self.writer, True
-        self.told(taken.outputs)
+        self.on_outputs(taken.outputs)
         owned.end += 1
         owned.shard.journal = offset
         parcel = self.pack_outputs(owned, taken, offset)

@@ -81,7 +81,7 @@ class WorkerState:
             writer=setup.writer,
             privacy=setup.privacy or Privacy(settings.privacy),
             seals=setup.seals,
-            told=lambda out: self.agenda.add_effects(Told(out)),
+            on_outputs=lambda out: self.agenda.add_effects(Told(out)),
             topic_ids=self.places.topic_ids,
             shards_n=setup.partitions_n["events"],
         )

@@ -68,7 +68,7 @@ class Session:
     - `lost_n`: counts, by log, records that were deleted unread
     - `recomputed`: counts decisions that differ from the journal when they are made again
     - `privacy`, `seals`, `rules`: as in `FlowSetup`
-    - `told`: called with what was decided and learned
+    - `on_outputs`: called with what was decided and learned
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Session:
         privacy: Privacy,
         seals: Seals | None,
         rules: Mapping[str, str],
-        told: Callable[[Sequence[Output]], None],
+        on_outputs: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
         setup = FlowSetup(
@@ -113,7 +113,7 @@ class Session:
         self.group = GroupConsumer(settings.kafka, self._carrier, events_n, self._tell_flow)
         self._timings = timings
         self._clock = clock
-        self._note, self._warn, self._told = note, warn, told
+        self._note, self._warn, self._on_outputs = note, warn, on_outputs
         self._asked: set[asyncio.Task[None]] = set()
         self._ended, self._moved = asyncio.Event(), asyncio.Event()
 
@@ -222,7 +222,7 @@ class Session:
             case Note(sentence=sentence, is_warning=is_warning):
                 (self._warn if is_warning else self._note)(sentence)
             case Told(outputs=outputs):
-                self._told(outputs)
+                self._on_outputs(outputs)
             case Released():
                 self.group.confirm_release()
             case Ended():
