@@ -35,7 +35,7 @@ class Logistic:
     def as_it_began(self) -> Logistic:
         return self
 
-    def novice(self) -> Logistic:
+    def make_novice(self) -> Logistic:
         return Logistic(np.zeros(FEATURES_N), is_noise=self.is_noise)
 
     def learn(self, row: np.ndarray, code: int, **_: object) -> None:
@@ -80,7 +80,7 @@ def run(kind: str, seed: int) -> tuple[Choosing, float, float]:
         past = np.concatenate([past, margins])[-PAST_N:]
         if min(twin.learned_n for twin in twins.random) >= 10:
             truth = [
-                float((twin.predicted(X[rows]) == y[rows]).mean())
+                float((twin.probabilities(X[rows]).argmax(axis=1) == y[rows]).mean())
                 for twin in (*twins.random, *twins.chosen, twins.joint)
             ]
             random = float(np.mean(truth[:3]))

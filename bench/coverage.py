@@ -136,7 +136,7 @@ class Run:
         p = 1.0 / (1.0 + np.exp(-self.case.temper * logits))
         self.confidence[start:end] = np.maximum(p, 1.0 - p)
         self.right[start:end] = (logits > 0) == self.world.y[start:end]
-        self.guesses[start:end] = self.evaluation.guess(self.confidence[start:end])
+        self.guesses[start:end] = self.evaluation.guess_chances(self.confidence[start:end])
         self.evaluation.count_events(self.guesses[start:end])
 
     def _round(self, first: int, end: int, k: int, control: np.ndarray, control_p: float) -> None:
@@ -298,7 +298,7 @@ def not_waiting(run: Run) -> Trial:
     """The last window_n events, from whatever labels are back."""
     evaluation = run.evaluation
     numbers = list(evaluation.blocks)[-evaluation.window_blocks_n :]
-    sums = evaluation._sums(numbers[0], numbers[-1])
+    sums = evaluation._sum_blocks(numbers[0], numbers[-1])
     return against(estimate_of(sums, EVENTS_N - WINDOW_N, EVENTS_N), run.right)["headrace"]
 
 

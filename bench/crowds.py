@@ -90,7 +90,7 @@ def in_turn(answers: Answers, classes_n: int) -> tuple[NDArray[np.int64], Reliab
     labels = []
     for i, row in enumerate(answers):
         voices = voices_of(row)
-        labels.append(likeliest(known.posterior(voices)))
+        labels.append(likeliest(known.posterior_of(voices)))
         known.replace_answers(f"request {i}", voices)
     return np.array(labels), known
 
@@ -107,7 +107,9 @@ def peers(answers: Answers, classes_n: int) -> dict[str, NDArray[np.int64]]:
     found = {
         "majority": votes.argmax(axis=1),
         "ours, when the request ends": first,
-        "ours, afterwards": np.array([likeliest(known.posterior(voices_of(r))) for r in answers]),
+        "ours, afterwards": np.array(
+            [likeliest(known.posterior_of(voices_of(r))) for r in answers]
+        ),
         "EM over the table": batch_em(answers, classes_n).argmax(axis=1),
     }
     theirs = crowd_kit(answers)

@@ -23,10 +23,10 @@ QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 9: 2.2
 
 
 def played(seed: int, events_n: int) -> Duel:
-    duel = Duel.of(events_n, seed)
+    duel = Duel.against_random(events_n, seed)
     for batch in make_stream(events_n, seed):
-        duel.play(batch)
-    duel.finish()
+        duel.play_batch(batch)
+    duel.end_requests()
     return duel
 
 
@@ -70,13 +70,13 @@ def truth(side: Side, stretch: str) -> float:
 
 
 def picture(path: Path, events_n: int, seed: int) -> None:
-    show = Show(Duel.of(events_n, seed), events_n)
+    show = Show(Duel.against_random(events_n, seed), events_n)
     for batch in make_stream(events_n, seed):
-        show.play(batch)
+        show.play_batch(batch)
         if show.report.events.observed_n >= events_n * 3 // 4:
             break
     console = Console(record=True, width=112, height=32, file=io.StringIO(), force_terminal=True)
-    console.print(show.view(112, 32, "http://127.0.0.1:9187/metrics"))
+    console.print(show.draw_show(112, 32, "http://127.0.0.1:9187/metrics"))
     svg = console.export_svg(title="headrace demo")
     # No font is fetched from anywhere: the viewer's own monospaced one serves.
     path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")

@@ -70,9 +70,9 @@ class Ratio:
         self.line = line
         self.expected = expected
 
-    def step(self, x: float) -> int:
+    def feed_number(self, x: float) -> int:
         """Feed one number; 2 for an alarm."""
-        self.glr.step(x > 0.5, self.expected, 0.0)
+        self.glr.add_outcome(x > 0.5, self.expected, 0.0)
         if self.glr.statistic < self.line:
             return 0
         self.glr.restart()
@@ -93,7 +93,7 @@ def found_after(detector: Detector, rise: tuple[float, float], seed: int) -> int
     steps = [(rise[0], BEFORE_N), (rise[1], AFTER_N)]
     values = fed(detector[0], seed, steps, is_coin=detector[1] == "glr")
     for i, value in enumerate(values):
-        if feed.step(value) == 2 and i >= BEFORE_N:
+        if feed.feed_number(value) == 2 and i >= BEFORE_N:
             return i - BEFORE_N + 1
     return -1
 
@@ -102,7 +102,7 @@ def alarms(detector: Detector, share: float, seed: int) -> int:
     """Alarms in a long steady stream."""
     feed = feed_of(detector, share, seed)
     values = fed(detector[0], seed, [(share, STEADY_N)], is_coin=detector[1] == "glr")
-    return sum(feed.step(value) == 2 for value in values)
+    return sum(feed.feed_number(value) == 2 for value in values)
 
 
 def row(detector: Detector, streams_n: int) -> str:

@@ -82,7 +82,7 @@ def rises(
     """The events at which the level rose to this one, or past it."""
     stream = Steady(seed, correlation=0.5)
     monitor = DriftMonitor(settings, stream.chance)
-    monitor.warm(0)
+    monitor.end_cold_start(0)
     window, reservoir = Window(2_000), Reservoir(2_000, None, stream.chance)
     for seq0 in range(0, events_n, settings.check_every_n):
         block = stream.block(seq0, settings.check_every_n)
@@ -93,7 +93,9 @@ def rises(
         reservoir.offer(block)
         told += _labelled(monitor, stream.luck, block, change)
         seq = seq0 + len(block)
-        found = monitor.check(window.since(0), reservoir.columns(), stream.schema, float(seq), seq)
+        found = monitor.compare_windows(
+            window.since(0), reservoir.columns(), stream.schema, float(seq), seq
+        )
         told.append((seq, found))
         for at, one in told:
             if one is not None:

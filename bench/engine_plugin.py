@@ -117,7 +117,7 @@ def engine_run(
         for start, stop, batches in pieces:
             if time.perf_counter() - wall >= time_cap:
                 break
-            for _ in simulation.play(batches, settle=stop == n):
+            for _ in simulation.play_batches(batches, settle=stop == n):
                 pass
             done_n = stop
             if chosen.observe.window_n >= READ_EVERY_N:

@@ -48,7 +48,7 @@ def labels_between(share: float, labels_n: int, is_told: bool, seed: int) -> lis
     for _ in range(labels_n):
         is_hit = luck.random() < share
         for k, (line, glr) in enumerate(zip(LINES, feeds, strict=True)):
-            glr.step(is_hit, share if is_told else None, 0.0)
+            glr.add_outcome(is_hit, share if is_told else None, 0.0)
             if glr.statistic >= line:
                 alarms[k] += 1
                 glr.restart()
@@ -112,7 +112,7 @@ def steady_alarms(
     settings = settings or DriftSettings()
     stream = Steady(seed, correlation=correlation)
     monitor = DriftMonitor(settings, stream.chance)
-    monitor.warm(0)
+    monitor.end_cold_start(0)
     window, reservoir = Window(2_000), Reservoir(2_000, None, stream.chance)
     rises = {"WARNING": 0, "DRIFT": 0}
     for seq0 in range(0, events_n, settings.check_every_n):
@@ -130,7 +130,9 @@ def steady_alarms(
         seq = seq0 + len(block)
         changes += _labelled(monitor, stream.luck, block, predicted, seq)
         changes.append(
-            monitor.check(window.since(0), reservoir.columns(), stream.schema, float(seq), seq)
+            monitor.compare_windows(
+                window.since(0), reservoir.columns(), stream.schema, float(seq), seq
+            )
         )
         for change in changes:
             if change is not None and LEVELS.index(change.level) > LEVELS.index(change.previous):

@@ -74,7 +74,7 @@ def play(
     events, truths = bursts_of(stream, events_n, seed)
     pieces = [(events[i : i + BURST_N], truths[i : i + BURST_N]) for i in range(0, events_n, 20)]
     bursts = []
-    for outputs in Simulation(engine, Delayed(delay_s=LATE_S)).play(iter(pieces)):
+    for outputs in Simulation(engine, Delayed(delay_s=LATE_S)).play_batches(iter(pieces)):
         asked = [one for one in outputs if isinstance(one, LabelRequested)]
         bursts += [one.event_id.partition("/")[0] for one in asked]
     again_n = len(bursts) - len(set(bursts))

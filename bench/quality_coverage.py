@@ -82,7 +82,7 @@ def run(case: Case, seed: int) -> tuple[Evaluation, np.ndarray, np.ndarray]:
         P /= P.sum(axis=1, keepdims=True)
         predicted[rows] = P.argmax(axis=1)
         top = np.sort(P, axis=1)
-        guesses = evaluation.guess(top[:, -1])
+        guesses = evaluation.guess_chances(top[:, -1])
         evaluation.count_events(guesses)
         p = chances(top[:, -1] - top[:, -2], past, case)
         past = np.concatenate([past, top[:, -1] - top[:, -2]])[-PAST_N:]

@@ -58,7 +58,7 @@ def played(name: str, folder: Path, budget: float) -> tuple[Played, Engine]:
         highest[rows] = np.sort(probabilities, axis=1)[:, :-3:-1]
 
     batches = play_watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
-    for _ in Simulation(engine, Delayed()).play(batches):
+    for _ in Simulation(engine, Delayed()).play_batches(batches):
         pass
     return Played(1.0 - (highest[:, 0] - highest[:, 1]), highest[:, 0], scores.right), engine
 
@@ -77,7 +77,7 @@ def redrawn(of: Played, engine: Engine, share: float, seed: int) -> Evaluation:
             budget, open_n=0, room_n=1_000, waiting_n=0, labels_n=labels_n, classes_n=2
         )
         until = slice(start, start + arrivals.counted_n)
-        guesses = evaluation.guess(of.confidences[until])
+        guesses = evaluation.guess_chances(of.confidences[until])
         errors = np.sqrt(guesses * (1.0 - guesses))
         look = arrivals.look_ahead(of.doubts[until], keys[until], errors=errors)
         drawn = arrivals.take_arrived(look, keys[start : start + look.n])

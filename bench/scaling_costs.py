@@ -135,7 +135,7 @@ class Bench:
     def learn(self, entry: LabelSettled) -> None:
         self.log.fold(entry)
         self.training += 1
-        self.owned.shard.hear(entry, self.log)
+        self.owned.shard.hear_entry(entry, self.log)
 
     def grow(self, events_n: int, labels_n: int = 0) -> None:
         """So many events, of which the first requests are answered and learned."""
@@ -215,7 +215,7 @@ def costs(features_n: int, model: str = "logistic") -> Costs:
 def _watching(features_n: int, log: TrainingLog, share: float, seed: int = 3) -> Bench:
     bench = Bench(settings_of(features_n, "logistic", share), features_n, seed)
     bench.log = log
-    bench.owned.shard.attach(log.trainer)
+    bench.owned.shard.attach_trainer(log.trainer)
     return bench
 
 
@@ -272,20 +272,20 @@ def _labels(found: Costs, asking: Bench, entries: list[LabelSettled], features_n
     other = _watching(features_n, asking.log, 0.0001, 6)
     other.grow(6_000)
     heard = other.owned.shard
-    heard.hear(entries[0], asking.log)
+    heard.hear_entry(entries[0], asking.log)
     found.foreign = min(
         cpu_of(lambda: _tell(heard, asking.log, entries)) / len(entries) for _ in range(3)
     )
     tries = []
     for _ in range(60):
         other.feed(other.stream.take(50))
-        tries.append(cpu_of(lambda: heard.hear(entries[0], asking.log)))
+        tries.append(cpu_of(lambda: heard.hear_entry(entries[0], asking.log)))
     found.first = max(0.0, sorted(tries)[30] - found.foreign)
 
 
 def _tell(shard: PartitionShard, log: TrainingLog, entries: list[LabelSettled]) -> None:
     for entry in entries:
-        shard.hear(entry, log)
+        shard.hear_entry(entry, log)
 
 
 def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:

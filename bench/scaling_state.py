@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from headrace import Settings
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.assigning import Steady
-from headrace.drivers.kafka.carrying import send
+from headrace.drivers.kafka.carrying import send_posts
 from headrace.drivers.kafka.reading import partition_of
 from headrace.drivers.kafka.states import States
 from headrace.flow.desks import PartitionDesk
@@ -71,7 +71,7 @@ def frozen_parts(features_n: int) -> tuple[list[Frozen], float]:
     while len(entries) < settings.label.closed_n:
         entries += [asking.settled(r) for r in asking.feed(asking.stream.take(2_000))]
         for entry in entries[-400:]:
-            asking.owned.shard.hear(entry, asking.log)
+            asking.owned.shard.hear_entry(entry, asking.log)
     desk = asking.desk.desk
     found.append(
         _frozen(
@@ -121,7 +121,7 @@ def _mib_of_shards(settings: Settings, features_n: int, shards_n: int) -> float:
     for seed in range(shards_n + 1):
         bench = Bench(settings, features_n, seed + 10)
         bench.log = log
-        bench.owned.shard.attach(log.trainer)
+        bench.owned.shard.attach_trainer(log.trainer)
         bench.grow(settings.observe.ids_n)
         kept.append(bench.owned)
         del bench
@@ -145,7 +145,7 @@ def written_s(folder: str, blob: bytes) -> tuple[float, float]:
         writes.append(time.perf_counter() - began)
     store = states._open_store("desk-0")
     began = time.perf_counter()
-    assert store.latest() is not None
+    assert store.read_latest() is not None
     return sorted(writes)[2], time.perf_counter() - began
 
 
@@ -227,7 +227,7 @@ async def _carried(producer: Any, waiting_max: int) -> float:
     """Steps a second, of four partitions in turn, that the outbox has carried out."""
     outbox, steps_n = Outbox(waiting_max, lambda _: None, lambda _: None), 800
     placed = [Post("headrace.journal", b"x" * 85, partition=n) for n in range(4)]
-    ends = [record.offset + 1 for record in await send(producer, placed)]
+    ends = [record.offset + 1 for record in await send_posts(producer, placed)]
     began, i = time.perf_counter(), 0
     while i < steps_n:
         while i < steps_n and outbox.has_room:
@@ -245,7 +245,7 @@ async def _carry_out(producer: Any, outbox: Outbox) -> None:
         while True:
             request = routine.send(offsets)
             assert isinstance(request, Produce)
-            offsets = [record.offset for record in await send(producer, request.posts)]
+            offsets = [record.offset for record in await send_posts(producer, request.posts)]
     except StopIteration:
         return
 
@@ -256,21 +256,21 @@ async def _wire(settings: Any) -> Wire:
     await producer.start()
     posts = [Post("headrace.journal", b"x" * 150, partition=i % 4) for i in range(2_000)]
     events = [Post("inference", b"x" * 400, partition=i % 10) for i in range(2_000)]
-    await send(producer, posts)
+    await send_posts(producer, posts)
     cpu = time.process_time()
     for _ in range(5):
-        await send(producer, posts)
+        await send_posts(producer, posts)
     found.send = (time.process_time() - cpu) / 5 / len(posts)
     waits, cpu = [], time.process_time()
     for _ in range(50):
         began = time.perf_counter()
-        await send(producer, posts[:1])
+        await send_posts(producer, posts[:1])
         waits.append(time.perf_counter() - began)
     found.stride, found.ack_s = (time.process_time() - cpu) / 50, sorted(waits)[25]
     for waiting_max in (4, 32):
         found.batches[waiting_max] = await _carried(producer, waiting_max)
     for _ in range(20):
-        await send(producer, events)
+        await send_posts(producer, events)
     await producer.stop()
     began, first = time.perf_counter(), partition_of("headrace.journal", 0)
     for _ in range(5):

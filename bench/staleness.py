@@ -59,7 +59,7 @@ def played(name: str, folder: Path, budget: float, strategy: str, seed: int) -> 
         looks.look()
 
     batches = play_watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
-    for _ in Simulation(engine, Delayed()).play(batches):
+    for _ in Simulation(engine, Delayed()).play_batches(batches):
         pass
     found = looks.summary()
     weights = np.zeros(len(history))

@@ -79,7 +79,7 @@ def run(X: np.ndarray, y: np.ndarray, model: str, buyer: Buyer, seed: int) -> di
         said = calibration.apply(learner.probabilities(X[rows]))
         right[rows] = said.argmax(axis=1) == y[rows]
         top = np.sort(said, axis=1)
-        guesses = evaluation.guess(top[:, -1])
+        guesses = evaluation.guess_chances(top[:, -1])
         evaluation.count_events(guesses)
         p = buyer.chances(top[:, -1] - top[:, -2], guesses)
         for i in np.flatnonzero(rng.random(len(p)) < p):

@@ -133,11 +133,13 @@ class _Shell:
 
     def play(self, events: list[Event], truths: list[str]) -> None:
         engine, retrained_n = self.side.engine, self.report.retraining.ordered_n
-        self.side.play((batch_of(events), truths))
+        self.side.play_batch((batch_of(events), truths))
         luck = self._chance.uniforms("age", self._chance.keys(e.id for e in events))
-        self.timings.fed(len(events), len(events) * 1e-4 * (0.5 + float(luck[0])), 0.3 + 2.0 * luck)
+        self.timings.count_fed(
+            len(events), len(events) * 1e-4 * (0.5 + float(luck[0])), 0.3 + 2.0 * luck
+        )
         if engine.report.retraining.ordered_n > retrained_n:
-            self.timings.retrained(0.2 + float(luck[0]))
+            self.timings.count_retraining(0.2 + float(luck[0]))
         self.now = self.start + events[-1].at
         if engine.shard.events_n % REPEATED_EVERY_N < SCRAPE_S:
             engine.feed([events[-1]])  # A record comes twice, as it does on a log.

@@ -58,7 +58,9 @@ class Stream:
 
 
 def lived(engine: Engine, stream: Stream, delay_s: float = 0.0) -> list[Output]:
-    played = Simulation(engine, Delayed(delay_s=delay_s)).play([(stream.batch, stream.truths)])
+    played = Simulation(engine, Delayed(delay_s=delay_s)).play_batches(
+        [(stream.batch, stream.truths)]
+    )
     return [output for outputs in played for output in outputs]
 
 
@@ -313,7 +315,7 @@ def requests_of(estimate_share: float, cuts: int) -> list[tuple[str, float]]:
         ([event for event, _ in told[i : i + cuts]], [truth for _, truth in told[i : i + cuts]])
         for i in range(0, 1_500, cuts)
     ]
-    found = Simulation(engine_with(query, is_quick=True), Delayed()).play(
+    found = Simulation(engine_with(query, is_quick=True), Delayed()).play_batches(
         (batch_of(events), truths) for events, truths in batches
     )
     asked_of = asked([output for outputs in found for output in outputs])

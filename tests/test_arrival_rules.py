@@ -14,7 +14,7 @@ from headrace.drivers.notebook import Simulation
 from headrace.messages import Output
 from headrace.query.rules import RULES
 from headrace.settings import parse
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 from headrace.testing.oracles import Delayed
 from test_arrival import Stream, asked, lived
 
@@ -60,7 +60,7 @@ def parts(stream: Stream, sizes: list[int]) -> list[tuple[EventBatch, list[str]]
 
 def played(engine: Engine, stream: Stream, sizes: list[int]) -> list[Output]:
     simulation = Simulation(engine, Delayed(delay_s=20.0))
-    return [o for outputs in simulation.play(parts(stream, sizes)) for o in outputs]
+    return [o for outputs in simulation.play_batches(parts(stream, sizes)) for o in outputs]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -79,7 +79,7 @@ def test_a_run_goes_on_from_a_snapshot_as_if_nothing_had_been(rule: str) -> None
     lived(engine, first)
     other.restore(engine.snapshot())
     assert lived(other, second) == lived(engine, second)
-    assert differences(engine.shard.asking, other.shard.asking) == []
+    assert find_differences(engine.shard.asking, other.shard.asking) == []
 
 
 @pytest.mark.parametrize("rule", RULES)

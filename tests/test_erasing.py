@@ -18,7 +18,7 @@ from headrace import (
 )
 from headrace.learn.retrain import retrain
 from headrace.messages import RetrainFinished
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 from worlds import SMALL, settings_with
 
 NAME = "canary-Ms-Kim"
@@ -246,7 +246,7 @@ def test_the_stream_goes_on_the_same_at_any_split_and_from_a_snapshot(world):
     found += then.feed(inputs[place + 1 :])
     assert encoded(found) == encoded(outputs)
     if world != "a tree":  # river's trees are given generators of chance that are no state
-        assert not differences(parts_of(then), parts_of(whole))
+        assert not find_differences(parts_of(then), parts_of(whole))
 
 
 def parts_of(engine):

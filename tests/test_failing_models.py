@@ -12,7 +12,7 @@ import headrace
 from headrace import Engine, Event, Settings
 from headrace.errors import BadSettings
 from headrace.learn.failures import FAILING_N
-from headrace.learn.retrain import attempt
+from headrace.learn.retrain import attempt_job
 from headrace.messages import Answer, LabelRequested, RetrainRequested
 from headrace.models import Committee
 from headrace.settings import BudgetSettings, QuerySettings, SchemaSettings
@@ -184,7 +184,7 @@ def test_a_challenger_that_learns_nothing_is_none():
     job = engine.open_job
     broken = headrace.learn.learner.Learner(Fussy(learns=False), engine.schema)
     job = type(job)(**{n: getattr(job, n) for n in job.__slots__} | {"unlearned": broken})
-    challenger, why = attempt(job)
+    challenger, why = attempt_job(job)
     assert challenger is None
     assert "learned none of" in why and "never" in why
 

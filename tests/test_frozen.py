@@ -63,7 +63,7 @@ from headrace.messages import Event
 from headrace.settings import Settings
 from headrace.state.codec import encode_state
 from headrace.state.frozen import allowed_by, freeze, thaw
-from headrace.state.model_pickle import pickled
+from headrace.state.model_pickle import pickle_object
 
 NOT_STATE = ("datasets", "stream", "evaluate", "checks", "compat", "api", "time_series", "reco")
 
@@ -336,7 +336,7 @@ def test_what_cannot_be_pickled_is_said_at_once():
 def test_damage_anywhere_in_data_or_pickle_never_raises_anything_else(data: st.DataObject):
     state = [{"a": np.arange(3.0), "b": Event(id="a", at=1.0, features={})}, stats.Mean()]
     own, foreign = encode_state(state)
-    models = pickled(foreign)
+    models = pickle_object(foreign)
     is_own = data.draw(st.booleans())
     body = bytearray(own if is_own else models)
     # Of a pickle, `r` may name a place so far off that the list of places takes all memory.
@@ -403,7 +403,7 @@ def test_a_newer_snapshot_that_cannot_be_read_is_passed_over_for_the_one_before(
     store.write(3, rewrapped(b"", b"\x92\x90" + b"\x92\x01" * 9999 + b"\xc0"), {})
     store.write(4, rewrapped(b"", b"\x92\x90\x92\x63\x01"), {})
     states: list[object] = []
-    found = store.latest(lambda snapshot: states.append(thaw(snapshot.blob, kind="t")))
+    found = store.read_latest(lambda snapshot: states.append(thaw(snapshot.blob, kind="t")))
     assert found is not None
     assert (found.seq, states) == (1, [["good"]])
     assert [sentence[:24] for sentence in store.refused] == [

@@ -14,7 +14,7 @@ import pytest
 from river import forest, preprocessing
 
 from headrace.state import frozen
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 
 
 @dataclass
@@ -57,7 +57,7 @@ ALIKE = [
 
 @pytest.mark.parametrize("make", ALIKE)
 def test_what_is_made_alike_does_not_differ(make: Any) -> None:
-    assert differences(make(), make()) == []
+    assert find_differences(make(), make()) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_made_alike_does_not_differ(make: Any) -> None:
     ],
 )
 def test_what_differs_is_told_with_its_place(one: Any, other: Any, told: str) -> None:
-    found = differences(one, other)
+    found = find_differences(one, other)
     assert found, "nothing was found"
     assert told in str(found[0])
 
@@ -94,15 +94,15 @@ def test_a_circle_ends_and_a_shared_part_must_be_shared_in_both() -> None:
         found.append(found)
         return found
 
-    assert differences(circle(1), circle(1)) == []
-    assert len(differences(circle(1), circle(2))) == 1
+    assert find_differences(circle(1), circle(1)) == []
+    assert len(find_differences(circle(1), circle(2))) == 1
     part, twin = Part(1), Part(1)
-    assert differences([part, part], [twin, twin]) == []
-    assert "stands elsewhere" in str(differences([part, part], [twin, Part(1)])[0])
+    assert find_differences([part, part], [twin, twin]) == []
+    assert "stands elsewhere" in str(find_differences([part, part], [twin, Part(1)])[0])
 
 
 def test_no_more_differences_are_told_than_wanted() -> None:
-    assert len(differences(list(range(50)), list(range(1, 51)), found_max=3)) == 3
+    assert len(find_differences(list(range(50)), list(range(1, 51)), found_max=3)) == 3
 
 
 def test_a_forest_that_was_frozen_is_the_same_and_one_that_learned_more_is_not() -> None:
@@ -112,6 +112,6 @@ def test_a_forest_that_was_frozen_is_the_same_and_one_that_learned_more_is_not()
         x = {"a": luck.random(), "b": luck.random()}
         model.learn_one(x, x["a"] > x["b"])
     again = frozen.thaw(frozen.freeze(model, kind="model"), kind="model")
-    assert differences(model, again) == []
+    assert find_differences(model, again) == []
     again.learn_one({"a": 0.5, "b": 0.1}, True)
-    assert differences(model, again) != []
+    assert find_differences(model, again) != []

@@ -49,7 +49,7 @@ def request(**fields: Any) -> LabelRequested:
 
 
 def test_each_rule_shows_what_it_says() -> None:
-    found = privacy_of().features(
+    found = privacy_of().show_features(
         {"amount": 37, "card": "4929000012345678", "country": "CH", "name": "Ada", "note": "hello"}
     )
     named = hmac.digest(KEY, b"12:feature nameAda", hashlib.sha256)[:16].hex()
@@ -63,16 +63,18 @@ def test_each_rule_shows_what_it_says() -> None:
 
 
 def test_a_text_that_is_hardly_longer_than_what_would_stay_is_masked_whole() -> None:
-    shown = [privacy_of().features({"card": card})["card"] for card in ("1234", "1234567", 0.5)]
+    shown = [
+        privacy_of().show_features({"card": card})["card"] for card in ("1234", "1234567", 0.5)
+    ]
     assert shown == [MASK, MASK, MASK]
-    assert privacy_of().features({"card": 12345678}) == {"card": f"{MASK}5678"}
+    assert privacy_of().show_features({"card": 12345678}) == {"card": f"{MASK}5678"}
 
 
 def test_numbers_are_rounded_to_clean_multiples_and_what_is_none_is_masked() -> None:
     privacy = Privacy(PrivacySettings(features={"x": "round:0.1", "y": "round:1000"}))
-    numbers = [privacy.features({"x": x})["x"] for x in (0.349999, 0.25, -7, 1e300, True, "7")]
+    numbers = [privacy.show_features({"x": x})["x"] for x in (0.349999, 0.25, -7, 1e300, True, "7")]
     assert numbers == [0.3, 0.2, -7, MASK, MASK, MASK]
-    assert privacy.features({"x": math.inf, "y": 1499}) == {"x": MASK, "y": 1000}
+    assert privacy.show_features({"x": math.inf, "y": 1499}) == {"x": MASK, "y": 1000}
 
 
 @given(st.dictionaries(st.sampled_from([*RULES, "secret", "other"]), VALUES))
@@ -80,10 +82,10 @@ def test_numbers_are_rounded_to_clean_multiples_and_what_is_none_is_masked() -> 
 def test_only_listed_features_are_shown_in_their_order_and_a_missing_one_stays_missing(
     features: dict[str, Any],
 ) -> None:
-    found = privacy_of().features(features)
+    found = privacy_of().show_features(features)
     assert list(found) == [name for name in features if name in RULES]
     assert all(found[name] is None for name in found if features[name] is None)
-    assert privacy_of().features(features) == found
+    assert privacy_of().show_features(features) == found
     for name in ("note", "name"):
         if isinstance(features.get(name), str) and len(features[name]) > 4:
             assert features[name] not in str(found[name])
@@ -91,32 +93,32 @@ def test_only_listed_features_are_shown_in_their_order_and_a_missing_one_stays_m
 
 @given(st.text(max_size=9), st.text(max_size=9))
 def test_equal_values_hash_alike_and_others_do_not(one: str, other: str) -> None:
-    hashes = [privacy_of().features({"name": text})["name"] for text in (one, other)]
+    hashes = [privacy_of().show_features({"name": text})["name"] for text in (one, other)]
     assert (hashes[0] == hashes[1]) == (one == other)
-    assert privacy_of(b"j" * 32).features({"name": one})["name"] != hashes[0]
+    assert privacy_of(b"j" * 32).show_features({"name": one})["name"] != hashes[0]
     both = Privacy(PrivacySettings(features={"a": "hash", "b": "hash"}, key_file="key"), KEY)
-    shown = both.features({"a": one, "b": one})
+    shown = both.show_features({"a": one, "b": one})
     assert shown["a"] != shown["b"]
 
 
 def test_key_and_event_id_are_hidden_by_setting() -> None:
     asked = request(key="customer 7")
-    assert privacy_of().request(asked).key is None
-    shown = privacy_of(key="shown").request(asked)
+    assert privacy_of().show_request(asked).key is None
+    shown = privacy_of(key="shown").show_request(asked)
     assert (shown.key, shown.event_id) == ("customer 7", "e1")
-    hidden = privacy_of(key="hashed", event_id="hashed").request(asked)
+    hidden = privacy_of(key="hashed", event_id="hashed").show_request(asked)
     assert hidden.key is not None and len({hidden.key, hidden.event_id, "e1", "customer 7"}) == 4
     withdrawn = RequestWithdrawn(request_id="r1", event_id="e1", at=1.0, reason="moot")
-    again = privacy_of(event_id="hashed").shown(withdrawn)
+    again = privacy_of(event_id="hashed").show_output(withdrawn)
     assert isinstance(again, RequestWithdrawn) and again.event_id == hidden.event_id
 
 
 def test_of_the_context_only_what_is_usual_of_kept_features_goes_along() -> None:
     moments = {name: Moments(3, 1.0, 2.0) for name in ("amount", "country", "secret")}
     context = Context(opinions={"ham": (0.5,)}, events_n=3, moments=moments)
-    found = privacy_of().request(request(context=context)).context
+    found = privacy_of().show_request(request(context=context)).context
     assert found == Context(events_n=3, moments={"country": Moments(3, 1.0, 2.0)})
-    none = Privacy(PrivacySettings(features={})).request(request(context=context))
+    none = Privacy(PrivacySettings(features={})).show_request(request(context=context))
     assert none.context is None and none.features == {}
 
 
@@ -126,12 +128,12 @@ def test_a_rejection_of_an_event_quotes_nothing_and_one_of_an_answer_stays() -> 
         rejected = InputRejected(
             reason=reason, detail="x is 's3cret'", at=0.0, input_id="e1", source="f", raw="s3cret"
         )
-        shown = privacy_of(event_id="hashed").shown(rejected)
+        shown = privacy_of(event_id="hashed").show_output(rejected)
         assert isinstance(shown, InputRejected)
         assert shown.raw == "" and shown.input_id != "e1" and shown.source == "f"
         assert (shown.detail == rejected.detail) == (reason is Reason.NOT_JSON)
     answer = InputRejected(reason="bad_answer", detail="no label", at=0.0, input_id="r1", raw="{}")
-    assert privacy_of(event_id="hashed").shown(answer) == answer
+    assert privacy_of(event_id="hashed").show_output(answer) == answer
 
 
 # ------------------------------------------------------------------------------ the settings
@@ -172,7 +174,7 @@ def test_any_text_is_a_rule_or_none(text: str) -> None:
             Privacy(settings, KEY)
         return
     for value in (1, 1.5, "long enough", True, None, -1e300):
-        Privacy(settings, KEY).features({"x": value})
+        Privacy(settings, KEY).show_features({"x": value})
 
 
 def test_the_key_is_read_from_its_file_and_shown_nowhere(tmp_path: Any) -> None:
@@ -180,7 +182,8 @@ def test_the_key_is_read_from_its_file_and_shown_nowhere(tmp_path: Any) -> None:
     path.write_text("a" * 64 + "\n")
     settings = PrivacySettings(features=RULES, key_file=str(path))
     privacy = load_privacy(settings)
-    assert privacy.features({"name": "Ada"}) == privacy_of(b"a" * 64).features({"name": "Ada"})
+    same = privacy_of(b"a" * 64)
+    assert privacy.show_features({"name": "Ada"}) == same.show_features({"name": "Ada"})
     assert "aaaa" not in repr(privacy) + repr(settings)
     path.write_text("short")
     with pytest.raises(BadSettings, match="has 5 bytes; must have at least 32") as caught:
@@ -191,10 +194,10 @@ def test_the_key_is_read_from_its_file_and_shown_nowhere(tmp_path: Any) -> None:
 def test_a_listed_feature_that_never_comes_is_told_with_the_nearest_name() -> None:
     privacy = Privacy(PrivacySettings(features={"nmae": "keep", "amount": "keep"}))
     for _ in range(19):
-        privacy.shown(request())
-    assert privacy.missing() == []
-    privacy.shown(request())
-    assert privacy.missing() == [
+        privacy.show_output(request())
+    assert privacy.describe_unseen() == []
+    privacy.show_output(request())
+    assert privacy.describe_unseen() == [
         "privacy.features names nmae, which none of 20 requests had; did you mean name?"
     ]
 

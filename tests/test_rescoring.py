@@ -345,7 +345,7 @@ def rescored(request: LabelRequested, why: str = "", priority: float = 0.3) -> R
 def test_a_desk_keeps_the_priority_and_ends_what_is_withdrawn() -> None:
     desk, request = a_desk(late_answers="refused")
     assert desk.rescore_request(rescored(request)) == []
-    assert desk.requests()[0].priority == 0.3
+    assert desk.list_requests()[0].priority == 0.3
     [end] = desk.rescore_request(rescored(request, "redundant"))
     assert isinstance(end, RequestWithdrawn) and end.reason == "redundant"
     assert desk.rescore_request(rescored(request, "redundant")) == []

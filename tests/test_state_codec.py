@@ -15,11 +15,11 @@ from headrace.chance import Chance
 from headrace.errors import BadInput
 from headrace.messages import Answer, Event, EventBatch, LabelRequested
 from headrace.observe.drift import DriftLevel
-from headrace.query.rules import RULES, made
+from headrace.query.rules import RULES, make_rule
 from headrace.settings import Settings
 from headrace.state import codec, names
 from headrace.state.codec import decode_state, encode_state
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 
 
 def again(state: Any) -> Any:
@@ -27,7 +27,7 @@ def again(state: Any) -> Any:
     data, foreign = encode_state(state)
     back = decode_state(data, foreign)
     assert encode_state(back)[0] == data
-    assert differences(state, back) == []
+    assert find_differences(state, back) == []
     return back
 
 
@@ -58,7 +58,7 @@ def test_any_tree_of_plain_values_comes_back_in_the_same_bytes(tree: Any):
     assert encode_state(back)[0] == data
     # A NaN in a set or as a key is not equal to itself: the bytes have said it.
     if not has_nan(tree):
-        assert differences(tree, back) == []
+        assert find_differences(tree, back) == []
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_message_that_was_held_in_a_state_is_written_as_before():
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_has_seen_nothing_is_read_back(name: str) -> None:
-    rule = made(name, {})
+    rule = make_rule(name, {})
     data, foreign = encode_state(rule)
     back = decode_state(data, foreign)
     assert encode_state(back)[0] == data

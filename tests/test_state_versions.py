@@ -20,11 +20,11 @@ from headrace import Chance, Engine
 from headrace.errors import BadInput
 from headrace.label.desk import Desk
 from headrace.observe.decode import Decoder
-from headrace.query.rules import RULES, Arriving, Draw, Rule, made
+from headrace.query.rules import RULES, Arriving, Draw, Rule, make_rule
 from headrace.settings import LabelSettings
 from headrace.state import codec
 from headrace.state.codec import _class_named, decode_state, encode_state
-from headrace.state.frozen import FORMAT, _versions, freeze, thaw
+from headrace.state.frozen import FORMAT, _list_versions, freeze, thaw
 from headrace.state.names import name_of
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
 
@@ -108,7 +108,7 @@ def stored(world: str) -> bytes:
     """The stored state as if today's river and numpy had written the models in it."""
     blob = (STATES / f"{world}.hr").read_bytes()
     header, body = parts_of(blob)
-    text = msgspec.json.encode(header | _versions())
+    text = msgspec.json.encode(header | _list_versions())
     return blob[:8] + len(text).to_bytes(4, "big") + text + body
 
 
@@ -258,7 +258,7 @@ def led(rules: list[Rule], start: int, stop: int) -> list[float]:
 
 
 def rules_blob() -> bytes:
-    rules = [made(name, {}) for name in RULES]
+    rules = [make_rule(name, {}) for name in RULES]
     led(rules, 0, 60)
     return freeze(rules, kind="rules")
 
@@ -267,8 +267,8 @@ def test_a_stored_rule_is_read_and_goes_on():
     then = (STATES / "rules.hr").read_bytes()
     assert fields_of(then) == fields_of(rules_blob()), f"see the top of {__file__}"
     rules = thaw(then, kind="rules")
-    assert [type(rule) for rule in rules] == [type(made(name, {})) for name in RULES]
-    fresh = [made(name, {}) for name in RULES]
+    assert [type(rule) for rule in rules] == [type(make_rule(name, {})) for name in RULES]
+    fresh = [make_rule(name, {}) for name in RULES]
     led(fresh, 0, 60)
     assert led(rules, 60, 120) == led(fresh, 60, 120)
 

@@ -180,7 +180,7 @@ def test_workers_on_kafka_by_what_they_saved(
     steps = [point.step for point in history(server, found)]
     assert len(steps) == 3
     assert steps == sorted(steps)
-    log, _ = saved.states.training()
+    log, _ = saved.states.read_training()
     there = client(server).search_model_versions("name='workers'")
     numbers = {int(one.tags["headrace.version"]) for one in there}
     assert {version.number for version in log.trainer.versions.kept} <= numbers

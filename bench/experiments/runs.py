@@ -143,7 +143,7 @@ def _play(history: History, run: Run, code: str, progress: Progress) -> Row:
     stream = STREAMS[run.stream]
     batches = play_watched(history, engine, take, progress, stream.batch_n)
     started = time.process_time()
-    for outputs in simulation.play(_singly(batches) if stream.is_single else batches):
+    for outputs in simulation.play_batches(_singly(batches) if stream.is_single else batches):
         for output in outputs:
             if isinstance(output, LabelRequested):
                 asked[int(output.event_id)] += 1

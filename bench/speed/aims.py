@@ -66,7 +66,7 @@ def _scored(stream: Linear, scale: Scale, name: str) -> list[Row]:
     """The committee after its first labels says what it makes of every event, 1,000 at a time."""
     settings = parse({"schema": {"classes": ["0", "1"]}, "query": {"budget": {"share": 0.1}}})
     engine, n = hr.Engine(settings=settings), LABELS_BEFORE_SCORING_N * 10
-    for _ in Simulation(engine, hr.oracles.Delayed()).play(
+    for _ in Simulation(engine, hr.oracles.Delayed()).play_batches(
         batches_of(Linear.of(n, 20, 8), 0, n, 500)
     ):
         pass

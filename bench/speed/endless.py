@@ -88,7 +88,7 @@ def play(
             )
         )
 
-    for _ in simulation.play(stream(events_n, concept_n), settle=False):
+    for _ in simulation.play_batches(stream(events_n, concept_n), settle=False):
         if engine.shard.events_n >= (len(rows) + 1) * look_every_n:
             look()
     # What came behind the last output gave no piece to look behind.

@@ -158,7 +158,7 @@ class Partitions:
         }
 
     def _take(self, shard: PartitionShard) -> list[LabelRequested]:
-        taken = shard.take(self.training, shard.journal)
+        taken = shard.take_step(self.training, shard.journal)
         shard.journal += 1
         return [output for output in taken.outputs if isinstance(output, LabelRequested)]
 
@@ -176,4 +176,4 @@ class Partitions:
         folded = self.log.fold(entry)
         if folded is not None:
             for shard in self.shards:
-                shard.hear(folded, self.log)
+                shard.hear_entry(folded, self.log)

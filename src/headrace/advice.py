@@ -98,12 +98,12 @@ def advise(given: Constraints) -> Advice:
     >>> advice.workflow, advice.batch_n
     ('adaptive', 20)
     """
-    if faults := _faults(given):
+    if faults := _find_faults(given):
         raise BadSettings(faults)
     labels_n = _labels_n(given)
-    share = _share(given, labels_n)
+    share = _choose_share(given, labels_n)
     strategy = _choose_strategy(given, labels_n, share.value)
-    choices = [share, strategy, _control(given, labels_n), _choose_model(given)]
+    choices = [share, strategy, _choose_control(given, labels_n), _choose_model(given)]
     workflow, batch_n = _choose_workflow(given, labels_n, strategy.value)
     choices += workflow
     choices += _choose_quota(given)
@@ -117,7 +117,7 @@ def advise(given: Constraints) -> Advice:
     )
 
 
-def _faults(given: Constraints) -> list[str]:
+def _find_faults(given: Constraints) -> list[str]:
     above_0 = ("events_per_hour", "label_s", "days", "hours_per_day")
     faults = [
         f"{name} is {getattr(given, name)}; must be a number above 0"
@@ -158,7 +158,7 @@ def _labels_n(given: Constraints) -> int:
     return max(1, math.floor(min(done, events, given.labels_max or math.inf)))
 
 
-def _share(given: Constraints, labels_n: int) -> Choice:
+def _choose_share(given: Constraints, labels_n: int) -> Choice:
     events_n = given.events_per_hour * 24.0 * given.days
     share = min(1.0, float(f"{labels_n / events_n:.2g}"))
     if share >= 0.95:
@@ -203,7 +203,7 @@ def _strategy_by_task(given: Constraints, choose: Callable[[str, str, str], Choi
     return choose("margin", "default", why)
 
 
-def _control(given: Constraints, labels_n: int) -> Choice:
+def _choose_control(given: Constraints, labels_n: int) -> Choice:
     setting = "query.control_share"
     if labels_n < FEW_LABELS:
         why = "few labels must also tell how good the model is, which random ones do best"

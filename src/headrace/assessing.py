@@ -18,7 +18,7 @@ from .observe.seen import Assessment, are_predicted, judged_of, served_over
 from .observe.signals import predicted_classes
 from .query.arrivals import Look
 from .query.asking import Asking
-from .query.online import deviations
+from .query.online import deviations_of
 from .query.strategies import BY_ROW
 from .watched import Watched
 
@@ -39,7 +39,7 @@ class Assessing(Watched):
         left_out = ("_assessed", "_assessed_version", "_ahead_n")
         return {k: v for k, v in super().__getstate__().items() if k not in left_out}
 
-    def _assess(self, run: Run, start: int) -> Assessment:
+    def _assess_run(self, run: Run, start: int) -> Assessment:
         """Return an assessment of event `start` of this run and some that follow it."""
         known, version = self._assessed, self.model.version
         if known is not None and known.run is not run:
@@ -74,17 +74,23 @@ class Assessing(Watched):
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
         has_failures = bool(np.logical_or.reduce(np.isnan(confidence)))
         # Where the model failed, its confidence is NaN; a guess needs a number.
-        guess = self._evaluation.guess(np.fmax(confidence, 0.0) if has_failures else confidence)
+        guess = self._evaluation.guess_chances(
+            np.fmax(confidence, 0.0) if has_failures else confidence
+        )
         arrivals, errors = self.asking.arrivals, None
         if arrivals is not None and arrivals.estimate_share:
-            errors = deviations(self._evaluation.guess(confidence) if has_failures else guess)
+            errors = deviations_of(
+                self._evaluation.guess_chances(confidence) if has_failures else guess
+            )
         if not self.model.has_learned:
             are_told = are_predicted(served, has_learned=False, is_served=is_served)
             guess = np.where(are_told, guess, np.nan)
         doubts = None
         if arrivals is not None and self.asking.strategy in BY_ROW:
             source = self.settings.query.uncertainty_from
-            doubts = self.asking.doubts(pool_of_arriving(run, start, scores, self.schema, source))
+            doubts = self.asking.rate_doubts(
+                pool_of_arriving(run, start, scores, self.schema, source)
+            )
         return Assessment(
             run=run,
             start=start,
@@ -109,7 +115,7 @@ class Assessing(Watched):
             hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
             return Look(int(hits[0]) + 1, True) if hits.size else Look(stop - start, False)
         arrivals.face_classes(said.probabilities.shape[1])
-        part = said.part(start, min(stop, start + arrivals.counted_n))
+        part = said.slice_of(start, min(stop, start + arrivals.counted_n))
         probabilities, errors = said.probabilities[part], said.errors
         stop = start + len(probabilities)
         pool, is_duplicate = None, None
@@ -118,7 +124,7 @@ class Assessing(Watched):
             about = self.schema, self.settings.query.uncertainty_from
             pool = pool_of_arriving(run, start, probabilities, *about, members_of=members_of)
             is_duplicate = self.asking.duplicates.of_asked(pool.X, pool.keys, pool.is_category)
-            doubts = self.asking.doubts(pool) if said.doubts is None else said.doubts[part]
+            doubts = self.asking.rate_doubts(pool) if said.doubts is None else said.doubts[part]
         else:
             doubts = said.doubts[part]
         needs = self._quota_needs(run.rows[start:stop], probabilities)
@@ -132,4 +138,4 @@ class Assessing(Watched):
     ) -> NDArray[np.float64] | None:
         """How much quotas need each of these events, by its probabilities; (n,) or None."""
         schema = self.schema
-        return self.asking.quotas.needs(rows, probabilities, schema.classes, schema)
+        return self.asking.quotas.measure_needs(rows, probabilities, schema.classes, schema)

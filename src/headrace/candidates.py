@@ -18,7 +18,7 @@ from .observe.schema import Schema
 from .observe.seen import widen_classes
 from .observe.window import Columns
 from .query.asking import Asking
-from .query.pool import ASKED_MAX, Labelled, Pool, Sample, disagreement
+from .query.pool import ASKED_MAX, Labelled, Pool, Sample, compare_predictions
 from .query.requests import Candidate
 from .query.ruled import RuledArrivals
 from .query.strategies import Strategy, declared_needs, needs_of
@@ -111,7 +111,7 @@ def read_more(
             parts["asked"] = before.rows[-ASKED_MAX:]
         # With "disagreement" the classes are whether two models agree; no label says that.
         if "labelled" in needs and asking.settings.uncertainty_from != "disagreement":
-            codes = asking.labels.codes(before.keys, watched.schema.code_of)
+            codes = asking.labels.find_codes(before.keys, watched.schema.code_of)
             latest = np.flatnonzero(codes >= 0)[-ASKED_MAX:]
             parts["labelled"] = Labelled(before.rows[latest], codes[latest])
     if "reservoir" in needs:
@@ -166,7 +166,7 @@ def _select_probabilities(
     sure = np.zeros_like(model)
     if k:
         sure[np.arange(len(model)), model.argmax(axis=1)] = 1.0
-    return disagreement(model, np.where(known, np.nan_to_num(wide, nan=0.0), sure))
+    return compare_predictions(model, np.where(known, np.nan_to_num(wide, nan=0.0), sure))
 
 
 def _without_failures(model: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -224,7 +224,7 @@ def candidate_with_context(  # noqa: PLR0917 - what a request says is from all o
     """
     context = None
     if model.wants_context:
-        events_n, taken = moments.take(schema.names, schema.kinds)
+        events_n, taken = moments.pop_moments(schema.names, schema.kinds)
         event = events.rows[row], min(float(events.at[row]), now), events_n, taken
         context = model.context(*event, unpack_features(events.originals[row]))
     return candidate_of(events, row, schema, context)

@@ -30,7 +30,7 @@ from .messages import (
 )
 from .observe.joining import Half
 from .observe.schema import Schema
-from .query.strategies.state import tell
+from .query.strategies.state import tell_strategy
 from .request_ids import opinion_ids
 from .shard import Shard
 from .subject import Subject
@@ -71,7 +71,7 @@ def erase_subject(
     if subject.is_anybody:
         is_learned = order.is_learned or theirs.has_label
         erased["examples"], is_refitted = erase_examples(
-            trainer, subject.names, request_ids, is_learned=is_learned
+            trainer, subject.names_event, request_ids, is_learned=is_learned
         )
     if order.examples_before is not None:
         examples_n, is_made_anew = forget_examples(
@@ -110,9 +110,9 @@ def _find_ids(
         return
     for events in (shard.window.copy_kept(), shard.reservoir.columns()):
         is_old = events.at < subject.before
-        subject.event_ids.update(events.ids[subject.among(events, schema) & ~is_old].tolist())
+        subject.event_ids.update(events.ids[subject.find_events(events, schema) & ~is_old].tolist())
     for request in requests:
-        if subject.names(request.event_id, request.key, request.features):
+        if subject.names_event(request.event_id, request.key, request.features):
             subject.event_ids.add(request.event_id)
 
 
@@ -123,7 +123,7 @@ def _old_ids(subject: Subject, requests: Iterable[LabelRequested]) -> set[str]:
 
 def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:
     """Return all known requests: open, ended, or waiting for money."""
-    return [*desk.requests(), *_waiting_of(shard)]
+    return [*desk.list_requests(), *_waiting_of(shard)]
 
 
 def _waiting_of(shard: Shard) -> list[LabelRequested]:
@@ -140,18 +140,18 @@ def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
 def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counter[str]) -> None:
     """Erase the events that are kept, and what strategies and rules remember of events."""
     events = shard.window.copy_kept()
-    seqs = events.seq[subject.among(events, schema)]
+    seqs = events.seq[subject.find_events(events, schema)]
     shard.window.erase(seqs)
-    is_gone = subject.among(shard.reservoir.columns(), schema)
+    is_gone = subject.find_events(shard.reservoir.columns(), schema)
     shard.reservoir.erase(is_gone)
     erased["window"], erased["reservoir"] = len(seqs), int(is_gone.sum())
-    tell(getattr(shard.asking.arrivals, "rule", None), "forget_events")
-    tell(shard.asking.strategy, "forget_events")
+    tell_strategy(getattr(shard.asking.arrivals, "rule", None), "forget_events")
+    tell_strategy(shard.asking.strategy, "forget_events")
     # Always: its bin borders may be values of events that have left window and reservoir since.
     shard.drift.windows.forget_events()
     shard.asking.quotas.forget_events()
     shard.asking.duplicates.forget_events()
-    shard.asking.labels.keep(shard.past().keys)
+    shard.asking.labels.keep_only(shard.past().keys)
 
 
 def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:
@@ -168,13 +168,13 @@ def _erase_halves(subject: Subject, shard: Shard) -> int:
     halves = shard.admission.halves
     gone = [name for name, half in halves.waiting.items() if _is_about(subject, name, half)]
     for name in gone:
-        halves.take(name)
+        halves.pop_half(name)
     return len(gone)
 
 
 def _is_about(subject: Subject, name: str, half: Half) -> bool:
     """Whether a half is about the subject: by its id, or because it contains one of the names."""
-    if subject.names(name, None, None):
+    if subject.names_event(name, None, None):
         return True
     texts = sorted(subject.event_ids | subject.values)
     if any(text.encode() in half.content for text in texts):

@@ -15,13 +15,13 @@ SAID_MAX = 200
 """Another program's error is quoted up to this length; characters."""
 
 
-def imported(setting: str, path: str) -> Callable[..., Any]:
+def import_function(setting: str, path: str) -> Callable[..., Any]:
     """Import and return the function at `module:attribute`.
 
     `setting` is the path of the setting that names it. Raises `BadSettings`, which says what is
     wrong and, if it is a name, the nearest existing one.
 
-    >>> imported("input.decoder", "math:sqrt")(9)
+    >>> import_function("input.decoder", "math:sqrt")(9)
     3.0
     """
     module_name, _, name = path.partition(":")
@@ -31,7 +31,7 @@ def imported(setting: str, path: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
             raise BadSettings(f"{fault}; it needs {error.name}, which is not here") from error
-        hint = nearest(error.name.rpartition(".")[2], _modules_beside(error.name))
+        hint = suggest_nearest(error.name.rpartition(".")[2], _modules_beside(error.name))
         raise BadSettings(
             f"{fault}; there is no module {error.name}{hint}. Its folder must be on PYTHONPATH"
         ) from error
@@ -42,7 +42,9 @@ def imported(setting: str, path: str) -> Callable[..., Any]:
     function = getattr(module, name, None)
     if not callable(function):
         known = [attribute for attribute, value in vars(module).items() if callable(value)]
-        raise BadSettings(f"{fault}; {module_name} has no such function{nearest(name, known)}")
+        raise BadSettings(
+            f"{fault}; {module_name} has no such function{suggest_nearest(name, known)}"
+        )
     return function  # type: ignore[no-any-return]  # callable, as was just seen
 
 
@@ -53,7 +55,7 @@ def _modules_beside(name: str) -> Iterable[str]:
     return [module.name for module in pkgutil.iter_modules(places if package else None)]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_nearest(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" with the nearest known name, or "" if none is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""

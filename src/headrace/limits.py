@@ -63,9 +63,9 @@ def limits_reached(
     ()
     """
     limits = (
-        _features(schemas),
-        _categories(schemas),
-        _classes(schemas),
+        _check_features(schemas),
+        _check_categories(schemas),
+        _check_classes(schemas),
         _check_mistyped(schemas),
         _numbers_in_texts(schemas),
         _numbers_as_texts(schemas),
@@ -77,9 +77,9 @@ def limits_reached(
     return tuple(limit for limit in limits if limit.n)
 
 
-def _features(schemas: Sequence[Schema]) -> Limit:
+def _check_features(schemas: Sequence[Schema]) -> Limit:
     n = sum(schema.unused.unknown_n for schema in schemas)
-    names = _names(dict.fromkeys(name for schema in schemas for name in schema.unused.ignored))
+    names = _join_names(dict.fromkeys(name for schema in schemas for name in schema.unused.ignored))
     if any(schema.is_declared for schema in schemas):
         text = f"{n:,} values of features that schema.features does not declare ({names})"
         return Limit(kind="features", n=n, sentence=f"{text}: declare them, or leave it empty")
@@ -88,22 +88,22 @@ def _features(schemas: Sequence[Schema]) -> Limit:
     return Limit(kind="features", n=n, sentence=text)
 
 
-def _categories(schemas: Sequence[Schema]) -> Limit:
+def _check_categories(schemas: Sequence[Schema]) -> Limit:
     by_name = _add_counts(schema.unused.full for schema in schemas)
     n, most = sum(by_name.values()), max((s.categories_max for s in schemas), default=0)
     text = (
         f"{n:,} values of features with more than {most:,} categories, told apart no more "
-        f"({_names(by_name)}): raise schema.categories_max, or name them in columns.text or "
+        f"({_join_names(by_name)}): raise schema.categories_max, or name them in columns.text or "
         "columns.ignored"
     )
     return Limit(kind="categories", n=n, sentence=text)
 
 
-def _classes(schemas: Sequence[Schema]) -> Limit:
+def _check_classes(schemas: Sequence[Schema]) -> Limit:
     names = dict.fromkeys(name for schema in schemas for name in schema.class_names.ignored)
     most = max((schema.class_names.most for schema in schemas), default=0)
     text = (
-        f"{len(names):,} classes that found no room ({_names(names)}): schema.classes_max is "
+        f"{len(names):,} classes that found no room ({_join_names(names)}): schema.classes_max is "
         f"{most:,}; or map them by input.class_names"
     )
     return Limit(kind="classes", n=len(names), sentence=text)
@@ -114,7 +114,7 @@ def _check_mistyped(schemas: Sequence[Schema]) -> Limit:
     n = sum(schema.unused.mistyped_n for schema in schemas)
     text = (
         f"{n:,} values of another kind than their feature has, taken as missing "
-        f"({_names(by_name)}): name the features in columns.categorical, or what stands for a "
+        f"({_join_names(by_name)}): name the features in columns.categorical, or what stands for a "
         "missing value in columns.missing"
     )
     return Limit(kind="mistyped", n=n, sentence=text)
@@ -125,8 +125,8 @@ def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
     n = sum(by_name.values())
     text = (
         f"{n:,} numbers in features whose first value was a text, taken as categories "
-        f"({_names(by_name)}): name the features in columns.numeric if numbers they are, else in "
-        "columns.categorical"
+        f"({_join_names(by_name)}): name the features in columns.numeric if numbers they are, else "
+        "in columns.categorical"
     )
     return Limit(kind="numbers_in_texts", n=n, sentence=text)
 
@@ -134,8 +134,8 @@ def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
 def _numbers_as_texts(schemas: Sequence[Schema]) -> Limit:
     names = dict.fromkeys(name for schema in schemas for name in schema.numbers_as_texts())
     text = (
-        f"texts that are all numbers, taken as categories ({_names(names)}): name the features "
-        "in columns.numeric if they are quantities, else in columns.categorical"
+        f"texts that are all numbers, taken as categories ({_join_names(names)}): name the "
+        "features in columns.numeric if they are quantities, else in columns.categorical"
     )
     return Limit(kind="numbers_as_texts", n=len(names), sentence=text)
 
@@ -160,7 +160,7 @@ def _check_slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
     hints = unknown_features(slices, known) if known else {}
     text = (
         f"{len(hints):,} features of query.slices that no event has had, so that nothing is in "
-        f"them: {_names(f'{name}{hint}' for name, hint in hints.items())}"
+        f"them: {_join_names(f'{name}{hint}' for name, hint in hints.items())}"
     )
     return Limit(kind="slices", n=len(hints), sentence=text)
 
@@ -183,7 +183,7 @@ def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def _names(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     """Return the first names in a list, and how many more there are."""
     shown = [name[:60] for name in names]
     more_n = len(shown) - NAMES_MAX

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from .chance import Chance
 from .errors import BadSettings
-from .importing import imported, nearest
+from .importing import import_function, suggest_nearest
 from .query.pool import Pool
 
 KINDS = {
@@ -102,7 +102,7 @@ class Choosing:
             return np.zeros(n)
         function = self.function
         if isinstance(function, str):
-            function = imported("query.options.function", function)
+            function = import_function("query.options.function", function)
         order = _sort_candidates(pool)
         pool = pool.take(order)
         points = pool.points(np.arange(n))
@@ -127,7 +127,7 @@ class ScikitActiveml:
     def __post_init__(self) -> None:
         name = self.name
         if name not in KINDS:
-            hint = nearest(name, KINDS) or f"; those that can be are {', '.join(KINDS)}"
+            hint = suggest_nearest(name, KINDS) or f"; those that can be are {', '.join(KINDS)}"
             raise BadSettings(
                 f"query.options.kind is {name!r}, which is no strategy of scikit-activeml that "
                 f"goes by candidates and probabilities alone{hint}"
@@ -171,9 +171,9 @@ class ScikitActiveml:
 
     def _make_strategy(self, seed: int) -> Any:
         if not isinstance(self.kind, str):
-            clone = imported("query.strategy", "sklearn.base:clone")
+            clone = import_function("query.strategy", "sklearn.base:clone")
             return clone(self.kind).set_params(random_state=seed)
-        make = imported("query.strategy", f"skactiveml.pool:{self.kind}")
+        make = import_function("query.strategy", f"skactiveml.pool:{self.kind}")
         try:
             return make(random_state=seed, **self.options)
         except TypeError as error:
@@ -254,7 +254,7 @@ def _takes_number(function: Callable[..., Any]) -> bool:
 
 def _wrap_said(points: NDArray[np.float64], said: NDArray[np.float64]) -> Any:
     """Return a `Said` that is also a classifier of scikit-activeml."""
-    base: Any = imported("query.strategy", "skactiveml.base:SkactivemlClassifier")
+    base: Any = import_function("query.strategy", "skactiveml.base:SkactivemlClassifier")
     kind = type("Classifier", (Said, base), {"__init__": Said.__init__})
     classifier = kind(points, said)
     base.__init__(classifier, classes=list(range(said.shape[1])))

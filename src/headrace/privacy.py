@@ -75,7 +75,7 @@ class Privacy:
 
     >>> rules = {"card": "mask:4", "age": "round:10"}
     >>> privacy = Privacy(PrivacySettings(features=rules))
-    >>> privacy.features({"age": 37, "card": "4929 1234", "name": "Ada"})
+    >>> privacy.show_features({"age": 37, "card": "4929 1234", "name": "Ada"})
     {'age': 40, 'card': '****1234'}
     """
 
@@ -107,9 +107,9 @@ class Privacy:
 
     def all_shown(self, outputs: Sequence[Output]) -> list[Output]:
         """Return the outputs as outsiders may see them."""
-        return [self.shown(output) for output in outputs] if self.is_active else [*outputs]
+        return [self.show_output(output) for output in outputs] if self.is_active else [*outputs]
 
-    def shown(self, output: Output) -> Output:
+    def show_output(self, output: Output) -> Output:
         """Return an output as annotators and readers of rejections may see it; others unchanged."""
         if not self.is_active:
             return output
@@ -118,9 +118,9 @@ class Privacy:
                 self._requests_n += 1
                 self._first = self._first or [*output.features]
                 self._seen.update(self._rules.keys() & output.features.keys())
-                return self.request(output)
+                return self.show_request(output)
             case QuestionChanged(record=record):
-                shown: Any = self.shown(record)
+                shown: Any = self.show_output(record)
                 return QuestionChanged(at=output.at, record=shown)
             case RequestWithdrawn() | RequestExpired():
                 event_id = self.event_id(output.event_id)
@@ -134,7 +134,7 @@ class Privacy:
         is_hashed = self.is_active and self.settings.event_id == "hashed"
         return self._hash_text("", event_id) if is_hashed else event_id
 
-    def features(self, features: Features) -> Features:
+    def show_features(self, features: Features) -> Features:
         """Return the features that are shown, in the form they are shown, in the same order."""
         if not self.is_active:
             return features
@@ -144,7 +144,7 @@ class Privacy:
             if name in self._rules
         }
 
-    def missing(self, requests_min: int = REQUESTS_MIN) -> list[str]:
+    def describe_unseen(self, requests_min: int = REQUESTS_MIN) -> list[str]:
         """Return a sentence for each listed feature that no request had so far.
 
         Before `requests_min` requests the list is empty.
@@ -159,8 +159,8 @@ class Privacy:
             if name not in self._seen
         ]
 
-    def request(self, request: LabelRequested) -> LabelRequested:
-        """Return a request as it is shown; unlike `shown` it does not count it."""
+    def show_request(self, request: LabelRequested) -> LabelRequested:
+        """Return a request as it is shown; unlike `show_output` it does not count it."""
         if not self.is_active:
             return request
         key = request.key
@@ -169,7 +169,7 @@ class Privacy:
         return msgspec.structs.replace(
             request,
             event_id=self.event_id(request.event_id),
-            features=self.features(request.features),
+            features=self.show_features(request.features),
             key=key,
             context=self._show_context(request.context),
         )
@@ -202,7 +202,7 @@ class Privacy:
         if rule.kind == "hash":
             return self._hash_text(f"feature {name}", text)
         if rule.kind == "round":
-            return _rounded(value, rule.step)
+            return _round_value(value, rule.step)
         # The last characters of a short text would be most of it.
         has_end = 0 < 2 * rule.last_n <= len(text)
         return MASK + text[-rule.last_n :] if has_end else MASK
@@ -216,7 +216,7 @@ class Privacy:
 _EXACTLY = Arithmetic(prec=60)
 
 
-def _rounded(value: Value, step: Decimal) -> Value:
+def _round_value(value: Value, step: Decimal) -> Value:
     """Return the nearest multiple of `step`; a value that is not a finite number is masked."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return MASK

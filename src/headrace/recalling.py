@@ -33,7 +33,7 @@ def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
         outputs += asking.pay_waiting(shard.now)
         outputs += _ask_again(shard, record.select_left(ones))
         for request_id, one in record.select_left(ones).items():
-            record.drop(request_id)
+            record.drop_request(request_id)
             asking.charge_unseen(request_id, one)
     return outputs
 

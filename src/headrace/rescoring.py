@@ -38,13 +38,13 @@ def rescore_open(
 def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescored]:
     model, schema = watched.model, watched.schema
     latest = watched.window.since(watched.events_n - LATEST_N)
-    questions = asking.open.questions(asking.remembered.open_keys)
+    questions = asking.open.list_questions(asking.remembered.open_keys)
     events = Columns.join_blocks([latest, *(question.event for question in questions)])
     anew = model.probabilities(events.rows, None, lambda i: unpack_features(events.originals[i]))
     more = read_more(asking.strategy, events, watched, asking, anew)
     source, n = asking.settings.uncertainty_from, len(latest)
     pool = pool_of(events, schema, source, max(1, len(questions)), anew, **more)
-    utilities = asking.utilities(pool)
+    utilities = asking.rate_events(pool)
     asking.open.note_look(utilities[:n], model.version)
     best_first = np.argsort(-utilities[n:], kind="stable")
     is_redundant = np.zeros(len(questions), dtype=np.bool_)

@@ -37,7 +37,7 @@ from .observe.drift import Detector, DriftLevel, DriftMonitor
 from .observe.originals import unpack_features
 from .observe.schema import Schema
 from .observe.seen import Assessment
-from .observe.signals import likeliest
+from .observe.signals import likeliest_of
 from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
@@ -75,7 +75,7 @@ class Shard(Assessing):
         self._round_at: float | None = None
         self._idle_n = 0
         if settings.query.cold_start.per_class_n == 0:
-            self.drift.warm(0)
+            self.drift.end_cold_start(0)
 
     # ----------------------------------------------------------------------------- events
 
@@ -110,10 +110,10 @@ class Shard(Assessing):
             self._round_at = float(run.clock[start]) + every_s
             due = int(np.searchsorted(run.clock, self._round_at))
             stop = min(stop, max(start + 1, due))
-        assessment = self._assess(run, start)
+        assessment = self._assess_run(run, start)
         stop = min(stop, start + self._counted_n(), assessment.stop)
         look = self._look_ahead(assessment, start, stop)
-        part = assessment.part(start, start + look.n)
+        part = assessment.slice_of(start, start + look.n)
         n, change = self.drift.watch_confidences(
             assessment.confidence[part],
             assessment.predicted[part],
@@ -122,7 +122,7 @@ class Shard(Assessing):
         )
         stop = start + n
         if self.model.has_learned:
-            self.failed.count_failed(assessment.probabilities[assessment.part(start, stop)])
+            self.failed.count_failed(assessment.probabilities[assessment.slice_of(start, stop)])
         self._count_events(assessment, start, stop)
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         self.asking.note_newest_time(float(run.at[stop - 1]))
@@ -137,7 +137,7 @@ class Shard(Assessing):
         until = min(check_n - self.events_n % check_n, self.asking.budget.next_gap_n)
         until = self.asking.open.next_n(self.events_n, until)
         if self.asking.record is not None:
-            until = self.asking.record.until(self.events_n, until)
+            until = self.asking.record.count_to_next(self.events_n, until)
         if self.asking.arrivals is not None:
             if self.asking.queue.first is None:
                 return until
@@ -321,7 +321,7 @@ class Shard(Assessing):
         if record is not None:
             decision = record.correct_decision(decision, pool, self.asking.request_id)
         if strategy is not None:
-            self.asking.tell_asked(decision.picks(pool))
+            self.asking.tell_asked(decision.list_picks(pool))
         return self.ask_chosen(decision, events)
 
     def ask_chosen(self, decision: Decision, events: Columns) -> list[Output]:
@@ -384,7 +384,7 @@ class Shard(Assessing):
 
     def _check_drift(self, now: float) -> list[Output]:
         samples = self.window, self.reservoir.view()
-        change = self.drift.check(*samples, self.schema, at=now, seq=self.events_n)
+        change = self.drift.compare_windows(*samples, self.schema, at=now, seq=self.events_n)
         return [] if change is None else self._open_drift_round(change, now)
 
     def _open_drift_round(self, change: DriftChanged, now: float) -> list[Output]:
@@ -437,7 +437,7 @@ class Shard(Assessing):
         if not self._has_asked(entry):
             # Another shard asked: the label only counts for the cold start.
             if isinstance(entry, LabelSettled) and entry.revision == 0:
-                self._count(entry)
+                self._count_label(entry)
             return []
         if not isinstance(entry, LabelSettled):
             # If the request ended before, as when a label is taken back, this changes nothing.
@@ -452,10 +452,10 @@ class Shard(Assessing):
         is_first = entry.revision == 0
         if is_first:
             # Counted first: quotas know what an event belongs to only while its request is open.
-            self._count(entry)
+            self._count_label(entry)
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
             self.asking.end_request(entry.event_id, self.now, is_answered=True, worth=worth)
-        judging, predicted = self.judging, likeliest(judged)
+        judging, predicted = self.judging, likeliest_of(judged)
         guess = judging.guess_of(entry.request_id)
         is_right = bool(judged) and predicted == entry.label
         judging.note_label(entry.request_id, is_right, entry.label, predicted)
@@ -476,7 +476,7 @@ class Shard(Assessing):
         A record that is followed also decides: where it has a second opinion, the label is doubted.
         """
         record, second = self.asking.record, opinion_id(entry.request_id, 2)
-        is_on_record = record is not None and record.insists(second, self.events_n)
+        is_on_record = record is not None and record.insists_on(second, self.events_n)
         is_unsure = self.asking.opinions.is_unsure(entry)
         return is_on_record or is_unsure or self.model.suspects(entry.request_id)
 
@@ -489,10 +489,10 @@ class Shard(Assessing):
         """Whether this shard made the request, as far as it still remembers it."""
         return self.asking.remembers(entry.event_id) or self.judging.remembers(entry.request_id)
 
-    def _count(self, entry: LabelSettled) -> None:
+    def _count_label(self, entry: LabelSettled) -> None:
         self.asking.count_label(entry.label, entry.event_id, entry.reason)
         if not self.asking.is_cold(self.schema.classes):
-            self.drift.warm(self.events_n)
+            self.drift.end_cold_start(self.events_n)
 
     def _note_chances(self, chances: list[FirstChance]) -> None:
         for chance in chances:

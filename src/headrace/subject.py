@@ -48,11 +48,11 @@ class Subject:
         self.values = set(order.values)
         self.before = -math.inf if order.before is None else order.before
 
-    def names(self, event_id: str, key: str | None, features: Features | None) -> bool:
+    def names_event(self, event_id: str, key: str | None, features: Features | None) -> bool:
         """Whether an event with this id, key and these features is to be erased.
 
         >>> subject = Subject(ErasureOrdered(at=0.0, field="customer", values=("7",)))
-        >>> subject.names("e1", None, {"customer": 7.0}), subject.names("e2", "7", {})
+        >>> subject.names_event("e1", None, {"customer": 7.0}), subject.names_event("e2", "7", {})
         (True, False)
         """
         if event_id in self.event_ids or self._has_request(event_id):
@@ -82,7 +82,7 @@ class Subject:
         """Whether the order names anybody; else it only names a time."""
         return bool(self.event_ids or self.values or self._request_ids)
 
-    def among(self, events: Columns, schema: Schema) -> NDArray[np.bool_]:
+    def find_events(self, events: Columns, schema: Schema) -> NDArray[np.bool_]:
         """Which of these events are to be erased, shape (n,)."""
         is_named = events.at < self.before
         if not self.is_anybody:
@@ -94,5 +94,5 @@ class Subject:
             if is_feature:
                 features = unpack_features(events.originals[row])
                 features = schema.features(events.rows[row]) if features is None else features
-            is_named[row] |= self.names(event_id, key, features)
+            is_named[row] |= self.names_event(event_id, key, features)
         return is_named

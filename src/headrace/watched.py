@@ -145,7 +145,7 @@ class Watched:
     def _note_seen(self, said: Assessment, start: int, stop: int) -> int:
         """Keep events [start, stop) to be written down before the next read; return how many."""
         run, n = said.run, stop - start
-        run.originals.keep(start, stop)
+        run.originals.pack_events(start, stop)
         run.i = stop
         self.events_n += n
         latest = self._seen[-1] if self._seen else None
@@ -173,8 +173,8 @@ class Watched:
         predicting = [part for part in seen if part.said.probabilities.shape[1]]
         counts: list[int] = []
         if predicting:
-            predicted = stack_column([part.of(part.said.predicted) for part in predicting])
-            confidence = stack_column([part.of(part.said.confidence) for part in predicting])
+            predicted = stack_column([part.part_of(part.said.predicted) for part in predicting])
+            confidence = stack_column([part.part_of(part.said.confidence) for part in predicting])
             counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
             self._confidences.add(confidence)
         for name, count in zip(self.schema.classes, counts, strict=False):

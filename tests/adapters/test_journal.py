@@ -14,13 +14,13 @@ from headrace.adapters.journal import (
     Span,
     Spans,
     Ticked,
-    digest,
+    hash_content,
 )
 from headrace.errors import BadInput
 
 RECORDS = [
-    Span(source=0, start=0, stop=10, digest=digest(b"x")),
-    Span(source=1, start=5, stop=9, digest=digest(b"y")),
+    Span(source=0, start=0, stop=10, digest=hash_content(b"x")),
+    Span(source=1, start=5, stop=9, digest=hash_content(b"y")),
     Ticked(at=12.5),
     Retrained(job_id=3, at=13.0),
     Retrained(job_id=4, at=14.0, error="ValueError: no"),
@@ -32,9 +32,9 @@ def path(tmp_path):
     path = tmp_path / "journal"
     with closing(Journal(path)) as journal:
         assert journal.is_new
-        assert journal.source("events", "/e.jsonl") == 0
-        assert journal.source("answers", "a.jsonl") == 1
-        assert journal.source("events", "/e.jsonl") == 0
+        assert journal.number_source("events", "/e.jsonl") == 0
+        assert journal.number_source("answers", "a.jsonl") == 1
+        assert journal.number_source("events", "/e.jsonl") == 0
         for record in RECORDS:
             journal.append(record)
         assert not journal.is_new
@@ -43,7 +43,7 @@ def path(tmp_path):
 
 def all_of(path):
     with closing(Journal(path, is_read_only=True)) as journal:
-        return [record for record, _ in journal.records()]
+        return [record for record, _ in journal.read_records()]
 
 
 def test_records_come_back_in_order(path):
@@ -66,15 +66,15 @@ def test_what_was_fed_is_known_when_it_is_opened_again(path):
 
 def test_records_can_be_read_from_where_any_of_them_ends(path):
     with closing(Journal(path, is_read_only=True)) as journal:
-        ends = [end for _, end in journal.records()]
+        ends = [end for _, end in journal.read_records()]
         for i, end in enumerate(ends):
-            assert [e for _, e in journal.records(end)] == ends[i + 1 :]
+            assert [e for _, e in journal.read_records(end)] == ends[i + 1 :]
 
 
 def test_a_torn_last_record_is_dropped_wherever_it_was_torn(path):
     whole = path.read_bytes()
     with closing(Journal(path, is_read_only=True)) as journal:
-        last, before = (end for _, end in list(journal.records())[:-3:-1])
+        last, before = (end for _, end in list(journal.read_records())[:-3:-1])
     for cut in range(before, last):
         path.write_bytes(whole[:cut])
         assert len(all_of(path)) == len(RECORDS) + 1

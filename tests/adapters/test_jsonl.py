@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.adapters.journal import digest
+from headrace.adapters.journal import hash_content
 from headrace.adapters.jsonl import Appender, Pipe, Tail, split_lines
 from headrace.errors import BadInput, BrokenInvariant
 
@@ -136,7 +136,12 @@ def begun(tmp_path, content):
 def test_lines_that_are_there_stay_and_those_that_would_be_others_are_counted(tmp_path):
     path, appender = begun(tmp_path, b"one\ntwo\n")
     with closing(appender):
-        assert appender.keep([b"one\n", b"2\n", b"3\n"], 8, digest(b"one\ntwo\n"), digest) == 2
+        assert (
+            appender.append_missing(
+                [b"one\n", b"2\n", b"3\n"], 8, hash_content(b"one\ntwo\n"), hash_content
+            )
+            == 2
+        )
         appender.write(b"four\n")
     assert path.read_bytes() == b"one\ntwo\nfour\n"
 
@@ -144,21 +149,31 @@ def test_lines_that_are_there_stay_and_those_that_would_be_others_are_counted(tm
 def test_a_line_that_a_kill_cut_short_is_written_whole_as_it_is_now(tmp_path):
     path, appender = begun(tmp_path, b"one\ntw")
     with closing(appender):
-        assert appender.keep([b"one\n", b"2\n"], 8, digest(b"one\ntwo\n"), digest) == 0
+        assert (
+            appender.append_missing(
+                [b"one\n", b"2\n"], 8, hash_content(b"one\ntwo\n"), hash_content
+            )
+            == 0
+        )
     assert path.read_bytes() == b"one\n2\n"
 
 
 def test_what_was_not_written_whole_is_completed(tmp_path):
     path, appender = begun(tmp_path, b"one\ntw")
     with closing(appender):
-        assert appender.keep([b"one\n", b"two\n"], 8, digest(b"one\ntwo\n"), digest) == 0
+        assert (
+            appender.append_missing(
+                [b"one\n", b"two\n"], 8, hash_content(b"one\ntwo\n"), hash_content
+            )
+            == 0
+        )
     assert path.read_bytes() == b"one\ntwo\n"
 
 
 def test_lines_that_somebody_changed_are_refused(tmp_path):
     _, appender = begun(tmp_path, b"one\n2wo\n")
     with closing(appender), pytest.raises(BrokenInvariant, match="differs at byte 4"):
-        appender.keep([b"one\n", b"two\n"], 8, digest(b"one\ntwo\n"), digest)
+        appender.append_missing([b"one\n", b"two\n"], 8, hash_content(b"one\ntwo\n"), hash_content)
 
 
 @pytest.mark.parametrize(
@@ -174,5 +189,5 @@ def test_other_bytes_than_the_recorded_ones_are_refused_where_one_begins_the_oth
 ):
     path, appender = begun(tmp_path, held)
     with closing(appender), pytest.raises(BrokenInvariant, match=f"differs {shown}"):
-        appender.keep(now, len(held), digest(b"what was recorded"), digest)
+        appender.append_missing(now, len(held), hash_content(b"what was recorded"), hash_content)
     assert path.read_bytes() == held

@@ -36,8 +36,8 @@ UNITS = ("_seconds", "_ratio", "_bytes", "_labels", "_records", "_events", "_uni
 
 def text_of(report: Report) -> str:
     timings = Timings(report.stream)
-    timings.fed(100, 0.01, np.array([1.0, 70.0]))
-    timings.retrained(0.4)
+    timings.count_fed(100, 0.01, np.array([1.0, 70.0]))
+    timings.count_retraining(0.4)
     return generate_latest(registry_of(lambda: report, timings)).decode()
 
 
@@ -307,6 +307,6 @@ def test_promtool_has_nothing_to_say(report: Callable[[], Report]) -> None:
 def test_buckets_are_cumulated() -> None:
     (metric,) = [m for m in CATALOGUE if m.name == "headrace_retrain_seconds"]
     found = Buckets((1.0, 2.0), (3, 4, 5), 20.0)
-    family = replace(metric, read=lambda _: [((), found)]).family(None, "s")
+    family = replace(metric, read=lambda _: [((), found)]).make_family(None, "s")
     values = [(sample.labels.get("le"), sample.value) for sample in family.samples]
     assert values == [("1.0", 3), ("2.0", 7), ("+Inf", 12), (None, 12), (None, 20.0)]

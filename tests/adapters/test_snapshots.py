@@ -41,7 +41,7 @@ def name_of(seq):
 def test_what_was_written_comes_back(place):
     path = store(place).write(5, b"state", {"events": 12, "topic-0": "9:4"}, at=3.5)
     assert path == f"{place.url}/{name_of(5)}"
-    found = store(place).latest()
+    found = store(place).read_latest()
     assert (found.seq, found.blob, found.path, found.at) == (5, b"state", path, 3.5)
     assert found.positions == {"events": 12, "topic-0": "9:4"}
 
@@ -49,26 +49,26 @@ def test_what_was_written_comes_back(place):
 def test_an_empty_body_and_a_large_one_come_back(place):
     for seq, blob in enumerate([b"", bytes(range(256)) * 40_000]):
         store(place).write(seq, blob, {})
-        assert store(place).latest().blob == blob
+        assert store(place).read_latest().blob == blob
 
 
 def test_nothing_there_is_none(place):
     ours = store(place, series="shard-3")
-    assert (ours.latest(), ours.refused) == (None, [])
+    assert (ours.read_latest(), ours.refused) == (None, [])
 
 
 def test_the_newest_is_by_number_even_past_twelve_digits(place):
     ours = store(place, kept_n=9)
     for seq in (10**12, 9, 10):
         ours.write(seq, b"%d" % seq, {})
-    assert ours.latest().blob == b"%d" % 10**12
+    assert ours.read_latest().blob == b"%d" % 10**12
 
 
 def test_a_number_written_again_is_replaced(place):
     ours = store(place)
     for blob in (b"before", b"after and longer"):
         ours.write(5, blob, {})
-        assert ours.latest().blob == blob
+        assert ours.read_latest().blob == blob
     assert place.names() == [name_of(5)]
 
 
@@ -86,17 +86,21 @@ def test_what_is_cleared_is_gone_and_other_series_stay(place):
         one.write(seq, b"state", {})
     other.write(3, b"other", {})
     assert one.clear() == 2
-    assert one.latest() is None
-    assert other.latest().blob == b"other"
+    assert one.read_latest() is None
+    assert other.read_latest().blob == b"other"
     assert one.clear() == 0
 
 
 def test_each_series_has_a_folder_of_its_own(place):
     for i in range(3):
         store(place, series=f"shard-{i}").write(i, b"%d" % i, {})
-    assert [store(place, series=f"shard-{i}").latest().blob for i in range(3)] == [b"0", b"1", b"2"]
+    assert [store(place, series=f"shard-{i}").read_latest().blob for i in range(3)] == [
+        b"0",
+        b"1",
+        b"2",
+    ]
     assert place.below("shard-1").names() == [name_of(1)]
-    assert store(place).latest() is None
+    assert store(place).read_latest() is None
 
 
 # ------------------------------------------------------------------------------ refusing
@@ -117,7 +121,7 @@ def test_one_flipped_bit_anywhere_is_refused(place, region):
     assert len(regions(content)[region]) >= 4
     for i in regions(content)[region]:
         place.put(name_of(2), content[:i] + bytes([content[i] ^ 1 << i % 8]) + content[i + 1 :])
-        assert ours.latest() is None
+        assert ours.read_latest() is None
         assert len(ours.refused) == 1
 
 
@@ -126,7 +130,7 @@ def test_a_file_cut_short_or_grown_at_any_point_is_refused(place):
     ours, content = store(place), place.read(name_of(2))
     for cut in [content[:n] for n in range(len(content))] + [content + b"x"]:
         place.put(name_of(2), cut)
-        assert ours.latest() is None
+        assert ours.read_latest() is None
 
 
 def test_a_refused_file_is_passed_over_for_the_next_older_and_stays(place):
@@ -134,18 +138,18 @@ def test_a_refused_file_is_passed_over_for_the_next_older_and_stays(place):
     ours.write(1, b"one", {})
     ours.write(2, b"two", {})
     place.put(name_of(2), place.read(name_of(2))[:-1])
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     assert ours.refused == [f"{name_of(2)}: altered or cut short: its signature does not fit"]
     assert name_of(2) in place.names()
     place.remove(name_of(2))
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     assert ours.refused == []
 
 
 def test_the_file_of_another_stream_is_refused(place):
     store(place, stream="theirs").write(1, b"", {})
     ours = store(place, stream="ours")
-    assert ours.latest() is None
+    assert ours.read_latest() is None
     assert ours.refused == [f"{name_of(1)}: of the stream 'theirs'; this one is 'ours'"]
 
 
@@ -157,7 +161,7 @@ def test_the_file_of_another_series_is_refused(place):
     four.put(name_of(1), three.read(name_of(1)))
     four.put(name_of(2), place.read(name_of(1)))
     ours = store(place, series="shard-4")
-    assert ours.latest().blob == b"four"
+    assert ours.read_latest().blob == b"four"
     assert [sentence.partition(": ")[2] for sentence in ours.refused] == [
         "of the series ''; this one is 'shard-4'",
         "of the series 'shard-3'; this one is 'shard-4'",
@@ -180,7 +184,7 @@ def test_a_file_from_before_there_were_series_is_read(place):
     ours = store(place)
     ours.write(3, b"newer in time, lower in number", {})
     place.put(name_of(4), signed_by_hand(header_of(b"old"), b"old"))
-    assert ours.latest().blob == b"old"
+    assert ours.read_latest().blob == b"old"
 
 
 @pytest.mark.parametrize(
@@ -197,14 +201,14 @@ def test_a_signed_file_that_contradicts_itself_is_refused(place, header, told):
     ours = store(place)
     ours.write(3, b"three", {})
     place.put(name_of(4), signed_by_hand(header, b"body"))
-    assert ours.latest().blob == b"three"
+    assert ours.read_latest().blob == b"three"
     assert told in ours.refused[0]
 
 
 def test_a_file_signed_with_an_unknown_key_is_refused(place):
     store(place, key=OTHER).write(1, b"", {})
     ours = store(place)
-    assert ours.latest() is None
+    assert ours.read_latest() is None
     assert key_id(OTHER) in ours.refused[0]
 
 
@@ -212,27 +216,27 @@ def test_a_file_that_claims_our_key_without_having_it_is_refused(place):
     store(place, key=OTHER).write(1, b"", {})
     theirs, ours = bytes.fromhex(key_id(OTHER)), bytes.fromhex(key_id(KEY))
     place.put(name_of(1), place.read(name_of(1)).replace(theirs, ours))
-    assert store(place).latest() is None
+    assert store(place).read_latest() is None
 
 
 def test_an_older_file_put_back_is_refused(place):
     ours = store(place)
     ours.write(3, b"old", {})
-    assert ours.latest(seq_min=4) is None
+    assert ours.read_latest(seq_min=4) is None
     assert "older than 4" in ours.refused[0]
-    assert ours.latest(seq_min=3).blob == b"old"
+    assert ours.read_latest(seq_min=3).blob == b"old"
     place.rename(name_of(3), name_of(8))
-    assert ours.latest(seq_min=4) is None
+    assert ours.read_latest(seq_min=4) is None
     assert "written as number 3" in ours.refused[0]
 
 
 def test_old_keys_verify_and_the_new_one_signs(place):
     store(place, key=OTHER).write(1, b"old", {})
     ours = store(place, key=KEY, old=(OTHER,))
-    assert ours.latest().blob == b"old"
+    assert ours.read_latest().blob == b"old"
     ours.write(2, b"new", {})
-    assert store(place, key=KEY).latest().blob == b"new"
-    assert store(place, key=OTHER).latest().blob == b"old"
+    assert store(place, key=KEY).read_latest().blob == b"new"
+    assert store(place, key=OTHER).read_latest().blob == b"old"
 
 
 def test_nothing_is_decoded_before_the_signature_is_verified(place, monkeypatch):
@@ -245,7 +249,7 @@ def test_nothing_is_decoded_before_the_signature_is_verified(place, monkeypatch)
 
     monkeypatch.setattr(snapshots.msgspec.json, "decode", never)
     ours = store(place)
-    assert ours.latest() is None
+    assert ours.read_latest() is None
     assert "signature" in ours.refused[0]
 
 
@@ -256,7 +260,7 @@ def test_what_has_no_name_of_a_snapshot_is_neither_read_nor_removed(place):
     for name in names:
         place.put(name, place.read(name_of(1)))
     place.remove(name_of(1))
-    assert (ours.latest(), ours.refused) == (None, [])
+    assert (ours.read_latest(), ours.refused) == (None, [])
     ours.write(2, b"", {})
     assert place.names() == sorted([*names, name_of(2)])
 
@@ -276,7 +280,7 @@ def test_bodies_and_keys_are_in_no_text(place):
     ours = store(place)
     ours.write(1, b"private body", {})
     assert KEY.decode() not in repr(ours) + repr(ours._keys) + str(place.read(name_of(1)))
-    assert "private" not in repr(ours.latest())
+    assert "private" not in repr(ours.read_latest())
 
 
 # ------------------------------------------------------------------------------ pruning
@@ -296,14 +300,14 @@ def test_pruning_never_takes_a_higher_number(place):
     ours = store(place, kept_n=1)
     for seq in (1, 2):
         ours.write(seq, b"%d" % seq, {})
-    assert ours.latest().blob == b"2"
+    assert ours.read_latest().blob == b"2"
     assert place.names() == [name_of(2), name_of(100), name_of(200)]
 
 
 def test_a_file_that_another_removed_first_does_not_matter(place, monkeypatch):
     ours = store(place, kept_n=1)
     ours.write(1, b"", {})
-    listed = ours._folder.names
+    listed = ours._folder.list_names
 
     def late():
         names = listed()
@@ -312,7 +316,7 @@ def test_a_file_that_another_removed_first_does_not_matter(place, monkeypatch):
                 place.remove(name)
         return names
 
-    monkeypatch.setattr(ours._folder, "names", late)
+    monkeypatch.setattr(ours._folder, "list_names", late)
     ours.write(2, b"two", {})
     assert ours.not_removed == []
     assert place.names() == [name_of(2)]
@@ -329,7 +333,7 @@ def test_a_newer_one_is_found_when_the_listed_ones_are_gone(place, monkeypatch):
         return read(name)
 
     monkeypatch.setattr(ours._folder, "read", overtaken)
-    assert ours.latest().blob == b"two"
+    assert ours.read_latest().blob == b"two"
 
 
 # --------------------------------------------------------------------------- many at once
@@ -339,7 +343,7 @@ def test_a_left_over_is_removed_before_the_first_write_and_by_no_reader(place):
     store(place).write(1, b"one", {})
     place.put(".snapshot-abc.tmp", b"half")
     ours = store(place)
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     place.put(".snapshot-def.tmp", b"being written by another")
     assert ".snapshot-abc.tmp" in place.names()
     ours.write(2, b"two", {})
@@ -369,7 +373,7 @@ def test_writers_of_the_same_number_never_leave_a_torn_file(place):
     def looked_at():
         ours, seen = store(place), []
         for _ in range(ROUNDS_N):
-            found = ours.latest()
+            found = ours.read_latest()
             seen += [found] if found else []
             assert [told for told in ours.refused if "signature" in told or "cut" in told] == []
         return seen
@@ -377,7 +381,7 @@ def test_writers_of_the_same_number_never_leave_a_torn_file(place):
     calls = [lambda blob=blob: written(blob) for blob in blobs]
     seen = in_threads([*calls, looked_at])[-1]
     assert {found.blob for found in seen} <= set(blobs)
-    assert store(place).latest().seq == ROUNDS_N - 1
+    assert store(place).read_latest().seq == ROUNDS_N - 1
     assert place.names() == [name_of(ROUNDS_N - n) for n in (3, 2, 1)]
 
 
@@ -386,11 +390,11 @@ def test_the_highest_number_wins_over_a_writer_that_is_behind(place):
         ours = store(place, kept_n=1)
         for seq in range(start, start + ROUNDS_N):
             ours.write(seq, b"%d" % seq, {})
-            found = store(place, kept_n=1).latest()
+            found = store(place, kept_n=1).read_latest()
             # Nobody removes a number above its own, so there is always one.
             assert found.seq >= seq
 
     starts = [i * ROUNDS_N for i in range(THREADS_N)]
     in_threads([lambda start=start: written(start) for start in starts])
     last = THREADS_N * ROUNDS_N - 1
-    assert store(place).latest().blob == b"%d" % last
+    assert store(place).read_latest().blob == b"%d" % last

@@ -98,7 +98,7 @@ def test_nothing_of_fsspec_is_imported_for_a_folder(tmp_path):
         "import sys; sys.modules['fsspec'] = None\n"
         "from headrace.adapters.snapshots.store import SnapshotStore\n"
         f"store = SnapshotStore({str(tmp_path)!r}, stream='s', series='a', kept_n=1)\n"
-        "store.write(1, b'state', {}); print(store.latest().blob)"
+        "store.write(1, b'state', {}); print(store.read_latest().blob)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "b'state'"
@@ -138,7 +138,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_older_one(tmp_path,
     assert done.returncode == -signal.SIGKILL
     assert len(names(tmp_path)) == 2
     ours = store(tmp_path)
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     ours.write(2, b"two", {})
     assert names(tmp_path) == ["snapshot-000000000001.hr", "snapshot-000000000002.hr"]
 
@@ -170,7 +170,7 @@ def test_a_temporary_file_that_another_swept_is_written_again(tmp_path, monkeypa
     monkeypatch.setattr(snapshots_folder, "_write_synced", sweeping)
     ours.write(2, b"two", {})
     assert len(swept) == 1
-    assert ours.latest().blob == b"two"
+    assert ours.read_latest().blob == b"two"
 
 
 def test_a_folder_that_is_gone_is_an_error_of_the_system(tmp_path):
@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_read_is_refused_not_raised(tmp_path):
     store(tmp_path).write(3, b"three", {})
     (tmp_path / "snapshot-000000000004.hr").mkdir()
     ours = store(tmp_path)
-    assert ours.latest().blob == b"three"
+    assert ours.read_latest().blob == b"three"
     assert ours.refused[0].startswith("snapshot-000000000004.hr: ")
 
 
@@ -192,7 +192,7 @@ def test_what_cannot_be_removed_is_told_and_the_snapshot_written(tmp_path):
     (tmp_path / "snapshot-000000000001.hr").mkdir()
     ours = store(tmp_path, kept_n=1)
     ours.write(2, b"two", {})
-    assert ours.latest().blob == b"two"
+    assert ours.read_latest().blob == b"two"
     assert [told.partition(":")[0] for told in ours.not_removed] == ["snapshot-000000000001.hr"]
 
 
@@ -232,7 +232,7 @@ def test_what_is_no_snapshot_neither_hangs_nor_takes_the_memory(tmp_path, make, 
     ours = store(tmp_path)
     path = Path(ours.write(1, b"one", {}))
     make(path.with_name("snapshot-000000000002.hr"))
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     [refused] = ours.refused
     assert told in refused
 
@@ -259,9 +259,9 @@ def test_many_files_that_somebody_put_there_cost_no_listing_each(tmp_path, monke
     path = Path(ours.write(1, b"one", {}))
     for i in range(2, 52):
         path.with_name(f"snapshot-{i:012d}.hr").touch()
-    listed, names_of = [], LocalFolder.names
-    monkeypatch.setattr(LocalFolder, "names", lambda self: listed.append(1) or names_of(self))
-    assert ours.latest().blob == b"one"
+    listed, names_of = [], LocalFolder.list_names
+    monkeypatch.setattr(LocalFolder, "list_names", lambda self: listed.append(1) or names_of(self))
+    assert ours.read_latest().blob == b"one"
     assert len(ours.refused) == 50
     assert ours.first_refused() == [*ours.refused[:10], "and 40 others"]
     assert len(listed) == 1

@@ -25,10 +25,10 @@ def no_keys_around(monkeypatch):
 def test_a_folder_without_a_key_gets_one_of_its_own_and_keeps_it(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     path = SnapshotStore(here, stream="s", kept_n=3).write(1, b"x", {})
-    assert SnapshotStore(here, stream="s", kept_n=3).latest().blob == b"x"
+    assert SnapshotStore(here, stream="s", kept_n=3).read_latest().blob == b"x"
     ours = SnapshotStore(there, stream="s", kept_n=3)
     shutil.copy(path, there)
-    assert ours.latest() is None
+    assert ours.read_latest() is None
     assert load_keys(here) != load_keys(there)
 
 
@@ -40,7 +40,7 @@ def test_the_series_of_a_folder_share_one_key_file(tmp_path, as_url):
         SnapshotStore(place, stream="s", series=f"shard-{i}", keys=loaded, kept_n=1).write(
             1, b"x", {}
         )
-    assert SnapshotStore(place, stream="s", series="shard-2", kept_n=1).latest().blob == b"x"
+    assert SnapshotStore(place, stream="s", series="shard-2", kept_n=1).read_latest().blob == b"x"
     assert [path.parent.name for path in tmp_path.rglob("*.key")] == ["a b"]
 
 
@@ -85,7 +85,7 @@ def test_old_keys_are_found_beside_the_new_one(tmp_path, monkeypatch):
     assert (found.signing, found.old) == (KEY, (b"x" * 40, OTHER))
     assert found.find(key_id(OTHER)) == OTHER
     assert found.find("00" * 8) is None
-    assert SnapshotStore(tmp_path, stream="s", kept_n=3).latest().blob == b"old"
+    assert SnapshotStore(tmp_path, stream="s", kept_n=3).read_latest().blob == b"old"
 
 
 def test_a_weak_missing_or_shared_key_is_refused(tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_a_file_system_that_cannot_be_opened_is_unreachable(monkeypatch):
 
 
 def test_opening_and_looking_make_nothing(disk, tmp_path):
-    assert store(disk, series="shard-1").latest() is None
+    assert store(disk, series="shard-1").read_latest() is None
     assert not (tmp_path / "state").exists()
 
 
@@ -114,7 +114,7 @@ def test_a_put_that_breaks_half_way_leaves_the_older_one_and_nothing_else(disk, 
         ours.write(2, b"two", {})
     unspoil(Disk)
     assert disk.names() == [ONE]
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
 
 
 def test_a_put_that_is_killed_half_way_leaves_no_visible_file(disk):
@@ -132,7 +132,7 @@ def test_a_put_that_is_killed_half_way_leaves_no_visible_file(disk):
     assert [name for name in disk.names() if not name.startswith(".")] == [ONE]
     assert len(disk.names()) == 2
     after = store(disk)
-    assert after.latest().blob == b"one"
+    assert after.read_latest().blob == b"one"
     after.write(2, b"two", {})
     assert disk.names() == [ONE, TWO]
 
@@ -155,9 +155,9 @@ def test_a_put_that_silently_keeps_a_part_is_told_and_passed_over_among_objects(
         ours.write(2, b"two", {})
     unspoil(Objects)
     assert objects.names() == [ONE, TWO]
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     ours.write(2, b"two", {})
-    assert ours.latest().blob == b"two"
+    assert ours.read_latest().blob == b"two"
 
 
 @pytest.mark.parametrize("spoilt", [lambda b: b[:-1] + b"\0", lambda b: b + b"\0" * 40])
@@ -182,7 +182,7 @@ def test_a_rename_that_cannot_replace_is_helped(disk, tmp_path):
 
     spoil(Disk, "mv", occupied)
     ours.write(1, b"anew", {})
-    assert ours.latest().blob == b"anew"
+    assert ours.read_latest().blob == b"anew"
     assert disk.names() == [ONE]
 
 
@@ -206,7 +206,7 @@ def test_another_of_the_same_number_that_is_whole_is_as_good(objects):
 
     spoil(Objects, "info", overtaken)
     ours.write(2, b"ours", {})
-    assert ours.latest().blob.startswith(b"theirs")
+    assert ours.read_latest().blob.startswith(b"theirs")
 
 
 def test_one_that_a_writer_ahead_removed_at_once_is_no_failure(objects):
@@ -219,7 +219,7 @@ def test_one_that_a_writer_ahead_removed_at_once_is_no_failure(objects):
     spoil(Objects, "info", pruned, name=ONE)
     ours.write(1, b"one", {})
     unspoil(Objects)
-    assert ours.latest().blob == b"two"
+    assert ours.read_latest().blob == b"two"
 
 
 def test_one_that_is_gone_at_once_with_none_ahead_is_a_failure(objects):
@@ -249,14 +249,14 @@ def test_whatever_a_package_raises_is_one_error_that_names_the_place(objects, er
             ours.write(1, b"", {})
     spoil(Objects, "ls", raising(error))
     with pytest.raises(Unreachable, match=told):
-        ours.latest()
+        ours.read_latest()
     assert issubclass(Unreachable, OSError)
 
 
 def test_a_bucket_that_is_not_there_is_unreachable_when_written_to(objects):
     spoil(Objects, "put", raising(FileNotFoundError("no such bucket")))
     ours = store(objects)
-    assert ours.latest() is None
+    assert ours.read_latest() is None
     with pytest.raises(Unreachable, match="can't be written to: no such bucket"):
         ours.write(1, b"", {})
 
@@ -269,7 +269,7 @@ def test_a_request_without_end_is_cut_off(objects, monkeypatch):
         ours.write(1, b"", {})
     spoil(Objects, "ls", lambda: asyncio.sleep(20))
     with pytest.raises(Unreachable, match="can't be listed: no answer"):
-        ours.latest()
+        ours.read_latest()
 
 
 @pytest.mark.parametrize("fs", [Disk, Objects])
@@ -279,14 +279,14 @@ def test_one_that_cannot_be_read_just_now_is_passed_over_only_for_another(tmp_pa
         ours.write(1, b"one", {})
         ours.write(2, b"two", {})
         spoil(fs, "read", raising(WhimError("503")), name=TWO)
-        assert ours.latest().blob == b"one"
+        assert ours.read_latest().blob == b"one"
         assert ours.refused[0].startswith(
             f"{TWO}: {place.url}: {TWO} can't be read: WhimError: 503"
         )
         # Nothing is not the same as nothing that can be had.
         spoil(fs, "read", raising(WhimError("503")))
         with pytest.raises(Unreachable, match=f"{TWO} can't be read"):
-            ours.latest()
+            ours.read_latest()
         assert len(ours.refused) == 2
 
 
@@ -312,21 +312,21 @@ def test_a_listing_that_fails_after_the_write_is_told_and_no_failure(disk):
     ours.write(1, b"one", {})
     assert "can't be listed: WhimError: 503" in ours.not_removed[0]
     unspoil(Disk)
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
 
 
 def test_a_remembered_listing_hides_no_newer_file(objects):
     ours, theirs = store(objects), store(objects)
     theirs.write(1, b"one", {})
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     theirs.write(2, b"two", {})
-    assert ours.latest().blob == b"two"
+    assert ours.read_latest().blob == b"two"
 
 
 def test_a_remembered_size_is_not_taken_for_that_of_the_file_just_written(objects, monkeypatch):
     ours = store(objects)
     ours.write(1, b"before", {})
-    assert ours.latest().blob == b"before"
+    assert ours.read_latest().blob == b"before"
 
     def whole(*_args):
         raise AssertionError("read as if another had written it")
@@ -345,21 +345,21 @@ def test_a_listing_that_stumbles_over_a_removed_file_is_made_again(disk):
             raise error
 
     spoil(Disk, "ls", stumbling)
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     spoil(Disk, "ls", raising(KeyError(ONE)))
     with pytest.raises(Unreachable, match="can't be listed: KeyError"):
-        ours.latest()
+        ours.read_latest()
 
 
 def test_fsspecs_own_file_system_takes_the_same_road(tmp_path):
     folder = snapshots_remote.RemoteFolder(tmp_path.as_uri(), "shard-1")
     for content in (b"first", b"second"):
         assert folder.write_whole(ONE, content)
-    assert (folder.read(ONE), folder.names()) == (b"second", [ONE])
+    assert (folder.read(ONE), folder.list_names()) == (b"second", [ONE])
     assert (tmp_path / "shard-1" / ONE).read_bytes() == b"second"
     folder.remove(ONE)
     folder.remove(ONE)
-    assert folder.names() == []
+    assert folder.list_names() == []
 
 
 def test_what_is_too_large_is_neither_written_nor_fetched(objects, monkeypatch):
@@ -369,9 +369,9 @@ def test_what_is_too_large_is_neither_written_nor_fetched(objects, monkeypatch):
     for module in (snapshots_folder, snapshots_remote):
         monkeypatch.setattr(module, "SNAPSHOT_BYTES_MAX", 2048)
     spoil(Objects, "read", raising(AssertionError("fetched")), name=TWO)
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"
     [refused] = ours.refused
     assert "no snapshot has over 2048" in refused
     with pytest.raises(OSError, match="a snapshot of more than 2048 bytes"):
         ours.write(3, b"x" * 4096, {})
-    assert ours.latest().blob == b"one"
+    assert ours.read_latest().blob == b"one"

@@ -24,7 +24,7 @@ def read(path: Path, **columns: object) -> dict[str, object]:
     """Every column of a file as a pilot reads it, arrays as lists."""
     table = read_table(path)
     kinds = Kinds(table, ColumnsSettings(**columns))
-    found = {name: kinds.column(name, raw) for name, raw in table.columns.items()}
+    found = {name: kinds.make_column(name, raw) for name, raw in table.columns.items()}
     return {n: c.tolist() if isinstance(c, np.ndarray) else c for n, c in found.items()}
 
 
@@ -33,8 +33,8 @@ def notes(path: Path, **columns: object) -> str:
     table = read_table(path)
     kinds = Kinds(table, ColumnsSettings(**columns))
     for name, raw in table.columns.items():
-        kinds.column(name, raw)
-    return " ".join([*table.notes, *kinds.notes()])
+        kinds.make_column(name, raw)
+    return " ".join([*table.notes, *kinds.describe_doubts()])
 
 
 def test_csv_columns_of_numbers_become_arrays_and_others_stay_text(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_clock_changes_nothing_and_counts_labels_alone() -> None:
     settings = settings_of(history, settings_of_variant(""), case)
     plain, clocked = Engine(settings=settings), ClockedEngine(settings=settings)
     requests = []
-    for batch, _ in history.batches(100):
+    for batch, _ in history.iterate_batches(100):
         outputs = clocked.feed([batch])
         assert plain.feed([batch]) == outputs
         requests += [output for output in outputs if isinstance(output, LabelRequested)]

@@ -43,7 +43,7 @@ class LittleRun:
         self.is_told = True
         self.rounds: dict[str, dict[str, Any]] = {}
 
-    def estimate(self) -> Estimated | None:
+    def read_estimate(self) -> Estimated | None:
         if not self.is_told:
             return None
         n = 12 + self.labels_n
@@ -53,10 +53,10 @@ class LittleRun:
         half = 1.96 * math.sqrt(0.09 / n + z2 / (4 * n * n)) / (1 + z2 / n)
         return Estimated(0.9, middle - half, middle + half, n)
 
-    def compared(self) -> dict[str, Comparisons]:
+    def read_comparisons(self) -> dict[str, Comparisons]:
         return {}
 
-    def classes(self) -> list[str]:
+    def list_classes(self) -> list[str]:
         return self.declared
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str = "") -> bool:
@@ -65,7 +65,7 @@ class LittleRun:
         self.rounds.setdefault(key, order)
         return is_new
 
-    def round(self, key: str) -> dict[str, Any] | None:
+    def find_round(self, key: str) -> dict[str, Any] | None:
         return self.rounds.get(key)
 
 
@@ -94,7 +94,7 @@ class LiveRun(LittleRun):
     def truth(self, request_id: str) -> str:
         return self._truth[self._event_of[request_id]]
 
-    def estimate(self) -> Estimated:
+    def read_estimate(self) -> Estimated:
         found = self._told
         assert found.accuracy is not None and found.low is not None and found.high is not None
         return Estimated(found.accuracy, found.low, found.high, found.labels_n)
@@ -142,7 +142,7 @@ class DeskServer:
         self.behind_s = 0.0
         self._desk = Desk(DeskSettings(port=0, **settings), folder)
         self._desk.store._clock = lambda: time.time() - self.behind_s
-        self._desk.store.estimated(10, 0.71, 0.36, 0.92)
+        self._desk.store.add_estimate(10, 0.71, 0.36, 0.92)
         self._asked_n = 0
         self.ask(features)
         self._server = Server(self._desk, self.people, self.run)
@@ -172,15 +172,15 @@ class DeskServer:
             question = msgspec.structs.replace(request(name), **(known | fields))
             deliveries.append(Delivery(name, question))
             self._asked_n += 1
-        self._desk.store.take(deliveries)
+        self._desk.store.take_deliveries(deliveries)
 
     def deliver(self, requests: Sequence[LabelRequested]) -> None:
-        self._desk.store.take([Delivery(each.request_id, each) for each in requests])
+        self._desk.store.take_deliveries([Delivery(each.request_id, each) for each in requests])
 
     def handed_on(self) -> list[tuple[str, str | None]]:
         """What was answered since the call before, though it could still be taken back."""
         self.behind_s = -UNDO_S - 1
-        receipt = self._desk.store.replies(self._mark)
+        receipt = self._desk.store.read_replies(self._mark)
         self.behind_s, self._mark = 0.0, receipt.mark
         return [(reply.request_id, reply.label) for reply in receipt.replies]
 
@@ -193,7 +193,7 @@ class DeskServer:
         return self._rows("SELECT request_id FROM leases")[0][0]
 
     def withdraw(self, request_id: str) -> None:
-        self._desk.store.take([Delivery(request_id, None, "withdrawn")])
+        self._desk.store.take_deliveries([Delivery(request_id, None, "withdrawn")])
 
     def end_sessions(self) -> None:
         self.people._sessions.clear()

@@ -28,13 +28,13 @@ class FakeRun:
         self.declared = list(CLASSES)
         self.people: dict[str, Comparisons] = {}
 
-    def estimate(self) -> Estimated | None:
+    def read_estimate(self) -> Estimated | None:
         return self.estimated
 
-    def compared(self) -> dict[str, Comparisons]:
+    def read_comparisons(self) -> dict[str, Comparisons]:
         return self.people
 
-    def classes(self) -> list[str]:
+    def list_classes(self) -> list[str]:
         return self.declared
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
@@ -45,7 +45,7 @@ class FakeRun:
         self.orders.setdefault(key, (labels_n, reason))
         return is_new
 
-    def round(self, key: str) -> dict[str, Any] | None:
+    def find_round(self, key: str) -> dict[str, Any] | None:
         return {"state": "ordered"} if key in self.orders else None
 
 

@@ -75,7 +75,7 @@ def test_a_request_withdrawn_before_it_was_sent_is_never_sent(tool, end, outbox)
     end.requests += [request("r1"), withdrawn("r1"), withdrawn("unknown")]
     Carrier(tool, end, outbox).step()
     assert tool.got == []
-    assert outbox.counts().gone_n == 1
+    assert outbox.count_requests().gone_n == 1
 
 
 def test_a_request_withdrawn_and_one_expired_leave_the_tool_with_the_reason(tool, end, outbox):
@@ -99,10 +99,10 @@ def test_a_late_bridge_gives_people_the_time_that_was_meant(tool, end, outbox):
     carrier.step()
     now[0] = 1_059.0
     carrier.step()
-    assert outbox.counts().sent_n == 1
+    assert outbox.count_requests().sent_n == 1
     now[0] = 1_061.0
     carrier.step()
-    assert outbox.counts().gone_n == 1
+    assert outbox.count_requests().gone_n == 1
 
 
 def test_a_tool_that_is_away_loses_nothing_and_is_told_what_may_be_there(tool, end, outbox):
@@ -186,8 +186,8 @@ def test_the_outbox_forgets_the_oldest_that_are_over(outbox, monkeypatch):
         outbox.take_in([request(f"r{i}"), withdrawn(f"r{i}")], str(i), 0.0)
         outbox.take_replies(Receipt((Reply(f"r{i}", "a", float(i)),), "m"))
         outbox.handed_on([reply_id for reply_id, _ in outbox.to_hand_on(10)])
-        outbox.sent([])
-    counts = outbox.counts()
+        outbox.note_sent([])
+    counts = outbox.count_requests()
     assert counts.gone_n == 3
     assert counts.replies_n == 3
 
@@ -274,7 +274,7 @@ def test_what_the_tool_has_is_sent_again_only_where_the_tool_reorders(tool, end,
     while carrier.step():
         pass
     assert (tool.got[-1].request_id, tool.got[-1].request) == ("r2", None)
-    assert outbox.counts().gone_n == 1
+    assert outbox.count_requests().gone_n == 1
 
 
 def test_an_outbox_of_the_version_before_is_taken_over(tmp_path, tool, end):
@@ -288,7 +288,7 @@ def test_an_outbox_of_the_version_before_is_taken_over(tmp_path, tool, end):
             "ALTER TABLE requests DROP COLUMN is_moved; PRAGMA user_version = 1;"
         )
     with closing(Outbox(path)) as outbox:
-        assert outbox.counts().sent_n == 2
+        assert outbox.count_requests().sent_n == 2
         end.requests += [request("r3", priority=0.5)]
         Carrier(tool, end, outbox).step()
     assert [one.request_id for one in tool.got] == ["r1", "r2", "r3"]

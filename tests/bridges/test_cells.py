@@ -53,10 +53,10 @@ def store_in(folder, sealer, clock):
 
 
 def fill_store(store):
-    store.take([Delivery(request_id=f"r{n}", request=request(n)) for n in (1, 2, 3)])
-    store.answer("eva", "r1", "s3cret-class", note="s3cret note")
-    store.answer("ann", "r2", None)
-    store.answer("eva", "r3", "ham")
+    store.take_deliveries([Delivery(request_id=f"r{n}", request=request(n)) for n in (1, 2, 3)])
+    store.add_answer("eva", "r1", "s3cret-class", note="s3cret note")
+    store.add_answer("ann", "r2", None)
+    store.add_answer("eva", "r3", "ham")
 
 
 def content(folder):
@@ -71,7 +71,7 @@ def test_an_outbox_gives_what_it_was_given_and_no_page_holds_it_in_plain(tmp_pat
     with outbox_in(tmp_path, SEALER) as outbox:
         assert [one.request for one in outbox.to_send(10)] == [request(1), request(2)]
         assert [reply for _, reply in outbox.to_hand_on(10)] == list(replies)
-        assert outbox.mark("log") == "2"
+        assert outbox.find_mark("log") == "2"
     assert HIDDEN not in content(tmp_path)
 
 
@@ -81,14 +81,16 @@ def test_a_desk_works_alike_and_no_page_holds_questions_labels_or_notes_in_plain
     with store_in(tmp_path, begun, clock) as store:
         fill_store(store)
     with store_in(tmp_path, SEALER, clock) as store:
-        assert store.recent(9) == [request(n) for n in (3, 2, 1)]
-        assert store.named() == ["s3cret-class", "ham"]
-        assert store.undo("eva") == "r3"
-        leased = store.next("eva")
+        assert store.list_recent(9) == [request(n) for n in (3, 2, 1)]
+        assert store.list_named_classes() == ["s3cret-class", "ham"]
+        assert store.undo_answer("eva") == "r3"
+        leased = store.lease_next("eva")
         assert leased is not None and leased.request == request(3)
-        store.answer("eva", "r3", "s3cret-class")
+        store.add_answer("eva", "r3", "s3cret-class")
         clock.now += 60.0
-        given = [(one.request_id, one.label, one.annotator) for one in store.replies("").replies]
+        given = [
+            (one.request_id, one.label, one.annotator) for one in store.read_replies("").replies
+        ]
         assert given[:2] == [("r1", "s3cret-class", "eva"), ("r2", None, "ann")]
         assert given[-1] == ("r3", "s3cret-class", "eva")
     assert HIDDEN not in content(tmp_path)

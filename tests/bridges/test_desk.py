@@ -52,7 +52,7 @@ def gone(name: str) -> Delivery:
 
 
 def next_id(store: Store, person: str) -> str | None:
-    leased = store.next(person)
+    leased = store.lease_next(person)
     return None if leased is None else leased.request.request_id
 
 
@@ -84,7 +84,7 @@ class DeskRig:
         with closing(
             Store(self._path, lease_s=60.0, clock=self.clock, outlives_power=False)
         ) as store:
-            assert store.answer(annotator, request_id, label) is not None
+            assert store.add_answer(annotator, request_id, label) is not None
         self.clock.now += UNDO_S + 1
 
 
@@ -96,109 +96,109 @@ def test_the_desk_keeps_the_contract_of_bridges() -> None:
 
 
 def test_draws_at_random_come_first_then_the_most_useful(store):
-    store.take([asked("low", utility=0.1), asked("high", utility=0.9)])
-    store.take([asked("lot", reason="control", utility=0.0, event_at=5.0)])
-    store.take([asked("later", reason="control", utility=0.0, event_at=6.0)])
+    store.take_deliveries([asked("low", utility=0.1), asked("high", utility=0.9)])
+    store.take_deliveries([asked("lot", reason="control", utility=0.0, event_at=5.0)])
+    store.take_deliveries([asked("later", reason="control", utility=0.0, event_at=6.0)])
     given = [next_id(store, person) for person in ("ann", "bob", "cyd", "dan", "eve")]
     assert given == ["lot", "later", "high", "low", None]
 
 
 def test_a_question_is_one_persons_until_the_lease_is_over(store, clock):
-    store.take([asked("r1")])
+    store.take_deliveries([asked("r1")])
     assert next_id(store, "ann") == next_id(store, "ann") == "r1"
     assert next_id(store, "bob") is None
     clock.now += 61.0
     assert next_id(store, "bob") == "r1"
     # An answer after the lease counts all the same, and ends the question for bob.
-    assert store.answer("ann", "r1", "ham") == clock.now
+    assert store.add_answer("ann", "r1", "ham") == clock.now
     assert next_id(store, "bob") is None
 
 
 def test_as_many_are_asked_as_are_wanted_and_one_more_where_the_run_wants_it(store):
-    store.take([asked("r1", answers_wanted=2)])
+    store.take_deliveries([asked("r1", answers_wanted=2)])
     assert [next_id(store, one) for one in ("ann", "bob", "cyd")] == ["r1", "r1", None]
-    store.answer("ann", "r1", "ham")
+    store.add_answer("ann", "r1", "ham")
     assert next_id(store, "ann") is None
-    store.answer("bob", "r1", "spam")
+    store.add_answer("bob", "r1", "spam")
     assert next_id(store, "cyd") is None
-    store.take([asked("r1:w3", not_by=("ann", "bob"))])
+    store.take_deliveries([asked("r1:w3", not_by=("ann", "bob"))])
     assert [next_id(store, one) for one in ("ann", "cyd", "dan")] == [None, "r1:w3", None]
-    store.take([gone("r1:w3")])
+    store.take_deliveries([gone("r1:w3")])
     assert next_id(store, "dan") is None
 
 
 def test_a_second_opinion_goes_to_nobody_who_answered(store):
-    store.take([asked("r1:2", opinion_n=2, not_by=("ann",))])
+    store.take_deliveries([asked("r1:2", opinion_n=2, not_by=("ann",))])
     assert next_id(store, "ann") is None
     assert next_id(store, "bob") == "r1:2"
 
 
 def test_what_is_passed_goes_to_others_and_comes_back_last(store):
-    store.take([asked("high", utility=0.9), asked("low", utility=0.1)])
+    store.take_deliveries([asked("high", utility=0.9), asked("low", utility=0.1)])
     assert next_id(store, "ann") == "high"
     store.pass_on("ann", "high")
     assert next_id(store, "ann") == "low"
     assert next_id(store, "bob") == "high"
-    store.answer("ann", "low", "ham")
+    store.add_answer("ann", "low", "ham")
     store.pass_on("bob", "high")
     assert next_id(store, "ann") == "high"
 
 
 def test_what_is_withdrawn_is_asked_no_more_and_may_still_be_answered(store):
-    store.take([asked("r1")])
+    store.take_deliveries([asked("r1")])
     assert next_id(store, "ann") == "r1"
-    store.take([gone("r1")])
+    store.take_deliveries([gone("r1")])
     assert next_id(store, "ann") is None
-    assert store.answer("ann", "r1", "ham") is not None
-    assert store.answer("ann", "unknown", "ham") is None
+    assert store.add_answer("ann", "r1", "ham") is not None
+    assert store.add_answer("ann", "unknown", "ham") is None
 
 
 def test_how_long_a_question_takes_somebody_is_told_with_an_interval(store):
-    store.take([asked(f"r{i}") for i in range(4)])
+    store.take_deliveries([asked(f"r{i}") for i in range(4)])
     for i, took_s in enumerate((10.0, 20.0, 40.0, None)):
-        store.answer("ann", f"r{i}", "ham", took_s=took_s)
-    store.answer("bo", "r0", "ham", took_s=1.0)
-    ann, bo = store.people()
+        store.add_answer("ann", f"r{i}", "ham", took_s=took_s)
+    store.add_answer("bo", "r0", "ham", took_s=1.0)
+    ann, bo = store.list_people()
     low, typical, high = ann["took_s"]
     assert typical == pytest.approx(20.0) and low == pytest.approx(400 / high) and 2 < low < 10
     assert (ann["answered_n"], bo["took_s"], bo["answered_n"]) == (4, None, 1)
 
 
 def test_an_answer_can_be_taken_back_for_a_while_and_corrected_after(store, clock):
-    store.take([asked("r1")])
-    store.answer("ann", "r1", "ham")
-    assert store.replies("").replies == ()
-    assert store.undo("ann") == "r1"
+    store.take_deliveries([asked("r1")])
+    store.add_answer("ann", "r1", "ham")
+    assert store.read_replies("").replies == ()
+    assert store.undo_answer("ann") == "r1"
     assert next_id(store, "ann") == "r1"
     clock.now += UNDO_S
-    assert store.replies("").replies == ()
-    store.answer("ann", "r1", "spam")
+    assert store.read_replies("").replies == ()
+    store.add_answer("ann", "r1", "spam")
     clock.now += UNDO_S
-    receipt = store.replies("")
+    receipt = store.read_replies("")
     assert [(one.label, one.annotator) for one in receipt.replies] == [("spam", "ann")]
-    assert store.undo("ann") == "r1"
+    assert store.undo_answer("ann") == "r1"
     assert next_id(store, "ann") == "r1"
-    store.answer("ann", "r1", "ham")
+    store.add_answer("ann", "r1", "ham")
     clock.now += UNDO_S
-    assert [one.label for one in store.replies(receipt.mark).replies] == ["ham"]
-    assert store.undo("bob") is None
+    assert [one.label for one in store.read_replies(receipt.mark).replies] == ["ham"]
+    assert store.undo_answer("bob") is None
 
 
 def test_what_is_over_is_forgotten_beyond_a_limit(store, monkeypatch):
     monkeypatch.setattr("headrace.bridges.desk.store.KEPT_N", 3)
     assert KEPT_N > 3
     for i in range(10):
-        store.take([asked(f"r{i}")])
-        store.answer("ann", f"r{i}", "ham")
-    store.take([])
-    assert store.counts("ann")["answered_n"] == 3
-    assert len(store.recent(100)) == 3
+        store.take_deliveries([asked(f"r{i}")])
+        store.add_answer("ann", f"r{i}", "ham")
+    store.take_deliveries([])
+    assert store.count_questions("ann")["answered_n"] == 3
+    assert len(store.list_recent(100)) == 3
 
 
 def test_the_curve_keeps_its_ends_and_its_shape(store):
     for n in range(1, 3 * SERIES_N):
-        store.estimated(n, n / 10_000, 0.0, 1.0)
-    series = store.series()
+        store.add_estimate(n, n / 10_000, 0.0, 1.0)
+    series = store.list_estimates()
     assert len(series) <= SERIES_N
     assert (series[0][0], series[-1][0]) == (1, 3 * SERIES_N - 1)
     assert all(one[1] == one[0] / 10_000 for one in series)
@@ -275,7 +275,7 @@ def test_what_is_far_out_and_what_the_model_goes_by_come_first():
     odd = msgspec.structs.replace(
         request("odd"), features={"flat": 1.0, "kind": "b", "pays": 50.0, "new": None}
     )
-    rows = {row["name"]: row for row in usual.of(odd)}
+    rows = {row["name"]: row for row in usual.rank_features(odd)}
     assert next(iter(rows)) == "pays"
     assert rows["pays"]["usual"] == pytest.approx({"low": 0.9, "middle": 4.5, "high": 8.1})
     assert 0.5 < rows["pays"]["unusual"] < 1
@@ -285,13 +285,13 @@ def test_what_is_far_out_and_what_the_model_goes_by_come_first():
     assert rows["new"]["value"] is None
     # How many have which value is known of the values that were there.
     bare = msgspec.structs.replace(odd, features={"kind": None})
-    assert [row["unusual"] for row in usual.of(bare)] == [0.0]
+    assert [row["unusual"] for row in usual.rank_features(bare)] == [0.0]
 
 
 def test_the_moments_of_all_events_go_before_the_questions():
     context = Context(events_n=1_000, moments={"pays": Moments(1_000, 100.0, 100_000.0)})
     known = [msgspec.structs.replace(one, context=context) for one in questions(1)]
-    [row, *_] = Usual(known).of(known[0])
+    [row, *_] = Usual(known).rank_features(known[0])
     assert row["usual"]["middle"] == 100.0
     assert row["usual"]["high"] == pytest.approx(100.0 + 12.816, abs=0.01)
 
@@ -299,7 +299,9 @@ def test_the_moments_of_all_events_go_before_the_questions():
 def test_kinds_are_told_by_settings_then_by_the_value():
     features = {"photo": "https://x.test/1.png", "page": "x", "body": "w " * 50, "id": 1 << 60}
     one = msgspec.structs.replace(request("r"), features={**features, "nan": float("inf")})
-    rows = {row["name"]: row for row in Usual([], images=["photo"], links=["page"]).of(one)}
+    rows = {
+        row["name"]: row for row in Usual([], images=["photo"], links=["page"]).rank_features(one)
+    }
     kinds = {name: row["kind"] for name, row in rows.items()}
     assert kinds == {
         "photo": "image", "page": "link", "body": "text", "id": "number", "nan": "category",
@@ -460,7 +462,7 @@ def test_what_is_wrong_with_an_answer_is_said(world, body, told):
         status, reply = await w.call("POST", "/v1/answers", body)
         assert status in (400, 404)
         assert told in reply["error"]
-        assert w.desk.store.counts("annotator")["answered_n"] == 0
+        assert w.desk.store.count_questions("annotator")["answered_n"] == 0
 
     world.play(story)
 
@@ -532,7 +534,7 @@ def test_an_error_of_ours_is_told_as_ours(world, caplog):
         def broken() -> None:
             raise RuntimeError("the disk is gone, and here is its secret")
 
-        w.run.estimate = broken
+        w.run.read_estimate = broken
         status, told = await w.call("GET", "/v1/status")
         assert status == 500
         assert told == {"error": "RuntimeError; the desk's log has more.", "fault": "ours"}
@@ -566,6 +568,8 @@ def test_tokens_never_cross_a_network_in_the_clear(settings, told):
 
 
 def test_a_priority_that_changes_moves_a_question_to_its_new_place(store):
-    store.take([asked("r1", priority=0.4, judges=False), asked("r2", priority=0.6, judges=False)])
-    store.take([asked("r1", priority=0.9, judges=False), asked("lot", reason="control")])
+    store.take_deliveries(
+        [asked("r1", priority=0.4, judges=False), asked("r2", priority=0.6, judges=False)]
+    )
+    store.take_deliveries([asked("r1", priority=0.9, judges=False), asked("lot", reason="control")])
     assert [next_id(store, one) for one in ("ann", "bob", "cyd")] == ["lot", "r1", "r2"]

@@ -78,8 +78,8 @@ def test_an_order_is_known_after_the_desk_was_started_again(programs):
     assert not run.open_round(2, "", "k1", "ann")
     run.close()
     again = JoinedRun(Settings(), programs.places.state)
-    assert again.round("k1") == {"state": "ordered"}
-    assert again.round("k2") is None
+    assert again.find_round("k1") == {"state": "ordered"}
+    assert again.find_round("k2") is None
     again.close()
 
 

@@ -109,7 +109,7 @@ def test_twenty_questions_by_keys_alone_narrow_the_interval(page: Page, open_des
     run = LiveRun()
     desk = open_desk([], run=run)
     run.carry(desk)
-    before = run.estimate()
+    before = run.read_estimate()
     log_in(page, desk)
     for i in range(20):
         wait_ready(page)
@@ -125,7 +125,7 @@ def test_twenty_questions_by_keys_alone_narrow_the_interval(page: Page, open_des
     assert page.run("document.querySelectorAll('#curve path').length") == 2
     page.go(desk.url)
     page.wait("document.getElementById('interval').innerText !== ''")
-    after = run.estimate()
+    after = run.read_estimate()
     assert after.labels_n >= before.labels_n + 10
     assert f"from {after.labels_n} labels" in page.text("#estimate-told")
     assert interval(page) == pytest.approx(100 * (after.high - after.low), abs=0.11)

@@ -47,13 +47,13 @@ class Rig:
         )
         for name in KNOWN:
             self.ask(question(f"warm-{name}", 0.1))
-            self.store.answer(name, f"warm-{name}", "ham")
+            self.store.add_answer(name, f"warm-{name}", "ham")
 
     def ask(self, *questions: Any) -> None:
-        self.store.take([Delivery(one.request_id, one) for one in questions])
+        self.store.take_deliveries([Delivery(one.request_id, one) for one in questions])
 
     def next(self, person: str) -> str | None:
-        leased = self.store.next(person, KNOWN)
+        leased = self.store.lease_next(person, KNOWN)
         return None if leased is None else leased.request.request_id
 
 
@@ -69,7 +69,7 @@ def by_expertise(rig: Rig, *people: str) -> None:
     n = 0
     while any(is_as_they_come(one, turn_of(rig), 0.9) for one in people):
         rig.ask(question(f"turn-{n}", 0.1))
-        rig.store.answer("ann", f"turn-{n}", "ham")
+        rig.store.add_answer("ann", f"turn-{n}", "ham")
         n += 1
 
 
@@ -96,7 +96,7 @@ def test_a_share_comes_as_it_comes(rig):
     assert 0.18 < sum(chances) / len(chances) < 0.22
     while not is_as_they_come("ann", turn_of(rig), 0.9):
         rig.ask(question(f"turn-{turn_of(rig)}", 0.1))
-        rig.store.answer("bob", f"turn-{turn_of(rig)}", "ham")
+        rig.store.add_answer("bob", f"turn-{turn_of(rig)}", "ham")
     rig.ask(question("easy", 0.1, utility=0.9), question("hard", 0.5))
     assert rig.next("ann") == "easy"
 
@@ -109,7 +109,7 @@ def test_leases_and_passing_are_as_without(rig):
     rig.store.pass_on("ann", "hard")
     rig.now += 61.0
     assert rig.next("ann") == "easy"
-    rig.store.answer("ann", "easy", "ham")
+    rig.store.add_answer("ann", "easy", "ham")
     assert rig.next("ann") == "hard", "what was passed comes last, and does come"
 
 
@@ -119,7 +119,7 @@ def test_everybody_is_given_something_and_every_question_is_given(rig):
     given = []
     while (found := rig.next("cyd")) is not None:
         given.append(found)
-        rig.store.answer("cyd", found, "ham")
+        rig.store.add_answer("cyd", found, "ham")
     assert sorted(given) == sorted(names)
 
 
@@ -182,14 +182,16 @@ def test_the_server_asks_the_run_how_good_people_are(tmp_path):
         }
         store = world.desk.store
         for name in ("annotator", "operator"):
-            store.take([Delivery(f"warm-{name}", question(f"warm-{name}", 0.1))])
-            store.answer(name, f"warm-{name}", "ham")
+            store.take_deliveries([Delivery(f"warm-{name}", question(f"warm-{name}", 0.1))])
+            store.add_answer(name, f"warm-{name}", "ham")
         turn = 2
         while is_as_they_come("operator", turn, 0.9):
             turn += 1
-            store.take([Delivery(f"turn-{turn}", question(f"turn-{turn}", 0.1))])
-            store.answer("operator", f"turn-{turn}", "ham")
-        store.take([Delivery(n, question(n, d)) for n, d in (("easy", 0.1), ("hard", 0.5))])
+            store.take_deliveries([Delivery(f"turn-{turn}", question(f"turn-{turn}", 0.1))])
+            store.add_answer("operator", f"turn-{turn}", "ham")
+        store.take_deliveries(
+            [Delivery(n, question(n, d)) for n, d in (("easy", 0.1), ("hard", 0.5))]
+        )
         _, found = await world.call("POST", "/v1/questions/next", {}, role="operator")
         assert found["request_id"] == "hard"
 

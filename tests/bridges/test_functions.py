@@ -156,7 +156,7 @@ def test_a_consensus_learns_that_a_rule_is_no_better_than_a_coin():
             for name, label in voices.items()
         ]
         consensus.ended(f"r{i}", answers)
-    belief = consensus.reliability.posterior
+    belief = consensus.reliability.posterior_of
     assert belief([("lf:coin", "fraud")])["fraud"] < 0.6 < belief([("lf:good", "fraud")])["fraud"]
 
 

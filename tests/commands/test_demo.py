@@ -75,17 +75,17 @@ def test_the_stream_is_as_long_as_asked_and_shifted_from_the_middle_on():
 
 
 def test_both_sides_pay_alike_and_the_shift_hurts_both():
-    duel = Duel.of(4_000, seed=7)
+    duel = Duel.against_random(4_000, seed=7)
     for batch in make_stream(4_000, seed=7):
-        duel.play(batch)
-    duel.finish()
+        duel.play_batch(batch)
+    duel.end_requests()
     for side in duel.sides:
         report = side.engine.report
         assert report.asking.requests_n - report.budget.refunded_n <= 0.05 * 4_000
         assert side.engine.desk.open_n == 0
-        before, after = side.true(1_500, 2_000), side.true(2_000, 2_500)
+        before, after = side.measure_accuracy(1_500, 2_000), side.measure_accuracy(2_000, 2_500)
         assert before > after + 0.2
-        assert side.true(3_500, 4_000) > after
+        assert side.measure_accuracy(3_500, 4_000) > after
     ours, twin = (side.engine.report for side in duel.sides)
     assert abs(ours.asking.requests_n - twin.asking.requests_n) < 10
 
@@ -94,11 +94,11 @@ def test_both_sides_pay_alike_and_the_shift_hurts_both():
     ("ours", "twin", "word"), [(60, 50, "gained"), (50, 60, "twin"), (50, 50, "level")]
 )
 def test_the_sentence_names_the_winner_whoever_it_is(ours, twin, word):
-    duel = Duel.of(N, seed=7)
+    duel = Duel.against_random(N, seed=7)
     for side, right in zip(duel.sides, (ours, twin), strict=True):
         side.estimates["overall"] = Estimate(from_seq=0, to_seq=N)
         side._right_before = [i * right // 100 for i in range(N + 1)]
-    assert word in duel.verdict()
+    assert word in duel.state_verdict()
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(capsys):
@@ -128,7 +128,7 @@ def test_interrupted_it_says_so_and_frees_the_port(monkeypatch):
     def interrupt(pace, events_n):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo._Pace, "wait", interrupt)
+    monkeypatch.setattr(demo._Pace, "sleep_for_events", interrupt)
     code, text = ran(is_terminal=True)
     assert code == 130
     assert f"Interrupted after {BATCH_N} of 1,000 events." in text
@@ -137,7 +137,7 @@ def test_interrupted_it_says_so_and_frees_the_port(monkeypatch):
 
 def test_metrics_are_served_while_it_plays(monkeypatch):
     scraped = []
-    real = demo.Show.play
+    real = demo.Show.play_batch
 
     def play(show, batch):
         lines = real(show, batch)
@@ -155,7 +155,7 @@ def test_metrics_are_served_while_it_plays(monkeypatch):
         return found
 
     monkeypatch.setattr(demo, "serve", serving)
-    monkeypatch.setattr(demo.Show, "play", play)
+    monkeypatch.setattr(demo.Show, "play_batch", play)
     started_at = time.time()
     assert ran()[0] == 0
     assert 'headrace_events_observed_total{stream="demo"} 500.0' in scraped[0]

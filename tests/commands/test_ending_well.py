@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from headrace import cli
-from headrace.adapters.printing import decorate, make_console
+from headrace.adapters.printing import make_console, try_drawing
 from headrace.commands.pilot import command as pilot
 from repo.tree import SOURCE, modules
 
@@ -133,5 +133,5 @@ def test_times_of_parquet_are_read_in_any_unit(
 
 
 def test_decorations_that_work_are_made(capsys: pytest.CaptureFixture[str]) -> None:
-    assert decorate("the table", lambda: make_console().print("[red]x[/red]"))
+    assert try_drawing("the table", lambda: make_console().print("[red]x[/red]"))
     assert capsys.readouterr().out == "[red]x[/red]\n"

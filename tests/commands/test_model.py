@@ -103,7 +103,7 @@ def test_a_snapshot_is_written_when_a_version_was_kept(stream):
 
     def turn(runner):
         engine = Engine(settings=runner.settings)
-        found = runner.store.latest(lambda snapshot: engine.restore(snapshot.blob))
+        found = runner.store.read_latest(lambda snapshot: engine.restore(snapshot.blob))
         if found is not None:
             newest = runner.engine.trainer.versions.kept[-1].number
             known.append(engine.trainer.versions.kept[-1].number == newest)

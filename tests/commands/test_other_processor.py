@@ -120,7 +120,7 @@ def test_a_run_of_an_earlier_version_has_no_record_and_is_decided_again(stream):
     asked = ids(stream.places.requests)
     path = stream.places.state / "journal"
     with closing(Journal(path, is_read_only=True)) as journal:
-        records = [record for record, _ in journal.records() if not isinstance(record, Asked)]
+        records = [record for record, _ in journal.read_records() if not isinstance(record, Asked)]
     path.unlink()
     with closing(Journal(path)) as journal:
         for record in records:

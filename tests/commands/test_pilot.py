@@ -79,13 +79,13 @@ def test_every_event_is_judged_by_its_prediction_at_arrival() -> None:
     simulation = Simulation(engine, Delayed())
 
     def single() -> object:
-        for batch, truths in past.batches(1):
+        for batch, truths in past.iterate_batches(1):
             yield batch, truths
             newest = engine.shard.window.since(engine.shard.events_n - 1)
             likeliest = engine.schema.classes[int(newest.probabilities[0].argmax())]
             right.append(likeliest == truths[0])
 
-    for _ in simulation.play(single()):  # type: ignore[arg-type]
+    for _ in simulation.play_batches(single()):  # type: ignore[arg-type]
         pass
     assert found.events_n == len(past) == len(right)
     assert math.isclose(found.accuracy, sum(right) / len(right))
@@ -100,10 +100,10 @@ def test_a_plain_river_loop_with_the_same_labels_is_right_as_often() -> None:
     engine = Engine(settings=settings_of(numbers_only, unwatched, case()))
     learned: list[tuple[int, int]] = []
     model: Any = naive_bayes.GaussianNB()  # type: ignore[no-untyped-call]
-    for outputs in Simulation(engine, Delayed()).play(numbers_only.batches(100)):
+    for outputs in Simulation(engine, Delayed()).play_batches(numbers_only.iterate_batches(100)):
         seen_n = engine.shard.events_n
         learned += [(seen_n, o.seq) for o in outputs if isinstance(o, LabelSettled)]
-    right_n, rows = 0, next(numbers_only.batches(600))[0]
+    right_n, rows = 0, next(numbers_only.iterate_batches(600))[0]
     for i in range(600):
         while learned and learned[0][0] <= i:
             row = learned.pop(0)[1]
@@ -325,7 +325,7 @@ def test_classes_that_are_numbers_stand_in_their_order() -> None:
 
 def test_batches_hold_the_history_whatever_their_size() -> None:
     def flat(size: int) -> tuple[list[str], list[list[float]], list[object], list[str]]:
-        batches: list[tuple[EventBatch, list[str]]] = list(history(50).batches(size))
+        batches: list[tuple[EventBatch, list[str]]] = list(history(50).iterate_batches(size))
         return (
             [name for batch, _ in batches for name in batch.ids],
             np.concatenate([batch.numbers for batch, _ in batches]).tolist(),
@@ -360,7 +360,7 @@ def run_command(*arguments: str) -> int:
 def test_a_csv_file_needs_no_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     past = history(150)
     lines = ["x0,x1,colour,class"]
-    for batch, truths in past.batches(150):
+    for batch, truths in past.iterate_batches(150):
         for numbers, colour, truth in zip(
             batch.numbers, batch.texts["colour"], truths, strict=True
         ):

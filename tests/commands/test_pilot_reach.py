@@ -21,7 +21,7 @@ def test_f1_and_balanced_accuracy_are_those_of_scikit_learn() -> None:
     luck = np.random.default_rng(3)
     k = len(past.classes)
     chances = luck.dirichlet(np.ones(k), size=400)
-    judge.take(np.arange(400), chances)
+    judge.record_predictions(np.arange(400), chances)
     truths, predicted = judge.truths, chances.argmax(axis=1)
     assert judge.balanced == pytest.approx(metrics.balanced_accuracy_score(truths, predicted))
     f1 = metrics.f1_score(truths, predicted, average="macro")
@@ -31,7 +31,7 @@ def test_f1_and_balanced_accuracy_are_those_of_scikit_learn() -> None:
 def test_a_prediction_that_failed_is_no_class_of_its_own() -> None:
     past = history(10)
     judge = _Judge(past, schema_of(past, SETTINGS))
-    judge.take(np.arange(10), np.full((10, len(past.classes)), np.nan))
+    judge.record_predictions(np.arange(10), np.full((10, len(past.classes)), np.nan))
     assert (judge.balanced, judge.macro_f1, judge.accuracy) == (0.0, 0.0, 0.0)
 
 

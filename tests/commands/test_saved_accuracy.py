@@ -35,10 +35,10 @@ def told_by(world: World, *numbers: int) -> Estimated:
 def test_the_accuracy_is_that_of_all_workers(world: World, saved: Saved) -> None:
     notes: list[str] = []
     accuracy = SavedAccuracy(saved.settings, notes.append)
-    accuracy.look()
+    accuracy.update_estimate()
     assert accuracy.latest is None, "nothing is saved yet"
     saved.write(1.0)
-    accuracy.look()
+    accuracy.update_estimate()
     every, alone = told_by(world, 0, 1), [told_by(world, n) for n in (0, 1)]
     assert accuracy.latest == every and notes == []
     assert every.labels_n == sum(one.labels_n for one in alone)
@@ -53,9 +53,9 @@ def test_what_can_not_be_read_is_told_once(saved: Saved, monkeypatch: pytest.Mon
     def fail(self: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("headrace.drivers.kafka.states.States.newest", fail)
+    monkeypatch.setattr("headrace.drivers.kafka.states.States.list_newest", fail)
     for _ in range(3):
-        accuracy.look()
+        accuracy.update_estimate()
     assert len(notes) == 1 and "the disk is gone; trying again" in notes[0]
 
 
@@ -63,9 +63,9 @@ def test_a_desk_beside_workers_shows_it(world: World, saved: Saved) -> None:
     saved.write(1.0)
     with closing(JoinedRun(saved.settings, None)) as run:
         until = time.monotonic() + 30
-        while run.estimate() is None and time.monotonic() < until:
+        while run.read_estimate() is None and time.monotonic() < until:
             time.sleep(0.02)
-        assert msgspec.structs.astuple(run.estimate()) == msgspec.structs.astuple(
+        assert msgspec.structs.astuple(run.read_estimate()) == msgspec.structs.astuple(
             told_by(world, 0, 1)
         )
 

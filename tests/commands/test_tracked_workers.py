@@ -61,7 +61,7 @@ def truth(world: World) -> Any:
 def test_the_curve_is_that_of_all_workers_together(
     world: World, saved: Saved, shelf: Shelf, tracker: Tracker
 ) -> None:
-    assert not tracker.step()
+    assert not tracker.track_changes()
     for at in (0.1, 0.15, 0.2, 1.0):
         saved.write(at)
         settle(tracker)
@@ -81,7 +81,7 @@ def test_versions_and_the_champion_are_those_of_the_training_log(
 ) -> None:
     saved.write(1.0)
     settle(tracker)
-    log, _ = saved.states.training()
+    log, _ = saved.states.read_training()
     assert len(shelf.made) == 3
     assert shelf.made == [version.number for version in log.trainer.versions.kept]
     assert shelf.champion == log.trainer.versions.in_use
@@ -115,7 +115,7 @@ class FakeOrders:
         self.placed.append(order)
         return True
 
-    def found(self, order: Any) -> dict[str, Any] | None:
+    def find_order(self, order: Any) -> dict[str, Any] | None:
         if self.is_away:
             raise Unreachable("no broker answers")
         return self.becomes if order.key in [one.key for one in self.placed] else None
@@ -237,9 +237,9 @@ def test_a_place_that_is_away_is_away_and_not_mlflow(
     def gone(self: States) -> dict[str, int]:
         raise OSError("no route to the bucket")
 
-    monkeypatch.setattr(States, "newest", gone)
+    monkeypatch.setattr(States, "list_newest", gone)
     with pytest.raises(Away, match="the place of the snapshots does not answer: no route"):
-        tracker.step()
+        tracker.track_changes()
 
 
 def test_who_looks_makes_no_key(world: World, tmp_path: Path) -> None:

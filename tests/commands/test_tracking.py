@@ -49,7 +49,7 @@ class Shelf:
         self.on_call("open_run")
         self.runs[self.tags[-1]] = params
 
-    def log(self, points: list[Point]) -> None:
+    def log_points(self, points: list[Point]) -> None:
         self.on_call("log")
         for point in points:
             for name, value in point.values.items():
@@ -58,11 +58,11 @@ class Shelf:
                 self.points[key] = value
         self.on_call("logged")
 
-    def versions(self) -> dict[int, str]:
+    def list_versions(self) -> dict[int, str]:
         self.on_call("versions")
         return {number: f"v{i + 1}" for i, number in enumerate(self.made)}
 
-    def register(self, number: int, content: bytes, tags: dict[str, str]) -> str:
+    def register_version(self, number: int, content: bytes, tags: dict[str, str]) -> str:
         self.on_call("register")
         assert number not in self.made
         self.made.append(number)
@@ -70,11 +70,11 @@ class Shelf:
         self.on_call("registered")
         return f"v{len(self.made)}"
 
-    def alias(self, alias: str) -> int | None:
+    def resolve_alias(self, alias: str) -> int | None:
         self.on_call("alias")
         if self.foreign:
             raise BadInput("the alias champion points to version 1, which is not of this run")
-        by_version = {there: number for number, there in self.versions().items()}
+        by_version = {there: number for number, there in self.list_versions().items()}
         return by_version.get(self.aliases.get(alias, ""))
 
     def set_alias(self, alias: str, version_n: str | None) -> None:
@@ -128,7 +128,7 @@ def run(stream: Stream) -> Any:
 
 
 def settle(tracker: Tracker) -> None:
-    while tracker.step():
+    while tracker.track_changes():
         pass
 
 
@@ -291,14 +291,14 @@ def test_killed_while_it_orders_it_orders_once(
     tracker = tracker_of(stream.places.state, shelf)
     settle(tracker)
     shelf.move(shelf.made[0])
-    remember = tracker._save_record
+    remember = tracker._save_progress
 
     def killed(**changes: Any) -> None:
         if "champion" in changes:
             raise KilledError
         remember(**changes)
 
-    monkeypatch.setattr(tracker, "_save_record", killed)
+    monkeypatch.setattr(tracker, "_save_progress", killed)
     with pytest.raises(KilledError):
         settle(tracker)
     tracker.close()

@@ -33,16 +33,16 @@ def test_the_accuracy_of_a_worker_is_shown(report) -> None:
         closing(JoinedRun(Settings(), None, served.url)) as run,
     ):
         until = time.monotonic() + 30
-        while run.estimate() is None and time.monotonic() < until:
+        while run.read_estimate() is None and time.monotonic() < until:
             time.sleep(0.02)
-        assert msgspec.structs.astuple(run.estimate()) == (0.9, 0.8, 0.95, 40)
+        assert msgspec.structs.astuple(run.read_estimate()) == (0.9, 0.8, 0.95, 40)
 
 
 def test_a_worker_that_knows_nothing_yet_tells_nothing() -> None:
     with closing(serve(lambda: Engine(seed=1).report, http=HttpSettings())) as served:
         notes: list[str] = []
         accuracy = WorkerAccuracy(served.url, notes.append)
-        accuracy.look()
+        accuracy.update_estimate()
         assert (accuracy.latest, notes) == (None, [])
 
 
@@ -51,9 +51,9 @@ def test_a_worker_that_is_away_is_told_once_and_its_word_grows_old(report) -> No
     now = [0.0]
     with closing(serve(lambda: report, http=HttpSettings())) as served:
         accuracy = WorkerAccuracy(served.url, notes.append, lambda: now[0])
-        accuracy.look()
+        accuracy.update_estimate()
     for _ in range(3):
-        accuracy.look()
+        accuracy.update_estimate()
     assert accuracy.latest == Estimated(0.9, 0.8, 0.95, 40)
     assert len(notes) == 1
     assert "tells no accuracy" in notes[0]

@@ -90,8 +90,8 @@ def played() -> CollectorRegistry:
     side = Side("headrace", "margin", EVENTS_N, 7)
     timings = Timings("demo")
     for batch in make_stream(EVENTS_N, 7):
-        side.play(batch)
-        timings.fed(len(batch[0]), 0.001, 0.0)
+        side.play_batch(batch)
+        timings.count_fed(len(batch[0]), 0.001, 0.0)
     return registry_of(lambda: side.engine.report, timings)
 
 

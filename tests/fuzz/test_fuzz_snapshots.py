@@ -61,7 +61,7 @@ def test_without_the_key_a_file_is_passed_over(content: bytes, tmp_path: Path) -
     store = SnapshotStore(tmp_path / "snapshots", stream="s", kept_n=2)
     ours = Path(store.write(1, blob(), {"journal": 9}))
     ours.with_name("snapshot-000000000002.hr").write_bytes(content)
-    found = store.latest()
+    found = store.read_latest()
     assert found is not None
     assert (found.seq, found.blob, found.positions) == (1, blob(), {"journal": 9})
     assert len(store.refused) == 1

@@ -40,16 +40,16 @@ def read(path: Path) -> None:
     table = read_table(path)
     kinds = Kinds(table, ColumnsSettings())
     for name, raw in table.columns.items():
-        column = kinds.column(name, raw)
+        column = kinds.make_column(name, raw)
         assert column is None or len(column) == table.rows_n
         assert (name in kinds.kinds) == (column is not None)
         if isinstance(column, list):
             assert all(value is None or isinstance(value, str) for value in column)
         elif column is not None:
             assert np.asarray(column).dtype.kind in "fiub"
-    kinds.notes()
+    kinds.describe_doubts()
     history, _ = history_of(table, "past")
-    for batch, truths in history.batches(7):
+    for batch, truths in history.iterate_batches(7):
         assert len(batch) == len(truths)
 
 

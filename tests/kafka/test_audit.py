@@ -41,7 +41,7 @@ def follow(path: Path, n: int) -> None:
         while sum("record" in entry for entry in read_entries(folder, "decided")) < n:
             assert time.monotonic() < until, f"not {n} records within {WITHIN_S:g} s"
             try:
-                log.follow()
+                log.follow_topics()
             except Unreachable:
                 time.sleep(0.2)
 
@@ -85,4 +85,4 @@ def test_a_missing_topic_is_told(broker, prefix, tmp_path):
     settings = load_for_kafka(settings_file(tmp_path, broker, prefix))
     reader = TopicsReader(settings.kafka, TopicRecords(settings).topics)
     with closing(reader), pytest.raises(Unreachable, match=f"no topic {prefix}.answers"):
-        reader.bounds()
+        reader.read_bounds()

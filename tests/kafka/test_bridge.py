@@ -49,8 +49,8 @@ def answers(broker: Any, prefix: str) -> list[dict[str, Any]]:
 
 def carry(carrier: Carrier, outbox: Outbox, n: int) -> None:
     until = time.monotonic() + WITHIN_S
-    while outbox.counts().replies_n < n or outbox.counts().to_hand_on_n:
-        assert time.monotonic() < until, f"{outbox.counts()} after {WITHIN_S:g} s"
+    while outbox.count_requests().replies_n < n or outbox.count_requests().to_hand_on_n:
+        assert time.monotonic() < until, f"{outbox.count_requests()} after {WITHIN_S:g} s"
         try:
             carrier.step()
         except Unreachable:
@@ -145,7 +145,7 @@ def test_a_broker_that_goes_and_comes_again_costs_nothing(own_broker, prefix, tm
         outbox.take_replies(Receipt((Reply("r0", None, 1.0),), "1"))
         with pytest.raises(Unreachable, match="Kafka: "):
             carrier.step()
-        assert outbox.counts().to_hand_on_n == 1
+        assert outbox.count_requests().to_hand_on_n == 1
         own_broker.start()
         ask(own_broker, prefix, 2)
         carry(carrier, outbox, 3)

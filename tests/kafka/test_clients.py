@@ -21,8 +21,8 @@ def kafka_of(broker) -> KafkaSettings:
 
 async def made(kafka: KafkaSettings, name: str, partitions_n: int) -> None:
     async with connect_cluster(kafka) as cluster:
-        await cluster.create([Wanted(name, partitions_n, 1, {})])
-        await cluster.visible({name: partitions_n})
+        await cluster.create_topics([Wanted(name, partitions_n, 1, {})])
+        await cluster.await_topics({name: partitions_n})
 
 
 @pytest.mark.long

@@ -246,10 +246,10 @@ def test_a_falsified_snapshot_differs_where_it_was_changed_and_is_mended(
     copied: Stream, capsys: Any
 ) -> None:
     states = States(copied.settings, lambda sentence: None)
-    shard, log, positions = states.shard(1, PARTITIONS_N)
+    shard, log, positions = states.read_shard(1, PARTITIONS_N)
     shard.shard.asking.labels_n += 1
     states.write_shard(1, shard.freeze(), freeze_log(log), positions)
-    desk = states.desk(0)
+    desk = states.read_desk(0)
     desk.now += 1.0
     states.write_desk(0, desk.freeze(), desk.position)
     assert copied.run("rebuild") == 1

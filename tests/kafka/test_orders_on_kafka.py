@@ -93,9 +93,9 @@ def test_an_order_is_sealed_where_answers_are(broker: Address, prefix: str, tmp_
     kafka = parse({"kafka": {"servers": [broker.servers], **names}}).kafka
     sealer, order = Sealer([b"k" * 32], "default"), RoundOrdered(at=1.0, key="k", by="ann")
     with closing(KafkaOrders(kafka, sealer)) as orders:
-        assert orders.found(order) is None and orders.place(order)
+        assert orders.find_order(order) is None and orders.place(order)
         # No worker has passed it on; whoever ordered it knows.
-        assert orders.found(order) == {"state": "ordered"} and not orders.place(order)
+        assert orders.find_order(order) == {"state": "ordered"} and not orders.place(order)
     [record] = broker.topics.records(f"{prefix}.answers")
     assert record.key == ORDER_KEY and b"ann" not in record.value
     assert b'"by":"ann"' in sealer.unseal(record.value, ANSWERS_TOPIC, ORDER_KEY.decode())

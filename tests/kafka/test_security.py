@@ -94,7 +94,7 @@ def make(broker, name: str) -> None:
 
     async def known():
         async with connect_cluster(settings_of(broker).kafka) as cluster:
-            await cluster.visible({name: 1})
+            await cluster.await_topics({name: 1})
 
     asyncio.run(known())
 
@@ -331,7 +331,7 @@ def test_a_user_without_rights_sees_no_topic_and_makes_none(secured):
 def grow(broker, name: str, partitions_n: int) -> None:
     async def run():
         async with connect_cluster(settings_of(broker).kafka) as cluster:
-            await cluster.grow(name, partitions_n)
-            await cluster.visible({name: partitions_n})
+            await cluster.grow_topic(name, partitions_n)
+            await cluster.await_topics({name: partitions_n})
 
     asyncio.run(run())

@@ -13,7 +13,7 @@ import pytest
 from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.drivers.kafka.states import States
 from headrace.settings import parse
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 from kafka.auditor import Book
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, Worker, make_events, names_of, settings_of, wait_over
@@ -53,11 +53,11 @@ def test_state_from_the_logs_is_the_state_in_the_snapshots(
         passed = restarted(worker)
         for series in ("training", "shard-0", "shard-1", "desk-0"):
             assert f"of {series} is passed over" in passed, f"{series}:\n{passed}"
-        assert differences(states_of(settings), saved) == []
+        assert find_differences(states_of(settings), saved) == []
 
         shutil.rmtree(place)
         assert "passed over" not in restarted(worker)
-        assert differences(states_of(settings), saved) == []
+        assert find_differences(states_of(settings), saved) == []
         fleet.check()
 
 
@@ -72,14 +72,14 @@ def restarted(worker: Worker) -> str:
 def states_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the newest snapshots hold, by part and by where it stood."""
     states = States(parse(dict(settings)), note=lambda _: None)
-    log, position = states.training()
+    log, position = states.read_training()
     found: dict[str, Any] = {f"training at {position}": log}
     for number in range(PARTITIONS):
-        shard, its_log, positions = states.shard(number, PARTITIONS)
+        shard, its_log, positions = states.read_shard(number, PARTITIONS)
         place = [positions[name] for name in ("events", "training", "journal")]
         found[f"shard {number} at {place}"] = (shard.shard, its_log)
     for number in range(settings["kafka"]["desk_partitions"]):
-        desk = states.desk(number)
+        desk = states.read_desk(number)
         found[f"desk {number} at {desk.position}"] = (desk.desk, desk.now)
     return found
 

@@ -37,7 +37,7 @@ def made(broker, name, partitions=1, **config) -> None:
         async with connect_cluster(
             parse({"kafka": {"servers": [broker.servers]}}).kafka
         ) as cluster:
-            await cluster.visible({name: partitions})
+            await cluster.await_topics({name: partitions})
 
     asyncio.run(known())
 
@@ -112,8 +112,8 @@ def test_the_journal_grows_with_the_inference_log(broker, settings):
 
     async def grow():
         async with connect_cluster(settings.kafka) as cluster:
-            await cluster.grow(settings.kafka.events, 5)
-            await cluster.visible({settings.kafka.events: 5})
+            await cluster.grow_topic(settings.kafka.events, 5)
+            await cluster.await_topics({settings.kafka.events: 5})
 
     asyncio.run(grow())
     with pytest.raises(BadSettings, match=r"has 2 partitions, .* has 5; run headrace topics"):

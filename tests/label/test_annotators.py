@@ -17,7 +17,7 @@ from headrace.label.annotators import (
 )
 from headrace.messages import Answer
 from headrace.report import AnnotatorReport
-from headrace.report.people import _annotator
+from headrace.report.people import _report_annotator
 
 
 def says(annotator: str, label: str | None) -> Answer:
@@ -127,11 +127,11 @@ def test_the_typical_delay_is_a_geometric_mean_with_an_interval() -> None:
         annotators = Annotators()
         for _ in range(12):
             annotators.count_answer(says("al", "a"), 60.0 * math.exp(luck.gauss(0.0, 1.2)))
-        told = _annotator("al", 1, annotators.by_name["al"])
+        told = _report_annotator("al", 1, annotators.by_name["al"])
         low, typical, high = told.typical_latency_s or (0.0, 0.0, 0.0)
         assert low < typical < high
         inside_n += low < 60.0 < high
     assert 364 <= inside_n <= 396
     few = Annotators()
     few.count_answer(says("bo", "a"), 0.0)
-    assert _annotator("bo", 1, few.by_name["bo"]).typical_latency_s is None
+    assert _report_annotator("bo", 1, few.by_name["bo"]).typical_latency_s is None

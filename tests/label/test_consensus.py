@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.label.consensus import Majority, Outcome, standing
+from headrace.label.consensus import Majority, Outcome, select_standing
 from headrace.messages import Answer
 
 
@@ -17,7 +17,7 @@ def outcome(
     *answers: Answer, wanted_n: int = 1, answers_max: int = 3, is_closing: bool = False
 ) -> Outcome:
     return Majority().decide(
-        standing(answers, wanted_n),
+        select_standing(answers, wanted_n),
         wanted_n=wanted_n,
         answers_max=answers_max,
         is_closing=is_closing,

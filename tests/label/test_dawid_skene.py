@@ -68,7 +68,7 @@ def test_heard_again_until_nothing_moves_it_is_em_over_all(classes_n: int, refus
         for heard in known._window:
             if heard is not None:
                 known._hear_again(heard)
-    found = [known.posterior(voices_of(row)) for row in answers]
+    found = [known.posterior_of(voices_of(row)) for row in answers]
     told = np.array([[one[str(k)] for k in range(classes_n)] for one in found])
     assert np.abs(told - expected).max() < 2e-4
 
@@ -76,7 +76,7 @@ def test_heard_again_until_nothing_moves_it_is_em_over_all(classes_n: int, refus
 def test_in_one_pass_it_is_nearly_em_over_all_and_better_than_most_votes() -> None:
     truth, answers = crowd(4, 3)
     first, known = in_turn(answers, 3)
-    last = np.array([likeliest(known.posterior(voices_of(row))) for row in answers])
+    last = np.array([likeliest(known.posterior_of(voices_of(row))) for row in answers])
     votes = np.stack([(answers == k).sum(axis=1) for k in range(3)], axis=1).argmax(axis=1)
     assert (last == batch_em(answers, 3).argmax(axis=1)).mean() > 0.985
     assert (first == truth).mean() > (votes == truth).mean() + 0.015
@@ -86,10 +86,10 @@ def test_in_one_pass_it_is_nearly_em_over_all_and_better_than_most_votes() -> No
 def test_a_refusal_tells_something_where_somebody_refuses_mostly_at_one_class() -> None:
     _, answers = crowd(5, 2, refuses=0.2)
     _, known = in_turn(answers, 2)
-    alone = known.posterior([("annotator 0", None)])
+    alone = known.posterior_of([("annotator 0", None)])
     assert alone["0"] > 0.7
     # Who was never heard refuses as all do: at no class more than at another.
-    assert known.posterior([("somebody", None)]) == pytest.approx(known.posterior([]))
+    assert known.posterior_of([("somebody", None)]) == pytest.approx(known.posterior_of([]))
 
 
 # --------------------------------------------------------------------------------- what is counted
@@ -153,7 +153,7 @@ def test_an_annotator_who_changes_is_known_as_they_are_now(monkeypatch: pytest.M
     for i in range(120):
         truth = "a" if i % 2 else "b"
         consensus.ended(f"later{i}", [says(who, truth) for who in ("al", "bo", "cy")])
-    assert consensus.reliability.posterior([("cy", "a")])["a"] > 0.9
+    assert consensus.reliability.posterior_of([("cy", "a")])["a"] > 0.9
     assert list(consensus.reliability.said) == ["al", "bo", "cy"]
 
 
@@ -230,7 +230,7 @@ def test_a_second_opinion_is_weighed_by_who_gives_it() -> None:
 
 def test_the_first_of_the_alphabet_is_taken_of_two_as_likely() -> None:
     belief = {"b": 0.4, "a": 0.4}
-    assert dawid_skene._likeliest({"b": 1, "a": 1}, belief) == "a"
+    assert dawid_skene._find_likeliest({"b": 1, "a": 1}, belief) == "a"
 
 
 # ------------------------------------------------------------------------------------- at the desk
@@ -301,13 +301,13 @@ def test_what_was_learned_stays_when_other_settings_hold_from_now_on() -> None:
     one.take_answer(says("bo", "a"), 1.0)
     known = known_to(one)
     surer = parse({"label": {"consensus": "dawid_skene", "confidence": 0.99}}).label
-    one.govern(surer, GoldQuestions(surer))
+    one.change_settings(surer, GoldQuestions(surer))
     assert known_to(one) is known
     one.open_request(request("s"))
     one.take_answer(says("al", "a", name="s"), 1.0)
     [question] = one.take_answer(says("bo", "a", name="s"), 1.0)
     assert isinstance(question, QuestionChanged)
-    one.govern(LabelSettings(), GoldQuestions(LabelSettings()))
+    one.change_settings(LabelSettings(), GoldQuestions(LabelSettings()))
     [settled, *taken_back] = one.take_answer(says("cy", "a", name="s"), 2.0)
     assert [change.record.request_id for change in taken_back] == ["s", "s:w3"]
     assert isinstance(settled, LabelSettled)

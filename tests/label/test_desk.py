@@ -152,10 +152,10 @@ def test_deadlines_come_in_order_of_deadline_then_request() -> None:
 
 def test_withdrawing_ends_an_open_request_and_no_other() -> None:
     desk = desk_with()
-    [withdrawn] = desk.withdraw("r", "moot", 5.0)
+    [withdrawn] = desk.withdraw_request("r", "moot", 5.0)
     assert withdrawn == RequestWithdrawn(request_id="r", event_id="event-r", at=5.0, reason="moot")
-    assert desk.withdraw("r", "moot", 6.0) == []
-    assert desk.withdraw("stranger", "moot", 6.0) == []
+    assert desk.withdraw_request("r", "moot", 6.0) == []
+    assert desk.withdraw_request("stranger", "moot", 6.0) == []
     assert desk.advance_clock(DEADLINE) == []
     assert desk.counts.requests.withdrawn_n == 1
 
@@ -163,9 +163,9 @@ def test_withdrawing_ends_an_open_request_and_no_other() -> None:
 def test_withdrawing_loses_no_answer() -> None:
     desk = desk_with(request("paid", wanted_n=3), request("moot", wanted_n=3))
     fed(desk, says(name="paid", label="b"))
-    [settled] = desk.withdraw("paid", "moot", 5.0)
+    [settled] = desk.withdraw_request("paid", "moot", 5.0)
     assert (settled.label, settled.revision) == ("b", 0)
-    desk.withdraw("moot", "moot", 5.0)
+    desk.withdraw_request("moot", "moot", 5.0)
     [settled] = fed(desk, says(name="moot"))
     assert (settled.label, settled.revision, settled.is_late) == ("a", 1, True)
 
@@ -215,7 +215,7 @@ def test_a_request_that_was_paid_back_takes_no_late_answer() -> None:
         request("expired"), request("moot"), request("settled"), late_answers="refused"
     )
     fed(desk, Answer(request_id="settled", label="a", annotator="al", at=1.0))
-    desk.withdraw("moot", "deleted", 2.0)
+    desk.withdraw_request("moot", "deleted", 2.0)
     desk.advance_clock(DEADLINE)
     for identity in ("expired", "moot"):
         late = Answer(request_id=identity, label="b", annotator="al", at=3.0)
@@ -547,9 +547,9 @@ class AnyOrder(RuleBasedStateMachine):
     def withdraw(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.asked)))
         was_open = name not in self.revisions
-        outputs = self.desk.withdraw(name, "moot", self.now)
+        outputs = self.desk.withdraw_request(name, "moot", self.now)
         assert bool(outputs) == was_open
-        self._audit(outputs, self.twin.withdraw(name, "moot", self.now))
+        self._audit(outputs, self.twin.withdraw_request(name, "moot", self.now))
 
     @rule()
     def restore(self) -> None:

@@ -117,7 +117,7 @@ def test_a_bridge_lets_the_questions_of_a_withdrawn_request_go(tmp_path: Path):
     outbox = Outbox(tmp_path / "outbox.sqlite", outlives_power=False)
     names = ("r", "r:w3", "r:2", "r2", "r2:w3")
     outbox.take_in([request(name) for name in names], "1", 0.0)
-    outbox.sent(outbox.to_send(10))
+    outbox.note_sent(outbox.to_send(10))
     end = RequestWithdrawn(request_id="r", event_id="e", at=1.0, reason="erased")
     outbox.take_in([end], "2", 1.0)
     assert [one.request_id for one in outbox.to_send(10)] == ["r", "r:w3"]

@@ -238,8 +238,8 @@ def test_dawid_skene_learns_from_one_answer_where_the_truth_is_known() -> None:
     for i in range(40):
         known.replace_answers(f"r{i}", [("al", "a"), ("bo", "b")][i % 2 : i % 2 + 1], "a")
     assert known.window_n == 40
-    assert known.posterior([("al", "a")])["a"] > 0.9
-    assert known.posterior([("bo", "b")])["b"] < 0.5
+    assert known.posterior_of([("al", "a")])["a"] > 0.9
+    assert known.posterior_of([("bo", "b")])["b"] < 0.5
     # A truth that changes, or is taken back, replaces what was learned.
     for i in range(40):
         known.replace_answers(f"r{i}", [("al", "a"), ("bo", "b")][i % 2 : i % 2 + 1], None)
@@ -255,13 +255,13 @@ def test_the_desk_tells_its_consensus_what_was_answered_to_gold_questions() -> N
     assert isinstance(consensus, DawidSkene)
     # The expert's own answers tell nothing of who errs.
     assert set(consensus.reliability.said) == {"al"}
-    assert consensus.reliability.posterior([("al", "b")])["b"] < 0.3
+    assert consensus.reliability.posterior_of([("al", "b")])["b"] < 0.3
 
 
 def test_what_was_saved_before_there_were_gold_questions_is_read() -> None:
     desk = desk_with(experts=[], gold_share=0.0)
     settle(desk, "r", who="al")
-    entry, ledger = desk._ledger.find("r"), desk._ledger
+    entry, ledger = desk._ledger.find_entry("r"), desk._ledger
     assert entry is not None
     parts = [
         (desk, "gold", 1),
@@ -289,13 +289,13 @@ def fields_of(part: Any) -> dict[str, Any]:
 def test_no_person_gets_a_question_about_an_event_that_they_have_answered(tmp_path: Path) -> None:
     store = Store(tmp_path / "desk.sqlite", lease_s=60.0, outlives_power=False)
     gold = msgspec.structs.replace(request("r"), request_id=gold_id("r", 1, 4))
-    store.take([Delivery("r", request("r"))])
-    leased = store.next("eve")
+    store.take_deliveries([Delivery("r", request("r"))])
+    leased = store.lease_next("eve")
     assert leased is not None and leased.request.request_id == "r"
-    store.answer("eve", "r", "a")
-    store.take([Delivery(gold.request_id, gold)])
-    assert store.next("eve") is None
-    leased = store.next("al")
+    store.add_answer("eve", "r", "a")
+    store.take_deliveries([Delivery(gold.request_id, gold)])
+    assert store.lease_next("eve") is None
+    leased = store.lease_next("al")
     assert leased is not None and leased.request == gold
     store.close()
 

@@ -32,7 +32,7 @@ def request(name: str, deadline: float = 60.0) -> LabelRequested:
 
 
 def found(ledger: Ledger, name: str) -> Entry:
-    entry = ledger.find(name)
+    entry = ledger.find_entry(name)
     assert entry is not None
     return entry
 
@@ -58,8 +58,8 @@ def test_only_the_latest_ended_requests_are_remembered() -> None:
         ledger.register(request(name))
     for name in "bca":
         end(ledger, name)
-    assert ledger.find("b") is None
-    assert [ledger.find(name) is not None for name in "ca"] == [True, True]
+    assert ledger.find_entry("b") is None
+    assert [ledger.find_entry(name) is not None for name in "ca"] == [True, True]
 
 
 def test_a_revision_does_not_make_a_request_younger() -> None:
@@ -71,7 +71,7 @@ def test_a_revision_does_not_make_a_request_younger() -> None:
     ledger.record_outcome(found(ledger, "a"), "other")
     assert found(ledger, "a").revision == 1
     end(ledger, "c")
-    assert ledger.find("a") is None
+    assert ledger.find_entry("a") is None
 
 
 def test_oldest_is_the_one_registered_first() -> None:
@@ -80,7 +80,7 @@ def test_oldest_is_the_one_registered_first() -> None:
     for name in "ab":
         ledger.register(request(name))
     end(ledger, "a")
-    assert ledger.oldest is ledger.find("b")
+    assert ledger.oldest is ledger.find_entry("b")
 
 
 def test_the_next_deadline_is_one_that_matters() -> None:

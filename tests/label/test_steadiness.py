@@ -19,7 +19,7 @@ def test_it_alarms_where_the_likelihood_ratio_of_drift_does():
     watch, glr, alarms_n = Steadiness(), Glr(), 0
     for i in range(6_000):
         agrees = luck.random() < (0.9 if i % 600 < 400 else 0.6)
-        glr.step(not agrees, None, float(i))
+        glr.add_outcome(not agrees, None, float(i))
         watch.note_comparison(agrees, float(i))
         if glr.statistic >= _LINE:
             alarms_n += 1

@@ -89,7 +89,7 @@ def test_any_other_model_is_made_anew_as_a_whole():
 def test_a_part_that_trains_apart_has_a_schema_of_its_own():
     champion = taught(champion_of())
     schema = champion.learner.schema
-    apart = champion.set_apart(champion.part().unlearned())
+    apart = champion.set_apart(champion.part().make_unlearned())
     assert apart.schema is not schema
     champion.adopt(apart)
     assert champion.learner.schema is schema
@@ -103,4 +103,4 @@ def test_a_displaced_part_returns_as_a_copy():
     committee = champion_of(Committee())
     taught(committee)
     part = committee.part()
-    assert isinstance(committee.copy_returning(part.unlearned()), RiverPart)
+    assert isinstance(committee.copy_returning(part.make_unlearned()), RiverPart)

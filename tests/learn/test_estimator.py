@@ -275,7 +275,9 @@ def test_columns_that_come_later_fit_in_and_a_doubling_replays_the_memory() -> N
 
 
 def test_wild_and_missing_numbers_reach_no_estimator() -> None:
-    columns = EstimatorColumns.of([{"x": 1e308}, {"x": -1e308}, {"y": 2.0}, {}], is_scaled=False)
+    columns = EstimatorColumns.from_examples(
+        [{"x": 1e308}, {"x": -1e308}, {"y": 2.0}, {}], is_scaled=False
+    )
     X = np.stack([columns.row(x) for x in ({"x": 1e308, "y": None}, {"y": float("nan")})])
     assert np.isfinite(X.astype(np.float32)).all()
     assert X[1, columns.places["y", None]] == 2.0

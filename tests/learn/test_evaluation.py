@@ -17,7 +17,7 @@ def feed(evaluation, confidence, ask=(), right=None, propensity=0.5, split=()):
     start, first = evaluation.events_n, 0
     guesses = []
     for end in [*split, len(confidence)]:
-        guesses.extend(evaluation.guess(confidence[first:end]))
+        guesses.extend(evaluation.guess_chances(confidence[first:end]))
         evaluation.count_events(np.array(guesses[first:end]))
         first = end
     for i in ask:
@@ -89,7 +89,7 @@ def test_weights_undo_the_choice():
     n = 3000
     doubtful = np.arange(n) % 10 == 0
     evaluation = Evaluation(n)
-    evaluation.count_events(evaluation.guess(np.full(n, 0.5)))
+    evaluation.count_events(evaluation.guess_chances(np.full(n, 0.5)))
     for i in np.flatnonzero(doubtful | (np.arange(n) % 30 == 1)):
         evaluation.note_asked(int(i), f"r{i}", 0.5, 0.5)
         evaluation.note_chance(f"r{i}", 0.99 if doubtful[i] else 1 / 27)
@@ -163,7 +163,7 @@ def test_chance_may_come_after_the_label():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1.0, 100)
     right = rng.random(100) < confidence
-    late.count_events(late.guess(confidence))
+    late.count_events(late.guess_chances(confidence))
     for i in range(0, 100, 5):
         late.note_asked(i, f"r{i}", early.requests[f"r{i}"].guess, float(confidence[i]))
         late.note_label(f"r{i}", bool(right[i]))
@@ -247,11 +247,11 @@ def test_memory_is_bounded(monkeypatch):
 def test_guess_is_the_confidence_until_labels_say_otherwise():
     evaluation = Evaluation(1000)
     np.testing.assert_array_equal(
-        evaluation.guess(np.array([0.3, np.nan, 7.0])), np.array([0.3, 0.5, 1.0])
+        evaluation.guess_chances(np.array([0.3, np.nan, 7.0])), np.array([0.3, 0.5, 1.0])
     )
     right = np.arange(1000) % 2 == 0
     feed(evaluation, np.full(1000, 0.97), range(1000), right, propensity=0.05)
-    far_too_sure, unseen = evaluation.guess(np.array([0.97, 0.72]))
+    far_too_sure, unseen = evaluation.guess_chances(np.array([0.97, 0.72]))
     assert far_too_sure == pytest.approx(0.54, abs=0.03)
     assert unseen == pytest.approx(0.72)
 
@@ -311,7 +311,7 @@ def stream(seed, drifts, by_doubt, delay_n, n=3000, window_n=1000, step=50):
     ids = np.flatnonzero(asked)
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        guesses = evaluation.guess(confidence[rows])
+        guesses = evaluation.guess_chances(confidence[rows])
         evaluation.count_events(guesses)
         for i in np.flatnonzero(asked[rows]) + start:
             evaluation.note_asked(int(i), str(i), guesses[i - start], confidence[i])
@@ -400,8 +400,8 @@ def test_a_guess_has_the_same_bits_in_a_short_run_and_in_a_long_one(confidences,
         evaluation.note_asked(i, f"r{i}", 0.5, p)
         evaluation.note_chance(f"r{i}", p)
         evaluation.note_label(f"r{i}", is_right)
-    long = evaluation.guess(np.array([*confidences, *[0.5] * 20]))[: len(confidences)]
-    one_by_one = [evaluation.guess(np.array([x])) for x in confidences]
+    long = evaluation.guess_chances(np.array([*confidences, *[0.5] * 20]))[: len(confidences)]
+    one_by_one = [evaluation.guess_chances(np.array([x])) for x in confidences]
     assert np.concatenate(one_by_one).tobytes() == long.tobytes()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from river import api, base, compose, ensemble, forest, imblearn, linear_model, naive_bayes, tree
 
 from headrace.learn import models
-from headrace.learn.habits import _tilt, takes_weight
+from headrace.learn.habits import _measure_tilt, takes_weight
 from headrace.learn.learner import Learner
 from headrace.learn.models import PRESETS, build
 from learn.columns import Columns, stream
@@ -88,7 +88,7 @@ def verdict(model):
     if takes_weight(model, NAMES):
         return "weighs"
     try:
-        tilts = {_tilt(model, NAMES, weight) for weight in (None, 1.0, 0.25, 4.0)}
+        tilts = {_measure_tilt(model, NAMES, weight) for weight in (None, 1.0, 0.25, 4.0)}
     except TypeError:
         return "raises"
     return "no effect" if len(tilts) == 1 else "unclear"
@@ -259,7 +259,7 @@ def test_a_model_trained_on_class_names_goes_on_with_them(labels, classes):
     assert set(model.class_counts) == set(labels)
     back = pickle.loads(pickle.dumps(learner))
     assert np.array_equal(back.predict_row(row), learner.predict_row(row))
-    assert learner.unlearned().learn(row, 0)
+    assert learner.make_unlearned().learn(row, 0)
 
 
 def test_a_sampler_gets_the_classes_by_the_names_it_was_told():
@@ -339,7 +339,7 @@ def test_unlearned_forgets_everything_but_the_parameters_and_the_seed(name):
     X, y = stream(columns, 120)
     for row, code in zip(X, y, strict=True):
         first.learn(row, int(code))
-    second = first.unlearned()
+    second = first.make_unlearned()
     assert second.probabilities(X[:3]).tolist() == [[0.5, 0.5]] * 3
     for row, code in zip(X, y, strict=True):
         second.learn(row, int(code))
@@ -352,7 +352,7 @@ def test_unlearned_forgets_what_members_of_an_ensemble_know():
     fresh = learner.probabilities(np.array([[1.0], [9.0]])).tolist()
     for value in (1.0, 2.0, 8.0, 9.0):
         learner.learn(np.array([value]), int(value > 5))
-    assert learner.unlearned().probabilities(np.array([[1.0], [9.0]])).tolist() == fresh
+    assert learner.make_unlearned().probabilities(np.array([[1.0], [9.0]])).tolist() == fresh
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -27,14 +27,14 @@ def filled(memory, n, control_every=None):
 
 def test_a_wild_time_does_not_stretch_the_memory():
     memory = memory_of(100)
-    assert memory.dated(-5e9, 40.0) == -5e9
+    assert memory.limit_time(-5e9, 40.0) == -5e9
     filled(memory, 41)
-    assert memory.dated(4e9, 50.0) == 50.0
+    assert memory.limit_time(4e9, 50.0) == 50.0
     for n in range(10):
-        at = memory.dated(-5e9, 50.0)
+        at = memory.limit_time(-5e9, 50.0)
         assert -8 * 50.0 <= at < 0.0
         memory.add(f"wild{n}", at, ROW, 0, False, True)
-    assert [memory.dated(at, 50.0) for at in (0.0, 3.0, 49.0)] == [0.0, 3.0, 49.0]
+    assert [memory.limit_time(at, 50.0) for at in (0.0, 3.0, 49.0)] == [0.0, 3.0, 49.0]
 
 
 def ids(memory):

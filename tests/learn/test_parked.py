@@ -15,7 +15,7 @@ from headrace.errors import BrokenInvariant
 from headrace.learn.committee.committee import Committee
 from headrace.learn.learner import Learner
 from headrace.learn.memory import Example
-from headrace.learn.parked import ALIKE_MAX, NOISE, Trial, describe, distance
+from headrace.learn.parked import ALIKE_MAX, NOISE, Trial, describe_examples, distance_of
 from headrace.learn.retrain import RetrainJob, retrain
 from headrace.learn.trainer import Entry, Trainer
 from headrace.learn.training_log import TrainingLog
@@ -269,12 +269,14 @@ def test_descriptions_tell_a_shift_from_chance() -> None:
             schema.row({"x": float(luck.normal(mean)), "c": "u" if luck.random() < share else "v"})
             for _ in range(100)
         ]
-        return describe([Example(str(i), 0.0, row, 0, True) for i, row in enumerate(rows)], schema)
+        return describe_examples(
+            [Example(str(i), 0.0, row, 0, True) for i, row in enumerate(rows)], schema
+        )
 
-    same = [distance(sample(0.0, 0.5), sample(0.0, 0.5)) for _ in range(50)]
-    moved = [distance(sample(0.0, 0.5), sample(2.0, 0.9)) for _ in range(50)]
+    same = [distance_of(sample(0.0, 0.5), sample(0.0, 0.5)) for _ in range(50)]
+    moved = [distance_of(sample(0.0, 0.5), sample(2.0, 0.9)) for _ in range(50)]
     assert max(same) < ALIKE_MAX < min(moved)
-    assert distance({"x": (0.0, 1.0)}, {"y": (0.0, 1.0)}) == 1.0
+    assert distance_of({"x": (0.0, 1.0)}, {"y": (0.0, 1.0)}) == 1.0
 
 
 # -------------------------------------------------------------------- half-lives, committees

@@ -15,7 +15,7 @@ from headrace.errors import BrokenInvariant
 from headrace.learn.learner import Learner
 from headrace.learn.memory import Example
 from headrace.learn.models import PRESETS, build
-from headrace.learn.retrain import RetrainJob, compare, retrain
+from headrace.learn.retrain import RetrainJob, beats_champion, retrain
 from learn.columns import Columns, stream
 
 TESTS = Path(__file__).parents[1]
@@ -202,12 +202,12 @@ def test_catching_up_judges_control_labels_first_and_leaves_the_challenger_alone
     ],
 )
 def test_a_challenger_must_be_better_by_the_margin(champion, challenger, margin, is_adopted):
-    assert compare(champion, challenger, margin) is is_adopted
+    assert beats_champion(champion, challenger, margin) is is_adopted
 
 
 def test_verdicts_on_different_examples_are_not_compared():
     with pytest.raises(BrokenInvariant):
-        compare([True], [], 0.0)
+        beats_champion([True], [], 0.0)
 
 
 def test_a_job_without_a_weight_for_each_example_is_broken():

@@ -140,7 +140,7 @@ def test_what_columns_do_not_tell_apart_is_left_to_river():
         expected = by_river(learner).probabilities(told, None, asked.__getitem__)
         np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
     # Half of the rows have a category of their own, and no note: those are scored as columns.
-    assert len(learner._scorer.beyond(told)) == 10
+    assert len(learner._scorer.rows_beyond(told)) == 10
 
 
 def test_where_river_raises_the_row_is_a_failure():

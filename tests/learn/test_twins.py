@@ -68,7 +68,7 @@ def test_chosen_twins_learn_the_closest_calls() -> None:
         def predict_row(self, row: np.ndarray, **_: object) -> np.ndarray:
             return np.array([0.5 + row[0] / 2.0, 0.5 - row[0] / 2.0])
 
-        def unlearned(self) -> Doubting:
+        def make_unlearned(self) -> Doubting:
             return Doubting(self.model.clone(), self.schema)
 
         def learn(self, row: np.ndarray, code: int, weight: float = 1.0, **_: object) -> bool:

@@ -190,7 +190,7 @@ def test_any_split_moves_the_clock_alike(ats: list[float], ahead: float, data: A
     """Dense stretches taken at once, as admission does, leave what one by one leaves."""
     single, parts, i = Clock(ahead, 1e7), Clock(ahead, 1e7), 0
     for at in ats:
-        single.hear(at)
+        single.add_time(at)
     while i < len(ats):
         n = data.draw(st.integers(1, len(ats) - i))
         part = ats[i : i + n]
@@ -198,7 +198,7 @@ def test_any_split_moves_the_clock_alike(ats: list[float], ahead: float, data: A
             parts.hear_dense(part)
         else:
             for at in part:
-                parts.hear(at)
+                parts.add_time(at)
         i += n
     assert (parts.now, parts.ahead_n, parts.behind_n) == (
         single.now,

@@ -20,14 +20,14 @@ def bits(n: int, share: float, seed: int) -> list[float]:
 
 
 def first_alarm(feed: Feed, values: list[float]) -> int | None:
-    return next((i for i, x in enumerate(values) if feed.step(x) == 2), None)
+    return next((i for i, x in enumerate(values) if feed.feed_number(x) == 2), None)
 
 
 @pytest.mark.parametrize("name", RIVER)
 def test_more_errors_are_an_alarm_and_the_ratio_is_over_the_line(name):
     feed = Feed(name, QUICK.get(name, {}), is_one_sided=True, seed=1)
     for x in bits(400, 0.15, 1):
-        feed.step(x)
+        feed.feed_number(x)
     assert first_alarm(feed, bits(600, 0.75, 2)) is not None
     ratio = feed.ratio()
     assert ratio is None if name == "adwin" else ratio >= 1.0
@@ -50,7 +50,7 @@ def test_with_both_sides_a_fall_is_an_alarm(name):
 def test_ratios_are_numbers_at_every_step(name):
     feed = Feed(name, {}, is_one_sided=True)
     for x in [0.0] * 60 + [1.0] * 60 + bits(200, 0.5, 3):
-        feed.step(x)
+        feed.feed_number(x)
         ratio = feed.ratio()
         assert ratio is None or 0.0 <= ratio <= 10.0
 
@@ -59,12 +59,12 @@ def test_ratios_are_numbers_at_every_step(name):
 def test_a_snapshot_goes_on_as_before_and_needs_no_code(name):
     feed = Feed(name, {}, is_one_sided=True, seed=5)
     for x in bits(150, 0.2, 1):
-        feed.step(x)
+        feed.feed_number(x)
     blob = pickle.dumps(feed)
     assert "getattr" not in {arg for _, arg, _ in pickletools.genops(blob)}
     again = pickle.loads(blob)
     later = bits(200, 0.2, 2) + bits(200, 0.8, 3)
-    assert [feed.step(x) for x in later] == [again.step(x) for x in later]
+    assert [feed.feed_number(x) for x in later] == [again.feed_number(x) for x in later]
     assert feed.ratio() == again.ratio()
 
 
@@ -138,5 +138,5 @@ def test_many_numbers_fed_at_once_are_fed_as_one_by_one(seed, rise, piece_n, is_
         assert 1 <= fed_n <= piece_n
         told += [0] * (fed_n - 1) + [level]
         i += fed_n
-    assert told == [alone.step(x) for x in values]
+    assert told == [alone.feed_number(x) for x in values]
     assert pickle.dumps(many) == pickle.dumps(alone)

@@ -102,7 +102,7 @@ def test_any_split_gives_the_same_changes_and_state(seed, watches, hold_n, run_n
         # Labels arrive after every 50th event; the model is warm at one point, adopted at another.
         for start in range(0, n, 50):
             if start >= warm_at:
-                drift.warm(start)
+                drift.end_cold_start(start)
             stop = start + 50
             changes += feed(drift, confidence[start:stop], predicted[start:stop], start, step_n)
             for i in range(start, stop, 5):
@@ -132,7 +132,7 @@ def test_any_split_gives_the_same_changes_and_state(seed, watches, hold_n, run_n
 def test_a_snapshot_goes_on_as_before():
     rng = np.random.default_rng(0)
     drift = monitor()
-    drift.warm(0)
+    drift.end_cold_start(0)
     feed(drift, confident(rng, 1000))
     again = pickle.loads(pickle.dumps(drift))
     doubtful = confident(rng, 2500, doubtful=True)
@@ -170,7 +170,7 @@ def test_alarms_while_the_level_holds_are_not_told_again():
 def test_recovery_is_no_drift():
     rng = np.random.default_rng(3)
     drift = monitor(("error", "adwin"), ("confidence", "adwin"), hold_n=200)
-    drift.warm(0)
+    drift.end_cold_start(0)
     changes = feed(
         drift, np.concatenate([confident(rng, 1500, doubtful=True), confident(rng, 1500)])
     )
@@ -186,7 +186,7 @@ def test_recovery_is_no_drift():
 def test_a_watch_raises_no_more_than_its_own_level():
     rng = np.random.default_rng(3)
     drift = monitor()
-    drift.warm(0)
+    drift.end_cold_start(0)
     changes = feed(
         drift, np.concatenate([confident(rng, 1000), confident(rng, 500, doubtful=True)])
     )
@@ -201,10 +201,10 @@ def test_signals_that_agree_make_a_drift():
     rng = np.random.default_rng(3)
     for agree_n, level in ((3, "DRIFT"), (4, "WARNING")):
         drift = monitor(agree_n=agree_n)
-        drift.warm(0)
+        drift.end_cold_start(0)
         past = sample(rng.normal(size=(500, 1)))
         window = sample(rng.normal(3.0, size=(500, 1)), 1000)
-        change = drift.check(window, past, schema("numeric"), 1000.0, 1000)
+        change = drift.compare_windows(window, past, schema("numeric"), 1000.0, 1000)
         # psi and ks both look at the features: one signal. All inputs together are another.
         assert (change.level, change.signal) == ("WARNING", "features")
         changes = feed(
@@ -223,8 +223,8 @@ def test_a_cold_model_is_not_watched():
         feed(drift, np.concatenate([confident(rng, 800), confident(rng, 800, doubtful=True)])) == []
     )
     mix = sample(np.zeros((400, 1))), sample(np.zeros((400, 1)), 1600, np.ones(400, int))
-    assert drift.check(mix[1], mix[0], schema("numeric"), 1.0, 1600) is None
-    drift.warm(1600)
+    assert drift.compare_windows(mix[1], mix[0], schema("numeric"), 1.0, 1600) is None
+    drift.end_cold_start(1600)
     assert feed(drift, confident(rng, 400, doubtful=True), seq0=1600) == []
 
 
@@ -243,9 +243,9 @@ def test_a_windowed_alarm_holds_until_the_next_check():
     drift = monitor(("features", "psi"), hold_n=1, check_every_n=50)
     rng = np.random.default_rng(0)
     past, window = sample(rng.normal(size=(200, 1))), sample(rng.normal(9, 1, (200, 1)), 1000)
-    assert drift.check(window, past, schema("numeric"), 1.0, 1000).level == "WARNING"
+    assert drift.compare_windows(window, past, schema("numeric"), 1.0, 1000).level == "WARNING"
     assert feed(drift, np.ones(50), seq0=1001) == []
-    assert drift.check(window, past, schema("numeric"), 1.0, 1050) is None
+    assert drift.compare_windows(window, past, schema("numeric"), 1.0, 1050) is None
     assert levels(feed(drift, np.ones(60), seq0=1051)) == [(1101.0, "STABLE")]
 
 
@@ -256,7 +256,7 @@ def test_a_windowed_alarm_is_confirmed_by_a_window_that_shares_no_event_with_the
     told = []
     for seq in (1000, 1100, 1200, 1300):
         window = sample(rng.normal(9, 1, (200, 1)), seq - 200)
-        change = drift.check(window, past, schema("numeric"), float(seq), seq)
+        change = drift.compare_windows(window, past, schema("numeric"), float(seq), seq)
         told += [(seq, change.level)] if change else []
     assert told == [(1000, "WARNING"), (1200, "DRIFT")]
 
@@ -268,7 +268,7 @@ def test_one_odd_window_confirms_nothing():
     told = []
     for seq, mean in ((1000, 9), (1100, 0), (1200, 9), (1300, 0)):
         window = sample(rng.normal(mean, 1, (100, 1)), seq - 100)
-        change = drift.check(window, past, schema("numeric"), float(seq), seq)
+        change = drift.compare_windows(window, past, schema("numeric"), float(seq), seq)
         told += [change.level] if change else []
         told += [level for _, level in levels(feed(drift, np.ones(99), seq0=seq + 1))]
     assert "DRIFT" not in told and told.count("WARNING") == 2
@@ -291,7 +291,7 @@ def test_when_a_drift_is_over_the_new_world_is_the_reference():
         found = []
         for seq in range(1100, 2900, 100):
             window = reservoir.take(slice(seq - 500, seq))
-            change = drift.check(window, reservoir, schema("numeric"), float(seq), seq)
+            change = drift.compare_windows(window, reservoir, schema("numeric"), float(seq), seq)
             for _ in range(20 if seq == 1300 else 0):
                 change = drift.watch_error(is_wrong, float(seq), seq) or change
             found += [change.level] if change else []
@@ -306,7 +306,7 @@ def test_a_rise_says_which_features_and_since_when_and_a_fall_does_not():
     rows = rng.normal(size=(2000, 3))
     rows[1700:, 1] += 3.0
     stream = sample(rows)
-    change = drift.check(
+    change = drift.compare_windows(
         stream.take(slice(1000, 2000)), stream, schema(*["numeric"] * 3), 2e3, 2000
     )
     assert change.features == ("f1",)
@@ -324,7 +324,7 @@ def test_what_moves_together_is_seen_by_all_inputs_at_once():
     rows[1400:] += np.array([0.35, -0.35] * 4)
     stream = sample(rows)
     schemas = schema(*["numeric"] * 8)
-    change = drift.check(stream.take(slice(0, 2000)), stream, schemas, 2e3, 2000)
+    change = drift.compare_windows(stream.take(slice(0, 2000)), stream, schemas, 2e3, 2000)
     assert (change.signal, change.detector) == ("inputs", "domain_classifier")
     assert drift.statistics["features", "ks"] < 1.0 < change.statistic
 
@@ -333,7 +333,7 @@ def test_expected_accuracy_that_falls_is_a_warning_before_any_label():
     rng = np.random.default_rng(0)
     for fall, is_told in ((0.15, True), (0.0, False), (-0.15, False)):
         drift = monitor(("expected_accuracy", "welch"))
-        drift.warm(0)
+        drift.end_cold_start(0)
         guess = np.clip(rng.beta(8, 2, 2000) - 0.15, 0, 1)
         guess[1500:] -= fall
         ids = [str(i) for i in range(2000)]
@@ -342,13 +342,13 @@ def test_expected_accuracy_that_falls_is_a_warning_before_any_label():
         stream = Columns.of(
             seq0=0, ids=ids, at=at, keys=CHANCE.keys(ids), rows=rows, probabilities=p, guess=guess
         )
-        change = drift.check(stream, stream, schema("numeric"), 2e3, 2000)
+        change = drift.compare_windows(stream, stream, schema("numeric"), 2e3, 2000)
         assert (change is not None) is is_told
 
 
 def test_labels_name_the_class_that_is_missed_and_since_when():
     drift = monitor(("surprise", "glr"), false_alarm_every_n=1_000)
-    drift.warm(0)
+    drift.end_cold_start(0)
     seen = ["a", "b", "c"] * 60
     changes = []
     for i, label in enumerate(seen):
@@ -404,7 +404,7 @@ def test_each_feature_has_its_index_and_only_the_moved_one_is_high():
     recent = np.column_stack([rng.normal(size=n), rng.integers(0, 3, n), rng.normal(1.0, 1.0, n)])
     recent[::10, 0] = past[::10, 0] = np.nan
     drift = monitor(("features", "psi"), ("features", "ks"))
-    change = drift.check(
+    change = drift.compare_windows(
         sample(recent, 5000), sample(past), schema("numeric", "categorical", "numeric"), 1.0, 6000
     )
     assert change.level == "WARNING" and change.statistic > 1.0
@@ -422,7 +422,9 @@ def test_categories_are_compared_by_share_and_never_by_rank():
     rng = np.random.default_rng(1)
     past, recent = rng.integers(0, 2, (500, 1)), rng.integers(0, 2, (500, 1)) * 3
     drift = monitor(("features", "psi"), ("features", "ks"))
-    change = drift.check(sample(recent, 1000), sample(past), schema("categorical"), 1.0, 1500)
+    change = drift.compare_windows(
+        sample(recent, 1000), sample(past), schema("categorical"), 1.0, 1500
+    )
     assert (change.level, change.detector) == ("WARNING", "psi")
     assert drift.statistics["features", "ks"] == 0.0
 
@@ -431,7 +433,9 @@ def test_only_the_past_is_compared_and_only_if_there_is_enough_of_it():
     rng = np.random.default_rng(1)
     both = sample(np.concatenate([rng.normal(size=(29, 1)), rng.normal(9, 1, (500, 1))]))
     drift = monitor(("features", "psi"))
-    assert drift.check(both.take(slice(29, 529)), both, schema("numeric"), 1.0, 529) is None
+    assert (
+        drift.compare_windows(both.take(slice(29, 529)), both, schema("numeric"), 1.0, 529) is None
+    )
     assert drift.statistics == {("features", "psi"): 0.0}
 
 
@@ -439,7 +443,7 @@ def test_a_feature_that_came_later_counts_as_missing_before():
     rng = np.random.default_rng(1)
     past, recent = sample(rng.normal(size=(300, 1))), sample(rng.normal(size=(300, 2)), 1000)
     drift = monitor(("features", "psi"), ("features", "ks"))
-    change = drift.check(recent, past, schema("numeric", "numeric", "numeric"), 1.0, 1300)
+    change = drift.compare_windows(recent, past, schema("numeric", "numeric", "numeric"), 1.0, 1300)
     assert change.detector == "psi"
     assert drift.windows.feature_psi["f0"] < 0.25 < drift.windows.feature_psi["f1"]
     assert drift.windows.feature_psi["f2"] == 0.0
@@ -449,19 +453,19 @@ def test_no_more_features_are_tested_than_allowed():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(100, 5))
     drift = monitor(("features", "psi"), features_max=2)
-    drift.check(sample(rows, 1000), sample(rows), schema(*["numeric"] * 5), 1.0, 1100)
+    drift.compare_windows(sample(rows, 1000), sample(rows), schema(*["numeric"] * 5), 1.0, 1100)
     assert list(drift.windows.feature_psi) == ["f0", "f1"]
 
 
 def test_predictions_of_an_earlier_model_are_not_compared():
     drift = monitor(("class_mix", "psi"), ("confidence", "ks"), hold_n=100)
-    drift.warm(0)
+    drift.end_cold_start(0)
     past = sample(np.zeros((300, 1)))
     recent = sample(np.zeros((300, 1)), 1000, np.ones(300, int))
-    assert drift.check(recent, past, schema("numeric"), 1.0, 1300).signal == "class_mix"
+    assert drift.compare_windows(recent, past, schema("numeric"), 1.0, 1300).signal == "class_mix"
     drift.reset(1000)
     feed(drift, np.ones(1), seq0=1300)
-    drift.check(recent, past, schema("numeric"), 1.0, 1301)
+    drift.compare_windows(recent, past, schema("numeric"), 1.0, 1301)
     assert drift.level is DriftLevel.STABLE
     assert drift.statistics["class_mix", "psi"] == 0.0
 
@@ -487,8 +491,8 @@ def test_confidence_is_compared_downwards_only():
                 )
             )
         drift = monitor(("confidence", "ks"))
-        drift.warm(0)
-        change = drift.check(sides[1], sides[0], schema("numeric"), 1.0, 1300)
+        drift.end_cold_start(0)
+        change = drift.compare_windows(sides[1], sides[0], schema("numeric"), 1.0, 1300)
         assert (change is not None) is is_drift
 
 
@@ -499,7 +503,7 @@ def test_confidence_is_compared_downwards_only():
 def test_a_steady_stream_is_stable_and_an_abrupt_change_is_found(seed):
     rng = np.random.default_rng(seed)
     drift = monitor(false_alarm_every_n=1_000_000)
-    drift.warm(0)
+    drift.end_cold_start(0)
 
     def control_labels(start: int, share: float) -> list:
         changes = []
@@ -516,7 +520,7 @@ def test_a_steady_stream_is_stable_and_an_abrupt_change_is_found(seed):
 def test_a_predicted_class_that_comes_up_is_noticed_by_a_detector_of_its_own():
     rng = np.random.default_rng(1)
     drift = monitor(("class_mix", "adwin"))
-    drift.warm(0)
+    drift.end_cold_start(0)
     predicted = np.where(np.arange(2000) < 1000, rng.integers(0, 2, 2000), 4)
     changes = feed(drift, np.full(2000, 0.9), predicted)
     assert changes and 1000 < changes[0].at < 1200
@@ -525,7 +529,7 @@ def test_a_predicted_class_that_comes_up_is_noticed_by_a_detector_of_its_own():
 
 def test_a_confidence_that_is_no_number_is_passed_over():
     drift = monitor(("confidence", "adwin"))
-    drift.warm(0)
+    drift.end_cold_start(0)
     assert feed(drift, [np.nan, 0.5, np.nan]) == []
     assert drift.watches.all[0].feeds[0]._n == 1
 
@@ -561,14 +565,14 @@ SURPRISE = WatchSettings(
 
 def test_being_wrong_as_often_as_guessed_is_no_surprise():
     drift = DriftMonitor(DriftSettings(watch=(SURPRISE,)), CHANCE)
-    drift.warm(0)
+    drift.end_cold_start(0)
     # Doubtful predictions are wrong half the time, and that was guessed.
     assert surprised(drift, [(i % 2 == 0, 0.5) for i in range(500)]) == []
 
 
 def test_confident_predictions_that_turn_wrong_are_a_surprise():
     drift = DriftMonitor(DriftSettings(watch=(SURPRISE,)), CHANCE)
-    drift.warm(0)
+    drift.end_cold_start(0)
     before = [(i % 10 == 0, 0.9) for i in range(200)]
     after = [(i % 2 == 0, 0.9) for i in range(60)]
     changes = surprised(drift, before + after)

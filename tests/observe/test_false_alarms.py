@@ -24,7 +24,7 @@ def drifts(seed: int, every_n: int, correlation: float, moves_at: int | None = N
     monitor = DriftMonitor(
         DriftSettings(false_alarm_every_n=every_n, check_every_n=CHECK_N), chance
     )
-    monitor.warm(0)
+    monitor.end_cold_start(0)
     window, reservoir, found = Window(2_000), Reservoir(1_000, None, chance), []
     for seq0 in range(0, EVENTS_N, CHECK_N):
         rows = math.sqrt(correlation) * rng.normal(size=(CHECK_N, 1))
@@ -57,7 +57,9 @@ def drifts(seed: int, every_n: int, correlation: float, moves_at: int | None = N
             if i % 100 == 0:
                 changes.append(monitor.watch_error(wrong, float(seq), seq))
                 changes.append(monitor.watch_recall(label, wrong, float(seq), seq))
-        changes.append(monitor.check(window.since(0), reservoir.columns(), schema, float(seq), seq))
+        changes.append(
+            monitor.compare_windows(window.since(0), reservoir.columns(), schema, float(seq), seq)
+        )
         found += [
             seq for change in changes if change and change.level == "DRIFT" != change.previous
         ]

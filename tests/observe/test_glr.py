@@ -36,7 +36,7 @@ def test_it_is_the_largest_likelihood_ratio_over_the_scales(rise):
         guess = float(rng.uniform(0.05, 0.4))
         hits.append(bool(rng.random() < (guess if i < 200 else 0.7)))
         expected.append(guess)
-        glr.step(hits[-1], guess, float(i))
+        glr.add_outcome(hits[-1], guess, float(i))
         gain, n = largest(hits, expected, rise)
         assert glr.statistic == pytest.approx(gain, abs=1e-9)
         assert glr.newest_n == n and (n == 0 or glr.since == i - n + 1)
@@ -45,10 +45,10 @@ def test_it_is_the_largest_likelihood_ratio_over_the_scales(rise):
 def test_without_an_expectation_the_numbers_before_are_it():
     glr = Glr()
     for i in range(100):
-        glr.step(i % 10 == 0, None, float(i))
+        glr.add_outcome(i % 10 == 0, None, float(i))
     assert glr.statistic < 2.0
     for i in range(100, 120):
-        glr.step(i % 10 != 0, None, float(i))
+        glr.add_outcome(i % 10 != 0, None, float(i))
     assert glr.statistic > 15.0 and glr.since == 100.0
     # Two samples of coins: what scipy calls the G statistic is twice this.
     told = chi2_contingency([[18, 2], [10, 90]], correction=False, lambda_="log-likelihood")
@@ -58,14 +58,14 @@ def test_without_an_expectation_the_numbers_before_are_it():
 def test_fewer_yes_than_expected_is_nothing_and_a_restart_forgets():
     glr = Glr()
     for i in range(200):
-        glr.step(False, 0.5, float(i))
+        glr.add_outcome(False, 0.5, float(i))
     assert glr.statistic == 0.0
     for i in range(20):
-        glr.step(True, 0.1, float(i))
+        glr.add_outcome(True, 0.1, float(i))
     assert glr.statistic > 10.0
     glr.restart()
     assert glr.statistic > 10.0
-    glr.step(True, 0.1, 0.0)
+    glr.add_outcome(True, 0.1, 0.0)
     assert glr.statistic == 0.0
 
 
@@ -77,7 +77,7 @@ def test_false_alarms_come_no_more_often_than_the_line_allows(share, is_told):
     line = lines.glr_drift(0.5)
     rng, glr, alarms_n = np.random.default_rng(5), Glr(), 0
     for i in range(20_000):
-        glr.step(bool(rng.random() < share), share if is_told else None, float(i))
+        glr.add_outcome(bool(rng.random() < share), share if is_told else None, float(i))
         if glr.statistic >= line:
             alarms_n += 1
             glr.restart()
@@ -105,7 +105,7 @@ def test_a_domain_classifier_finds_nothing_in_two_samples_of_one_source(features
     for _ in range(120):
         rows = math.sqrt(1 - correlation) * rng.normal(size=(600, features_n))
         rows += math.sqrt(correlation) * rng.normal(size=(600, 1))
-        told = DomainClassifier(rows[:400], ["numeric"] * features_n).tell(rows[400:].T)
+        told = DomainClassifier(rows[:400], ["numeric"] * features_n).compare_rows(rows[400:].T)
         z.append((told.auc - 0.5) / told.spread)
     assert abs(np.mean(z)) < 0.3
     # Never wider than the normal distribution that the line is taken from.
@@ -129,14 +129,14 @@ def test_a_domain_classifier_finds_means_spreads_categories_and_what_is_missing(
     ):
         past, recent = rows(500), rows(500)
         recent[:, j] = change(recent[:, j])
-        told = DomainClassifier(past, kinds).tell(recent.T)
+        told = DomainClassifier(past, kinds).compare_rows(recent.T)
         assert (told.auc - 0.5) / told.spread > 3.0, j
         assert int(told.share_of.argmax()) == j and told.share_of[j] > 0.5
 
 
 def test_a_domain_classifier_bears_columns_of_nothing():
     rows = np.column_stack([np.full(80, np.nan), np.ones(80), np.arange(80.0)])
-    told = DomainClassifier(rows, ["numeric", "numeric", "categorical"]).tell(rows.T)
+    told = DomainClassifier(rows, ["numeric", "numeric", "categorical"]).compare_rows(rows.T)
     assert 0.0 <= told.auc <= 1.0 and np.isfinite(told.share_of).all()
 
 

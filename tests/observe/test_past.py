@@ -28,9 +28,11 @@ def columns(least_n):
 def both(past, recent, kind):
     """The two tests of one feature, and how it is told to be distributed."""
     marginals = Marginals(past[:, np.newaxis], [kind])
-    newest = marginals.place(recent[np.newaxis].copy())
-    found = [float(marginals.compare(newest, test, P).statistic[0]) for test in ("psi", "ks")]
-    return *found, marginals.shares(0, newest)
+    newest = marginals.count_newer(recent[np.newaxis].copy())
+    found = [
+        float(marginals.compare_features(newest, test, P).statistic[0]) for test in ("psi", "ks")
+    ]
+    return *found, marginals.shares_of(0, newest)
 
 
 def binned(past, recent):
@@ -98,7 +100,7 @@ def test_where_there_is_nothing_to_tell_the_auc_spreads_as_it_says(kinds):
         rows = luck.standard_t(4, size=(1500, len(kinds)))
         if "categorical" in kinds:
             rows = np.floor(np.abs(rows))
-        told = DomainClassifier(rows[:1000], kinds).tell(rows[1000:].T)
+        told = DomainClassifier(rows[:1000], kinds).compare_rows(rows[1000:].T)
         aucs.append(told.auc)
         spreads.append(told.spread)
     assert abs(np.mean(aucs) - 0.5) < 3 * np.std(aucs) / np.sqrt(len(aucs))
@@ -109,7 +111,7 @@ def test_where_there_is_nothing_to_tell_the_auc_spreads_as_it_says(kinds):
 def test_its_auc_is_that_of_telling_the_two_apart(shift):
     luck = np.random.default_rng(5)
     past, recent = luck.normal(size=(4000, 3)), luck.normal(size=(4000, 3)) + shift
-    told = DomainClassifier(past, ["numeric"] * 3).tell(recent.T)
+    told = DomainClassifier(past, ["numeric"] * 3).compare_rows(recent.T)
     best = stats.norm.cdf(shift * np.sqrt(3) / np.sqrt(2))
     assert told.auc == pytest.approx(best, abs=0.03)
     assert told.share_of == pytest.approx([1 / 3] * 3, abs=0.15)
@@ -121,10 +123,10 @@ def test_a_wider_spread_a_gap_and_a_category_are_told_and_one_odd_row_is_not():
     past[::50, 1] = np.nan
     kinds = ["numeric", "numeric", "categorical"]
     classifier, same = DomainClassifier(past, kinds), past[luck.permutation(1000)[:500]]
-    assert abs(classifier.tell(same.T).auc - 0.5) < 0.06
+    assert abs(classifier.compare_rows(same.T).auc - 0.5) < 0.06
     odd = same.copy()
     odd[[10, 300]] = 1e9, 1e9, 77.0
-    assert abs(classifier.tell(odd.T).auc - 0.5) < 0.06
+    assert abs(classifier.compare_rows(odd.T).auc - 0.5) < 0.06
     changes = (
         lambda x: 2.5 * x,
         lambda x: np.where(x > -0.5, x, np.nan),
@@ -133,7 +135,7 @@ def test_a_wider_spread_a_gap_and_a_category_are_told_and_one_odd_row_is_not():
     for j, change in enumerate(changes):
         moved = same.copy()
         moved[:, j] = change(moved[:, j])
-        told = classifier.tell(moved.T)
+        told = classifier.compare_rows(moved.T)
         assert told.auc > 0.6 and int(told.share_of.argmax()) == j
 
 
@@ -156,7 +158,7 @@ def test_the_past_is_looked_at_again_when_it_has_grown_by_half_and_after_an_eras
     monitor, seen = DriftMonitor(DriftSettings(), Chance(1)), []
     for seq in range(1000, 6001, 500):
         past = events.take(slice(0, seq))
-        monitor.check(past, past, schema, float(seq), seq)
+        monitor.compare_windows(past, past, schema, float(seq), seq)
         if not seen or monitor.windows._past is not seen[-1]:
             seen.append(monitor.windows._past)
     assert [past.last_seq + 501 for past in seen] == [1000, 1500, 2000, 3000, 4500]
@@ -164,11 +166,11 @@ def test_the_past_is_looked_at_again_when_it_has_grown_by_half_and_after_an_eras
     twin = decode_state(*encode_state(monitor))
     newest = events.take(slice(5500, 6000))
     for one in (monitor, twin):
-        one.check(newest, events, schema, 6500.0, 6500)
+        one.compare_windows(newest, events, schema, 6500.0, 6500)
     assert twin.windows.feature_psi == monitor.windows.feature_psi
     assert twin.windows.feature_shares == monitor.windows.feature_shares
     monitor.windows.forget_events()
     assert monitor.windows.feature_shares == {}
-    monitor.check(newest, events, schema, 7000.0, 7000)
+    monitor.compare_windows(newest, events, schema, 7000.0, 7000)
     assert monitor.windows._past.marginals.n == 5500
     assert monitor.windows.feature_psi != twin.windows.feature_psi

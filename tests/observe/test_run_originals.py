@@ -17,12 +17,12 @@ def test_places_are_counted_from_where_the_run_begins():
 
 def test_those_that_are_kept_are_packed_and_no_others():
     originals = Originals(BATCH, 2, 4, are_rows_exact=False)
-    originals.keep(1, 3)
+    originals.pack_events(1, 3)
     kept = [unpack_features(one) for one in originals.packed]
     assert kept == [None, {"x": 3, "y": "red"}, {"x": 4, "y": "red"}, None]
 
 
 def test_nothing_is_kept_of_events_whose_rows_say_all():
     originals = Originals(BATCH, 0, 6, are_rows_exact=True)
-    originals.keep(0, 6)
+    originals.pack_events(0, 6)
     assert [originals.features(0, 3), *originals.packed] == [None] * 7

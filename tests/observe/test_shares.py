@@ -14,7 +14,7 @@ def shares(past, now, kind="numeric") -> FeatureShares:
     """As a check has them."""
     sides = [np.array(values, dtype=np.float64) for values in (past, now)]
     marginals = Marginals(sides[0][:, np.newaxis], [kind])
-    return marginals.shares(0, marginals.place(sides[1][np.newaxis].copy()))
+    return marginals.shares_of(0, marginals.count_newer(sides[1][np.newaxis].copy()))
 
 
 def check(found):

@@ -7,7 +7,7 @@ from headrace.observe import signals
 
 
 def test_doubt_is_within_bounds_whatever_rounding_did():
-    doubts = signals.doubts(np.array([1.0 + 1e-12, 0.25, np.nan]))
+    doubts = signals.doubts_of(np.array([1.0 + 1e-12, 0.25, np.nan]))
     assert doubts[:2] == [0.0, 0.75]
     assert np.isnan(doubts[2])
 

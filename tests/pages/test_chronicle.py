@@ -70,12 +70,12 @@ def played():
     chronicle = Chronicle(engine.settings)
     simulation = Simulation(engine, make_crowd(3))
     for batch in make_stream(2_000, 3):
-        for outputs in simulation.play([batch], settle=False):
-            chronicle.happened(outputs, engine.shard.events_n)
-        chronicle.sample(engine.report)
-    for outputs in simulation.play([]):
-        chronicle.happened(outputs, engine.shard.events_n)
-    chronicle.sample(engine.report)
+        for outputs in simulation.play_batches([batch], settle=False):
+            chronicle.add_outputs(outputs, engine.shard.events_n)
+        chronicle.add_sample(engine.report)
+    for outputs in simulation.play_batches([]):
+        chronicle.add_outputs(outputs, engine.shard.events_n)
+    chronicle.add_sample(engine.report)
     return engine.report, chronicle
 
 
@@ -111,7 +111,7 @@ def test_the_control_estimate_is_the_share_right_among_what_was_drawn_on_arrival
         # Chosen ones, and rounds of the strategy `random`, are no control draws.
         outputs += [request(i + 1, reason="round", round_n=3), settled(i + 1, "b")]
         outputs += [request(i + 2, round_n=3), settled(i + 2, "b")]
-    chronicle.happened(outputs, 400)
+    chronicle.add_outputs(outputs, 400)
     assert chronicle.control.labels_n == 40
     assert chronicle.control.accuracy == pytest.approx(0.75)
     assert chronicle.control_all.accuracy == pytest.approx(0.75)
@@ -121,20 +121,20 @@ def test_control_labels_count_by_their_chance():
     chronicle = Chronicle(parse({"evaluation": {"window_n": 1_000}}))
     outputs = [request(0, propensity=0.5), settled(0, "b")]
     outputs += [request(1, propensity=0.25), settled(1, "a")]
-    chronicle.happened(outputs, 10)
+    chronicle.add_outputs(outputs, 10)
     assert chronicle.control.accuracy == pytest.approx(4 / 6)
 
 
 def test_a_revised_label_replaces_the_first_and_counts_once():
     chronicle = Chronicle(Settings())
-    chronicle.happened([request(0), settled(0, "b"), settled(0, "a", revision=1)], 10)
+    chronicle.add_outputs([request(0), settled(0, "b"), settled(0, "a", revision=1)], 10)
     assert chronicle.counts.settled_n == 1
     assert chronicle.control.accuracy == 1.0
 
 
 def test_what_became_of_a_request_stands_beside_it():
     chronicle = Chronicle(Settings())
-    chronicle.happened([request(0), request(1), settled(0, "a")], 2)
+    chronicle.add_outputs([request(0), request(1), settled(0, "a")], 2)
     assert [asked.end for asked in chronicle.requests.values()] == [settled(0, "a"), None]
 
 
@@ -142,8 +142,8 @@ def test_everything_is_bounded():
     chronicle = Chronicle(Settings())
     rejected = InputRejected(reason="not_json", detail="", at=0.0)
     for i in range(CHANGES_MAX + 10):
-        chronicle.happened([request(i), changed("DRIFT", "STABLE", float(i)), rejected], i + 1)
-        chronicle.sample(None, at=float(i))
+        chronicle.add_outputs([request(i), changed("DRIFT", "STABLE", float(i)), rejected], i + 1)
+        chronicle.add_sample(None, at=float(i))
         assert len(chronicle.samples) <= SAMPLES_MAX
     assert len(chronicle.requests) == REQUESTS_MAX
     assert len(chronicle.changes) == CHANGES_MAX
@@ -156,9 +156,9 @@ def test_thinned_samples_keep_both_ends_and_every_peak():
     chronicle = Chronicle(Settings())
     n = 4 * SAMPLES_MAX
     for i in range(n):
-        chronicle.watched({"error/adwin": 7.0 if i == 801 else 0.5})
-        chronicle.happened([request(i, propensity=1e-4 if i == 801 else 0.1)], i + 1)
-        chronicle.sample(None, at=float(i))
+        chronicle.add_statistics({"error/adwin": 7.0 if i == 801 else 0.5})
+        chronicle.add_outputs([request(i, propensity=1e-4 if i == 801 else 0.1)], i + 1)
+        chronicle.add_sample(None, at=float(i))
     assert (chronicle.samples[0].events_n, chronicle.samples[-1].events_n) == (1, n)
     assert max(s.statistics["error/adwin"] for s in chronicle.samples) == 7.0
     assert min(s.propensities.least for s in chronicle.samples) == 1e-4
@@ -167,21 +167,24 @@ def test_thinned_samples_keep_both_ends_and_every_peak():
 
 def test_the_highest_statistic_between_two_samples_is_kept():
     chronicle = Chronicle(Settings())
-    chronicle.watched({"features/psi": 0.2})
-    chronicle.happened([changed("DRIFT", "STABLE", 1.0, statistic=2.5)], 5)
-    chronicle.watched({"error/adwin": 0.1, "features/psi": 0.1})
-    chronicle.sample(None, at=1.0)
-    chronicle.sample(None, at=2.0)
+    chronicle.add_statistics({"features/psi": 0.2})
+    chronicle.add_outputs([changed("DRIFT", "STABLE", 1.0, statistic=2.5)], 5)
+    chronicle.add_statistics({"error/adwin": 0.1, "features/psi": 0.1})
+    chronicle.add_sample(None, at=1.0)
+    chronicle.add_sample(None, at=2.0)
     assert chronicle.samples[0].statistics == {"features/psi": 0.2, "error/adwin": 2.5}
     assert chronicle.samples[1].statistics == {}
 
 
 def test_a_spread_is_the_same_in_any_grouping():
     values = [0.5, 0.01, 1.0, 0.2, 0.2]
-    whole, parts = Spread.of(values), Spread.of(values[:2]).joined(Spread.of(values[2:]))
+    whole, parts = (
+        Spread.from_values(values),
+        Spread.from_values(values[:2]).join_spread(Spread.from_values(values[2:])),
+    )
     assert (whole.least, whole.greatest, whole.n) == (parts.least, parts.greatest, parts.n)
     assert whole.mean == pytest.approx(parts.mean) == pytest.approx(0.0002**0.2)
-    assert Spread.of([]) is None
+    assert Spread.from_values([]) is None
 
 
 # --------------------------------------------------------------------------------- the axis
@@ -190,10 +193,10 @@ def test_a_spread_is_the_same_in_any_grouping():
 def test_events_with_dates_stand_at_their_date_and_others_at_their_number():
     dated, numbered = Chronicle(Settings()), Chronicle(Settings())
     for n in (100, 200):
-        dated.happened([], n)
-        dated.sample(None, at=1.7e9 + n)
-        numbered.happened([], n)
-        numbered.sample(None, at=float(n))
+        dated.add_outputs([], n)
+        dated.add_sample(None, at=1.7e9 + n)
+        numbered.add_outputs([], n)
+        numbered.add_sample(None, at=float(n))
     assert Axis(dated).is_time and not Axis(numbered).is_time
     assert Axis(dated).of_seq(150) == 1.7e9 + 150
     assert Axis(numbered).of_seq(150) == 150
@@ -202,31 +205,31 @@ def test_events_with_dates_stand_at_their_date_and_others_at_their_number():
 def test_an_event_that_is_the_only_date_makes_no_axis_of_time():
     chronicle = Chronicle(Settings())
     for n in (100, 200):
-        chronicle.happened([], n)
-        chronicle.sample(None, at=1.7e9)
+        chronicle.add_outputs([], n)
+        chronicle.add_sample(None, at=1.7e9)
     assert not Axis(chronicle).is_time
 
 
 def test_the_bands_are_where_the_level_stood():
     chronicle = Chronicle(Settings())
-    chronicle.happened([], 10)
-    chronicle.sample(None, at=10.0)
-    chronicle.happened([changed("WARNING", "STABLE", 20.0)], 20)
-    chronicle.happened([changed("DRIFT", "WARNING", 30.0)], 30)
-    chronicle.happened([changed("STABLE", "DRIFT", 40.0)], 40)
-    chronicle.happened([changed("DRIFT", "STABLE", 50.0)], 50)
-    chronicle.happened([], 60)
-    chronicle.sample(None, at=60.0)
+    chronicle.add_outputs([], 10)
+    chronicle.add_sample(None, at=10.0)
+    chronicle.add_outputs([changed("WARNING", "STABLE", 20.0)], 20)
+    chronicle.add_outputs([changed("DRIFT", "WARNING", 30.0)], 30)
+    chronicle.add_outputs([changed("STABLE", "DRIFT", 40.0)], 40)
+    chronicle.add_outputs([changed("DRIFT", "STABLE", 50.0)], 50)
+    chronicle.add_outputs([], 60)
+    chronicle.add_sample(None, at=60.0)
     found = [(band.low, band.high, band.level) for band in bands_of(chronicle, Axis(chronicle))]
     assert found == [(20, 30, "warning"), (30, 40, "drift"), (50, 60, "drift")]
 
 
 def test_a_level_whose_beginning_was_forgotten_reaches_back_to_the_start():
     chronicle = Chronicle(Settings())
-    chronicle.happened([], 10)
-    chronicle.sample(None, at=10.0)
-    chronicle.happened([changed("STABLE", "DRIFT", 40.0)], 40)
-    chronicle.sample(None, at=40.0)
+    chronicle.add_outputs([], 10)
+    chronicle.add_sample(None, at=10.0)
+    chronicle.add_outputs([changed("STABLE", "DRIFT", 40.0)], 40)
+    chronicle.add_sample(None, at=40.0)
     (band,) = bands_of(chronicle, Axis(chronicle))
     assert (band.low, band.high, band.level) == (0, 40, "drift")
 
@@ -234,7 +237,7 @@ def test_a_level_whose_beginning_was_forgotten_reaches_back_to_the_start():
 def test_of_estimates_that_end_at_the_same_event_the_last_is_drawn():
     chronicle = Chronicle(Settings())
     estimates = [Estimate(to_seq=n, accuracy=a) for n, a in [(20, 0.1), (10, 0.5), (20, 0.9)]]
-    points = Axis(chronicle).points([(e, e.accuracy) for e in estimates])
+    points = Axis(chronicle).points_of([(e, e.accuracy) for e in estimates])
     assert points == ([10, 20], [0.5, 0.9])
 
 
@@ -246,7 +249,7 @@ def test_a_blind_draw_of_labels_that_are_all_right_is_not_sure():
 def test_control_labels_that_are_all_right_do_not_prove_perfection():
     chronicle = Chronicle(parse({"evaluation": {"window_n": 1_000}}))
     for i in range(16):
-        chronicle.happened([request(i), settled(i, "a")], i + 1)
+        chronicle.add_outputs([request(i), settled(i, "a")], i + 1)
     found = chronicle.control
     # Wilson's interval of 16 in 16.
     assert (found.accuracy, found.high) == (1.0, 1.0)

@@ -47,9 +47,9 @@ def warm():
                 request_id=request.request_id, label=label, at=float(i), annotator="n" * 60
             )
             outputs += engine.feed([answer])
-        history.happened(outputs, i + 1)
+        history.add_outputs(outputs, i + 1)
         if i % 10 == 9:
-            history.note(engine.report)
+            history.add_report(engine.report)
     return engine.report, history
 
 
@@ -87,14 +87,14 @@ def test_truth_and_rival_stand_beside_the_estimate(warm):
 
 def test_drift_and_adoption_leave_their_letters_under_the_plot():
     history = History()
-    history.happened([DRIFT], 5)
-    history.happened([ADOPTED, KEPT], 9)
+    history.add_outputs([DRIFT], 5)
+    history.add_outputs([ADOPTED, KEPT], 9)
     assert [(mark.letter, mark.events_n) for mark in history.marks] == [("D", 5), ("a", 9)]
 
 
 def test_the_latest_decisions_say_why(warm):
     history = History()
-    history.happened([DRIFT, ADOPTED, KEPT], 1)
+    history.add_outputs([DRIFT, ADOPTED, KEPT], 1)
     found = lines_of(warm[0], history, 120, 30)
     title = next(i for i, line in enumerate(found) if "latest decisions" in line)
     assert [" ".join(line.split()) for line in found[title + 1 : title + 4]] == [
@@ -179,7 +179,7 @@ def test_a_few_rejects_and_expiries_are_no_concern(warm):
 def test_an_estimate_over_several_partitions_is_drawn_at_the_present(warm):
     history, report = History(), warm[0]
     joined = msgspec.structs.replace(report.estimates.accuracy, to_seq=None, from_seq=None)
-    history.note(replace_numbers(report, {"estimates.accuracy": joined}))
+    history.add_report(replace_numbers(report, {"estimates.accuracy": joined}))
     assert history.accuracy.points == [(1_200, report.estimates.accuracy.accuracy)]
 
 

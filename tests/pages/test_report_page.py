@@ -137,14 +137,14 @@ def test_without_reports_nothing_is_promised_that_is_not_there(recorded):
 def test_drift_is_shaded_and_adoption_named_wherever_they_fell():
     chronicle = Chronicle(Settings())
     for n in range(10, 110, 10):
-        chronicle.happened(
+        chronicle.add_outputs(
             {
                 50: [changed("DRIFT", "STABLE", n), adopted(n)],
                 90: [changed("STABLE", "DRIFT", n)],
             }.get(n, []),
             n,
         )
-        chronicle.sample(None, at=float(n))
+        chronicle.add_sample(None, at=float(n))
     page = as_html(chronicle)
     assert f"fill: {BAND_COLOURS['drift']}" in page
     told = text_of(page)
@@ -156,8 +156,8 @@ def test_names_from_outside_stay_text():
     settings = parse({"stream": HOSTILE[:20], "schema": {"classes": [HOSTILE, "b"]}})
     chronicle = Chronicle(settings)
     chronicle.gaps.append(HOSTILE)
-    chronicle.happened([changed(HOSTILE, HOSTILE, 1.0)], 10)
-    chronicle.sample(None, at=1.0)
+    chronicle.add_outputs([changed(HOSTILE, HOSTILE, 1.0)], 10)
+    chronicle.add_sample(None, at=1.0)
     assert "script" not in read(as_html(chronicle)).tags
 
 
@@ -223,11 +223,11 @@ def test_without_matplotlib_nothing_is_decided_again(recorded, monkeypatch, caps
 
 
 def test_the_page_of_a_demo_has_the_twin_and_the_truth():
-    duel = Duel.of(600, 3)
-    told = DemoRecord.of(duel, 600)
+    duel = Duel.against_random(600, 3)
+    told = DemoRecord.for_duel(duel, 600)
     for batch in make_stream(600, 3):
-        told.note(duel.play(batch))
-    told.note(duel.finish(), is_last=True)
+        told.add_outputs(duel.play_batch(batch))
+    told.add_outputs(duel.end_requests(), is_last=True)
     page = text_of(told.as_html())
     for word in ("random twin, estimated", "random twin, in truth", "Both engines", "drift put in"):
         assert word in page
@@ -256,7 +256,7 @@ def test_retrainings_are_counted_without_roll_backs_and_all_of_them():
     decided = {"job_id": 1, "champion_right": 0.5, "challenger_right": 0.6, "labels_n": 40}
     for i in range(n):
         at = float(i)
-        chronicle.happened(
+        chronicle.add_outputs(
             [
                 ModelAdopted(at=at, model_version=i, **decided),
                 ModelKept(at=at, reason="not better", **decided),
@@ -266,7 +266,7 @@ def test_retrainings_are_counted_without_roll_backs_and_all_of_them():
             ],
             i + 1,
         )
-    chronicle.sample(None, at=float(n))
+    chronicle.add_sample(None, at=float(n))
     told = re.sub(r"(?<=\d) (?=\d)", "", text_of(as_html(chronicle)))
     assert f"Retrainings that came to an end: {2 * n}; models adopted: {n}, " in told
     assert f"rolled back: {n}; rounds opened by drift or by somebody: {n}." in told

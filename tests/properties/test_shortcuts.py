@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace import Engine, Event
-from headrace.label.consensus import Majority, standing
+from headrace.label.consensus import Majority, select_standing
 from headrace.learn.committee.encoding import Encoder, _deviations
 from headrace.learn.committee.stacker import Stacker
 from headrace.messages import Answer, Moments
 from headrace.observe.moments import DIGITS, RunningMoments
 from headrace.observe.schema import Schema
 from headrace.observe.seen import Seen, columns_of
-from headrace.observe.signals import is_wrong, likeliest
+from headrace.observe.signals import is_wrong, likeliest_of
 from headrace.query.budgets import LABEL, Budget, Reserve, Share
 from headrace.settings import ColumnsSettings, SchemaSettings
 
@@ -70,7 +70,7 @@ def test_moments_are_sums_event_by_event_however_they_are_cut(
             spread = max(0.0, squares - mean * total)
             told = (float(f"{number:.{DIGITS}g}") for number in (there[0] + mean, spread))
             expected[name] = Moments(len(there), *told)
-    assert running.take("xyz", ["numeric"] * 3) == (len(rows), expected)
+    assert running.pop_moments("xyz", ["numeric"] * 3) == (len(rows), expected)
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), NUMBERS | st.just(math.nan)), min_size=1))
@@ -96,7 +96,7 @@ def test_a_row_of_plain_numbers_is_encoded_as_each_number_is(xs: list[list[objec
 def test_a_majority_of_one_answer_is_that_of_the_general_rule(
     wanted_n: int, labels: list[str | None]
 ) -> None:
-    answers = standing(
+    answers = select_standing(
         [Answer(request_id="r", annotator=f"p{i}", label=x, at=i) for i, x in enumerate(labels)], 2
     )
     found = Majority().decide(answers, wanted_n=wanted_n, answers_max=9, is_closing=False)
@@ -121,7 +121,7 @@ def test_a_majority_of_one_answer_is_that_of_the_general_rule(
 @given(st.dictionaries(st.text(max_size=2), st.floats(0.0, 1.0), max_size=4), st.text(max_size=2))
 def test_the_likeliest_class_is_the_first_of_the_highest(said: dict[str, float], y: str) -> None:
     best = max(said, key=lambda name: said[name]) if said else ""
-    assert likeliest(said) == best
+    assert likeliest_of(said) == best
     assert is_wrong(said, y) == (not said or best != y)
 
 

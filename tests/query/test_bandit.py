@@ -16,7 +16,7 @@ import pytest
 import headrace as hr
 from headrace.chance import Chance
 from headrace.errors import BadSettings
-from headrace.query.rules import Arriving, Draw, made
+from headrace.query.rules import Arriving, Draw, make_rule
 from headrace.query.rules.bandit import Bandit
 from headrace.settings import parse
 from headrace.testing import check_online
@@ -187,7 +187,7 @@ def test_a_copy_shares_nothing_that_moves() -> None:
 def test_it_keeps_the_contract_of_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     # `make test-long` has all the seeds, of every rule.
     monkeypatch.setattr("headrace.testing.online.SEEDS_N", 80)
-    check_online(lambda: made("bandit", {"arms": ["split", "quantile_filter"]}))
+    check_online(lambda: make_rule("bandit", {"arms": ["split", "quantile_filter"]}))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_it_keeps_the_contract_of_a_rule(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_options_that_cannot_be_used_are_told(options: dict[str, Any], says: str) -> None:
     with pytest.raises(BadSettings, match=says):
-        made("bandit", options)
+        make_rule("bandit", options)
 
 
 def engine_of(seed: int) -> hr.Engine:

@@ -13,12 +13,12 @@ from headrace.query.online import (
     Lean,
     Place,
     RankChances,
-    deviations,
+    choose_lean,
+    deviations_of,
     for_both,
     in_hand_of,
-    knowledge,
-    lean,
     place_drawn,
+    rate_knowledge,
     rate_of,
 )
 
@@ -138,12 +138,12 @@ def test_the_blind_part_of_a_chance_is_the_share_of_the_rate() -> None:
 
 
 def test_few_labels_and_late_labels_lean_to_random_smoothly() -> None:
-    assert knowledge(0, 0) == knowledge(50, 1) == 0.0
-    assert lean(0.25, 0.0, 0.0).share == 1.0
-    shares = [lean(0.25, knowledge(n, 2), 0.0).share for n in (2, 5, 10, 50, 1_000)]
+    assert rate_knowledge(0, 0) == rate_knowledge(50, 1) == 0.0
+    assert choose_lean(0.25, 0.0, 0.0).share == 1.0
+    shares = [choose_lean(0.25, rate_knowledge(n, 2), 0.0).share for n in (2, 5, 10, 50, 1_000)]
     assert shares == sorted(shares, reverse=True)
     assert shares[1] < 0.7 and shares[-1] < 0.26
-    late = [lean(0.25, 1.0, late) for late in (0.0, 1.0, 10.0, 50.0, 500.0)]
+    late = [choose_lean(0.25, 1.0, late) for late in (0.0, 1.0, 10.0, 50.0, 500.0)]
     assert late == sorted(late, key=lambda found: (found.share, -found.sharpness))
     assert late[0] == (0.25, 15.0) and late[3] == (0.5, 3.0) and late[4].share > 0.85
 
@@ -162,7 +162,7 @@ def test_the_rate_follows_what_is_earned_and_stops_in_debt() -> None:
 def test_a_part_is_drawn_for_the_estimate_and_the_mean_stays_the_rate() -> None:
     luck = np.random.default_rng(3)
     guesses = luck.uniform(0.5, 1.0, 1_000)
-    doubts, errors = 1.0 - guesses, deviations(guesses)
+    doubts, errors = 1.0 - guesses, deviations_of(guesses)
     by_doubt = RankChances(np.sort(doubts), 0.05, Lean(0.2, 15.0))
     chances = for_both(by_doubt, doubts, errors, float(errors.mean()), 0.25)
     assert chances.mean() / ONE == pytest.approx(0.05, rel=0.01)
@@ -184,7 +184,7 @@ def test_without_a_known_error_doubt_alone_decides_and_no_chance_is_above_one() 
 
 
 def test_a_guess_beyond_certainty_by_rounding_has_no_deviation() -> None:
-    assert deviations(np.array([0.0, 0.5, 1.0 + 1e-15])).tolist() == [0.0, 0.5, 0.0]
+    assert deviations_of(np.array([0.0, 0.5, 1.0 + 1e-15])).tolist() == [0.0, 0.5, 0.0]
 
 
 def test_what_is_kept_in_hand_is_a_half_at_first_and_one_later() -> None:

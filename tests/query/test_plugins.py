@@ -152,7 +152,7 @@ def test_a_round_asks_by_them_and_a_replay_asks_the_same(
         settings = parse({"drift": {"watch": []}, "query": query})
         stream = Stream(600)
         simulation = Simulation(Engine(naive_bayes.GaussianNB(), settings=settings), Delayed())
-        played = simulation.play([(stream.batch, stream.truths)])
+        played = simulation.play_batches([(stream.batch, stream.truths)])
         found.append(asked([o for outputs in played for o in outputs]))
     requests: list[LabelRequested] = found[0]
     assert found[0] == found[1]

@@ -173,10 +173,10 @@ def test_a_label_that_is_taken_back_or_erased_is_no_example() -> None:
     other = "odd" if label_of(first) == "even" else "even"
     engine.feed([Answer(request_id=first.request_id, label=other, at=200.0)])
     key = np.array([engine.chance.key(first.event_id)], np.uint64)
-    assert labels.codes(key, engine.shard.schema.code_of) == engine.shard.schema.code_of(other)
+    assert labels.find_codes(key, engine.shard.schema.code_of) == engine.shard.schema.code_of(other)
     engine.feed([ErasureOrdered(at=300.0, event_ids=(second.event_id,), key="k")])
     erased = np.array([engine.chance.key(second.event_id)], np.uint64)
-    assert engine.shard.asking.labels.codes(erased, engine.shard.schema.code_of) == -1
+    assert engine.shard.asking.labels.find_codes(erased, engine.shard.schema.code_of) == -1
     assert len(engine.shard.asking.labels) == len(requests) - 1
 
 

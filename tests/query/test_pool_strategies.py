@@ -29,7 +29,7 @@ from headrace.query.strategies import (
     resolve,
 )
 from headrace.query.strategies.change import NOISE
-from headrace.query.strategies.order import CANDIDATES_MAX, COLUMNS_MAX, projected
+from headrace.query.strategies.order import CANDIDATES_MAX, COLUMNS_MAX, project_points
 from headrace.settings import SchemaSettings, parse
 from headrace.testing import check_strategy
 from query.pools import pool_of
@@ -377,7 +377,7 @@ def test_of_many_candidates_a_hashed_sample_is_compared() -> None:
 def test_many_columns_are_projected_and_distances_kept() -> None:
     d, keys = 40 * COLUMNS_MAX, CHANCE.keys(map(str, range(30)))
     points = np.stack([CHANCE.uniforms(f"c{j}", keys) for j in range(d)], axis=1)
-    low, other = projected(points, points[:3], CHANCE)
+    low, other = project_points(points, points[:3], CHANCE)
     assert low.shape == (30, COLUMNS_MAX) and np.allclose(low[:3], other)
     pairs = list(itertools.combinations(range(30), 2))
     ratio = [

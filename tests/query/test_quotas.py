@@ -26,7 +26,7 @@ def quotas_with(**settings: Any) -> Quotas:
 def needs(quotas: Quotas, xs: Any, p_rare: Any) -> list[float]:
     rows = np.asarray(xs, dtype=float)[:, None]
     p = np.asarray(p_rare, dtype=float)
-    found = quotas.needs(rows, np.stack([1.0 - p, p], axis=1), ["fine", "rare"], SCHEMA)
+    found = quotas.measure_needs(rows, np.stack([1.0 - p, p], axis=1), ["fine", "rare"], SCHEMA)
     assert found is not None
     return [round(x, 3) for x in found.tolist()]
 
@@ -35,8 +35,8 @@ def test_without_quotas_nothing_is_needed_and_nothing_remembered() -> None:
     quotas = quotas_with()
     quotas.count_asked(1, np.array([4.0]), SCHEMA)
     quotas.count_label(1, "rare", "doubt")
-    assert quotas.needs(np.ones((3, 1)), np.ones((3, 1)), ["fine"], SCHEMA) is None
-    assert quotas.missing(["fine", "rare"]) == {}
+    assert quotas.measure_needs(np.ones((3, 1)), np.ones((3, 1)), ["fine"], SCHEMA) is None
+    assert quotas.count_missing(["fine", "rare"]) == {}
 
 
 def test_an_event_of_a_short_slice_is_needed_until_enough_are_asked() -> None:
@@ -49,17 +49,25 @@ def test_an_event_of_a_short_slice_is_needed_until_enough_are_asked() -> None:
     quotas.count_label(1, "fine", "doubt")
     # Nobody answered the other one.
     quotas.drop_question(2)
-    assert quotas.missing(["fine"]) == {"slice large": 1}
+    assert quotas.count_missing(["fine"]) == {"slice large": 1}
 
 
 def test_only_the_latest_labels_count() -> None:
     quotas = quotas_with(per_slice_n=1, per_class_n=1, over_n=10)
     quotas.count_asked(0, np.array([4.0]), SCHEMA)
     quotas.count_label(0, "rare", "doubt")
-    assert quotas.missing(["fine", "rare"]) == {"class fine": 1, "class rare": 0, "slice large": 0}
+    assert quotas.count_missing(["fine", "rare"]) == {
+        "class fine": 1,
+        "class rare": 0,
+        "slice large": 0,
+    }
     for key in range(1, 11):
         quotas.count_label(key, "fine", "control")
-    assert quotas.missing(["fine", "rare"]) == {"class fine": 0, "class rare": 1, "slice large": 1}
+    assert quotas.count_missing(["fine", "rare"]) == {
+        "class fine": 0,
+        "class rare": 1,
+        "slice large": 1,
+    }
 
 
 def test_with_labels_a_class_is_sought_where_it_is_likelier_than_usual() -> None:

@@ -16,9 +16,9 @@ def decided(**fields):
 
 def test_a_draw_is_on_record_at_its_own_event_only():
     record = Record(["a"], [decided(after_n=5)], events_n=100)
-    assert [record.has("a", n) for n in (104, 105, 106)] == [False, True, False]
-    assert record.until(100, 50) == 5
-    assert record.until(105, 50) == 50
+    assert [record.has_request("a", n) for n in (104, 105, 106)] == [False, True, False]
+    assert record.count_to_next(100, 50) == 5
+    assert record.count_to_next(105, 50) == 50
 
 
 def test_a_draw_that_is_not_on_record_is_passed_over_where_it_could_be_paid():
@@ -39,7 +39,7 @@ def test_a_round_is_held_where_it_was_and_of_the_kind_that_it_was():
 def test_what_nothing_led_to_is_due_from_then_on():
     record = Record(["a", "b"], [decided(after_n=1), decided(after_n=2)], events_n=0)
     assert [list(ones) for ones in record.find_missing(1, is_end=False)] == [["a"]]
-    assert record.has("a", 7)
+    assert record.has_request("a", 7)
     assert [list(ones) for ones in record.find_missing(1, is_end=True)] == [["a", "b"]]
     assert record.differences.turned_n == 2
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.chance import Chance
 from headrace.query.pool import Pool
-from headrace.query.rounds import choose, inclusion, redundancy
+from headrace.query.rounds import choose, inclusion, redundancy_of
 
 utilities_lists = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=40)
 
@@ -111,17 +111,17 @@ def test_blind_draws_are_on_average_not_redundant_at_all() -> None:
     X = np.hstack([rng.normal(size=(60, 3)) * [1, 100, 0.01], rng.integers(0, 4, size=(60, 2))])
     X[::7, 1], X[::5, 4] = np.nan, np.nan
     pool = pool_of(X, categories_n=2)
-    found = [redundancy(pool, rng.choice(60, size=5, replace=False)) for _ in range(2_000)]
+    found = [redundancy_of(pool, rng.choice(60, size=5, replace=False)) for _ in range(2_000)]
     assert np.mean([r for r in found if r is not None]) == pytest.approx(0.0, abs=0.01)
 
 
 def test_equals_are_redundant_and_opposites_the_contrary() -> None:
     pool = pool_of(np.array([[0.0], [0.0], [1.0], [2.0], [9.0]]))
-    assert redundancy(pool, np.array([0, 1])) == 1.0
-    opposite = redundancy(pool, np.array([0, 4]))
+    assert redundancy_of(pool, np.array([0, 1])) == 1.0
+    opposite = redundancy_of(pool, np.array([0, 4]))
     assert opposite is not None and -1.0 <= opposite < 0.0
 
 
 def test_there_is_no_redundancy_of_one_or_in_a_pool_of_equals() -> None:
-    assert redundancy(pool_of(np.arange(4.0)[:, None]), np.array([2])) is None
-    assert redundancy(pool_of(np.ones((4, 1))), np.array([0, 1])) is None
+    assert redundancy_of(pool_of(np.arange(4.0)[:, None]), np.array([2])) is None
+    assert redundancy_of(pool_of(np.ones((4, 1))), np.array([0, 1])) is None

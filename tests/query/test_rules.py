@@ -11,7 +11,7 @@ import pytest
 from headrace import BadSettings, Chance
 from headrace.query.budgets import Budget, Share
 from headrace.query.ruled import RuledArrivals
-from headrace.query.rules import RULES, Arriving, Draw, Rule, made, options_of
+from headrace.query.rules import RULES, Arriving, Draw, Rule, make_rule, options_of
 from headrace.query.rules.threshold import chance_below
 from headrace.testing import check_online
 from headrace.testing.online import SEEDS_N
@@ -25,11 +25,11 @@ def test_every_rule_keeps_the_contract(
 ) -> None:
     """The seeds are what costs: fewer try the draw of each rule, all that of the first below."""
     monkeypatch.setattr("headrace.testing.online.SEEDS_N", seeds_n)
-    check_online(lambda: made(name, {}))
+    check_online(lambda: make_rule(name, {}))
 
 
 def test_a_rule_keeps_the_contract_as_it_is_shipped() -> None:
-    check_online(lambda: made("random", {}))
+    check_online(lambda: make_rule("random", {}))
 
 
 # --------------------------------------------------------------------------- broken on purpose
@@ -146,7 +146,7 @@ def test_a_draw_that_is_not_what_it_says_is_caught(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("headrace.testing.online.Chance", Lucky)
     with pytest.raises(AssertionError, match="more or less often than it says"):
-        check_online(lambda: made("random", {}))
+        check_online(lambda: make_rule("random", {}))
 
 
 # ------------------------------------------------------------------------------- one by one
@@ -174,13 +174,13 @@ class Told:
 
 
 def test_the_fixed_threshold_is_that_part_of_what_the_likeliest_class_can_have() -> None:
-    told = Told(made("fixed_uncertainty", {}), rate=0.5)
+    told = Told(make_rule("fixed_uncertainty", {}), rate=0.5)
     assert [told.see([p, 1.0 - p]) for p in (0.76, 0.74)] == [0.0, 1.0]
-    assert Told(made("fixed_uncertainty", {"limit": 0.9})).see([0.89, 0.11]) == 1.0
+    assert Told(make_rule("fixed_uncertainty", {"limit": 0.9})).see([0.89, 0.11]) == 1.0
 
 
 def test_the_variable_threshold_falls_when_it_asks_and_rises_when_it_does_not() -> None:
-    rule: Any = made("variable_uncertainty", {"step": 0.1})
+    rule: Any = make_rule("variable_uncertainty", {"step": 0.1})
     told = Told(rule, rate=1.0)
     told.see([0.6, 0.4])
     assert rule.theta == pytest.approx(0.9)
@@ -190,7 +190,7 @@ def test_the_variable_threshold_falls_when_it_asks_and_rises_when_it_does_not() 
 
 
 def test_nothing_is_asked_and_nothing_moves_while_the_rate_is_spent() -> None:
-    rule: Any = made("variable_uncertainty", {"window": 10})
+    rule: Any = make_rule("variable_uncertainty", {"window": 10})
     told = Told(rule, rate=0.1)
     for _ in range(60):
         told.see([0.5, 0.5])
@@ -201,7 +201,7 @@ def test_nothing_is_asked_and_nothing_moves_while_the_rate_is_spent() -> None:
 
 
 def test_a_threshold_that_only_falls_can_rise_again() -> None:
-    rule: Any = made("variable_uncertainty", {"step": 0.5, "window": 1})
+    rule: Any = make_rule("variable_uncertainty", {"step": 0.5, "window": 1})
     told = Told(rule, rate=1.0)
     rule.spent.window = 10**6
     for _ in range(2_000):
@@ -218,7 +218,7 @@ def test_the_random_threshold_asks_as_often_as_a_normal_factor_would() -> None:
 
 
 def test_a_split_leaves_every_event_a_chance_and_the_lot_moves_no_threshold() -> None:
-    rule: Any = made("split", {"share": 0.4})
+    rule: Any = make_rule("split", {"share": 0.4})
     told = Told(rule, rate=0.5)
     assert told.see([0.6, 0.4], luck=0.9) == pytest.approx(0.6 + 0.4 * 0.5)
     assert rule.theta == 1.0
@@ -230,14 +230,14 @@ def test_a_split_leaves_every_event_a_chance_and_the_lot_moves_no_threshold() ->
 
 
 def test_selective_sampling_is_b_over_b_plus_the_margin() -> None:
-    told = Told(made("selective_sampling", {"scale": 0.25}))
+    told = Told(make_rule("selective_sampling", {"scale": 0.25}))
     assert told.see([0.5, 0.25, 0.25], luck=0.99) == pytest.approx(0.5)
     assert told.see([0.4, 0.4, 0.2], luck=0.99) == 1.0
-    assert Told(made("selective_sampling", {}), rate=0.25).see([0.5, 0.25, 0.25]) == 0.5
+    assert Told(make_rule("selective_sampling", {}), rate=0.25).see([0.5, 0.25, 0.25]) == 0.5
 
 
 def test_importance_weighting_rises_with_how_far_members_are_apart() -> None:
-    told = Told(made("iwal", {"least": 0.1}), rate=1.0)
+    told = Told(make_rule("iwal", {"least": 0.1}), rate=1.0)
     apart = [
         told.see([0.5, 0.5], luck=0.99, members=np.array([[p, 1.0 - p], [0.5, 0.5]]))
         for p in (0.5, 0.6, 0.8, 1.0)
@@ -247,7 +247,7 @@ def test_importance_weighting_rises_with_how_far_members_are_apart() -> None:
 
 
 def test_periods_are_even_and_what_could_not_be_asked_is_not_saved_up() -> None:
-    told = Told(made("periodic", {}), rate=0.1)
+    told = Told(make_rule("periodic", {}), rate=0.1)
     for i in range(200):
         told.see([0.5, 0.5], luck=1.0 if i in range(95, 125) else 0.0)
     asked = np.flatnonzero(told.is_chosen)
@@ -322,15 +322,15 @@ def test_a_model_of_one_class_leaves_the_whole_rate_to_the_control_draw() -> Non
 )
 def test_a_rule_that_cannot_be_made_says_why(name: str, options: Any, said: str) -> None:
     with pytest.raises(BadSettings) as raised:
-        made(name, options)
+        make_rule(name, options)
     assert said in str(raised.value)
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_options_have_defaults_within_their_bounds(name: str) -> None:
     for option, (default, bounds) in options_of(RULES[name]).items():
-        made(name, {option: default})
+        make_rule(name, {option: default})
         assert bounds.text.endswith("."), option
         if not bounds.choices and not isinstance(default, bool):
-            made(name, {option: type(default)(bounds.low)})
-            made(name, {option: type(default)(bounds.high)})
+            make_rule(name, {option: type(default)(bounds.low)})
+            make_rule(name, {option: type(default)(bounds.high)})

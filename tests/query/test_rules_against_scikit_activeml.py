@@ -22,8 +22,8 @@ from skactiveml.stream import (
 from skactiveml.stream import budgetmanager as managers
 
 from headrace.chance import Chance
-from headrace.query.rules import Arriving, Draw, Rule, made
-from headrace.query.rules.quantile import gain
+from headrace.query.rules import Arriving, Draw, Rule, make_rule
+from headrace.query.rules.quantile import estimate_gain
 
 EVENTS_N = 1_000
 RATE = 0.1
@@ -94,7 +94,7 @@ def chosen_by_theirs(
 def test_the_fixed_threshold_chooses_the_same(seed: int) -> None:
     p, lucks = stream(seed)
     theirs = managers.FixedUncertaintyBudgetManager(classes=[0, 1, 2], budget=RATE)
-    ours = chosen_by(made("fixed_uncertainty", {}), p, lucks)
+    ours = chosen_by(make_rule("fixed_uncertainty", {}), p, lucks)
     assert len(ours) > 12 and ours == chosen_by_theirs(theirs, p)
 
 
@@ -102,7 +102,7 @@ def test_the_fixed_threshold_chooses_the_same(seed: int) -> None:
 def test_the_variable_threshold_chooses_the_same(seed: int) -> None:
     p, lucks = stream(seed)
     theirs = managers.VariableUncertaintyBudgetManager(budget=RATE)
-    ours = chosen_by(made("variable_uncertainty", {}), p, lucks)
+    ours = chosen_by(make_rule("variable_uncertainty", {}), p, lucks)
     assert len(ours) > 40 and ours == chosen_by_theirs(theirs, p)
 
 
@@ -118,7 +118,7 @@ def test_the_random_threshold_chooses_the_same_by_the_same_factors(seed: int) ->
     theirs = managers.RandomVariableUncertaintyBudgetManager(
         budget=RATE, delta=0.5, random_state=lent
     )
-    ours = chosen_by(made("randomised_variable_uncertainty", {"delta": 0.5}), p, lucks)
+    ours = chosen_by(make_rule("randomised_variable_uncertainty", {"delta": 0.5}), p, lucks)
     assert len(ours) > 40 and ours == chosen_by_theirs(theirs, p, lend)
 
 
@@ -134,7 +134,7 @@ def test_the_split_chooses_the_same_by_the_same_lot(seed: int) -> None:
         lent.uniforms = (0.0 if is_lot else 0.99, 0.0 if lucks[i] < start else 0.99)
 
     theirs = managers.SplitBudgetManager(budget=RATE, v=share, random_state=lent)
-    ours = chosen_by(made("split", {"share": share}), p, lucks)
+    ours = chosen_by(make_rule("split", {"share": share}), p, lucks)
     assert len(ours) > 40 and ours == chosen_by_theirs(theirs, p, lend)
 
 
@@ -147,7 +147,7 @@ def test_random_with_a_window_chooses_the_same_by_the_same_luck(seed: int) -> No
         lent.uniforms = (lucks[i],)
 
     theirs = managers.RandomBudgetManager(budget=RATE, random_state=lent)
-    ours = chosen_by(made("random", {"window": 100}), p, lucks)
+    ours = chosen_by(make_rule("random", {"window": 100}), p, lucks)
     assert len(ours) > 60 and ours == chosen_by_theirs(theirs, p, lend)
 
 
@@ -160,7 +160,7 @@ def test_periods_are_the_same(rate: float) -> None:
         theirs.update(np.zeros((1, 1)), asked)
         found += [i] * len(asked)
     # Theirs sums in floating point, and is an event late where that falls short of a whole label.
-    ours = chosen_by(made("periodic", {}), p, lucks, rate)
+    ours = chosen_by(make_rule("periodic", {}), p, lucks, rate)
     assert len(ours) == len(found) and max(np.abs(np.subtract(ours, found))) <= 1
 
 
@@ -230,7 +230,7 @@ def test_dense_events_below_a_random_threshold_are_the_same(seed: int) -> None:
     (p, lucks), X, lent = stream(seed), points(seed), Lent()
     manager = managers.DensityBasedSplitBudgetManager(budget=RATE, random_state=lent)
     theirs = StreamDensityBasedAL(budget_manager=manager, budget=RATE, random_state=0)
-    rule = made("density", {"distance": "plain"})
+    rule = make_rule("density", {"distance": "plain"})
     ours = chosen_with_points(rule, p, X, lucks, by_margin=True)
     assert len(ours) > 15 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
 
@@ -256,7 +256,7 @@ def test_the_cognitive_dual_strategies_choose_the_same(name: str, make: Any, ful
     theirs = CognitiveDualQueryStrategy(
         budget_manager=make(lent), budget=RATE, force_full_budget=full, random_state=0
     )
-    rule = made(f"cognitive_{name}", {"distance": "plain", "full_budget": full})
+    rule = make_rule(f"cognitive_{name}", {"distance": "plain", "full_budget": full})
     ours = chosen_with_points(rule, p, X, lucks)
     assert len(ours) > 2 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
 
@@ -270,14 +270,14 @@ def test_the_quantile_filter_chooses_the_same(seed: int) -> None:
         asked = manager.query_by_utility(utilities)
         manager.update(np.zeros((1, 1)), asked, utilities)
         theirs += [i] * len(asked)
-    assert len(theirs) > 100 and chosen_by(made("quantile_filter", {}), p, lucks) == theirs
+    assert len(theirs) > 100 and chosen_by(make_rule("quantile_filter", {}), p, lucks) == theirs
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_the_expected_gain_is_the_same(m: int) -> None:
     counts = 4.0 * stream(3, k=4)[0][:40]
     theirs = cost_reduction(counts, m_max=m, prior=0.01)
-    assert [gain(row, m, 0.01) for row in counts] == pytest.approx(theirs, abs=1e-12)
+    assert [estimate_gain(row, m, 0.01) for row in counts] == pytest.approx(theirs, abs=1e-12)
 
 
 def test_probabilistic_active_learning_chooses_the_same() -> None:
@@ -293,6 +293,6 @@ def test_probabilistic_active_learning_chooses_the_same() -> None:
         )
         strategy.update(x[None], asked, budget_manager_param_dict={"utilities": utilities})
         theirs += [i] * len(asked)
-    rule = made("probabilistic", {"distance": "plain", "gamma": 2.0})
+    rule = make_rule("probabilistic", {"distance": "plain", "gamma": 2.0})
     ours = chosen_with_points(rule, p, X, lucks)
     assert len(ours) > 12 and ours == theirs

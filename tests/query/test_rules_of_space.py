@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from headrace.chance import Chance
-from headrace.query.rules import Arriving, Draw, Rule, made
-from headrace.query.rules.quantile import BalancedQuantile, gain, quantile
+from headrace.query.rules import Arriving, Draw, Rule, make_rule
+from headrace.query.rules.quantile import BalancedQuantile, estimate_gain, quantile_of
 from headrace.query.rules.space import Neighbours, Space
 
 NUMBERS = np.array([False, False])
@@ -37,27 +37,29 @@ def drawn(n: int, d: int, purpose: str = "x") -> np.ndarray:
 def test_numbers_are_measured_in_deviations_of_what_came() -> None:
     space, X = Space(is_scaled=True), drawn(200, 2) * [1.0, 1_000.0]
     for x in X:
-        space.take(x, NUMBERS)
+        space.count_event(x, NUMBERS)
     expected = (((X[:5] - X[9]) / X.std(axis=0)) ** 2).sum(axis=1)
-    assert space.squares(X[:5], X[9], NUMBERS) == pytest.approx(expected)
+    assert space.square_distances(X[:5], X[9], NUMBERS) == pytest.approx(expected)
     plain = Space(is_scaled=False)
-    plain.take(X[9], NUMBERS)
-    assert plain.squares(X[:5], X[9], NUMBERS) == pytest.approx(((X[:5] - X[9]) ** 2).sum(axis=1))
+    plain.count_event(X[9], NUMBERS)
+    assert plain.square_distances(X[:5], X[9], NUMBERS) == pytest.approx(
+        ((X[:5] - X[9]) ** 2).sum(axis=1)
+    )
 
 
 def test_what_is_missing_stands_at_the_mean_and_categories_are_apart_or_not() -> None:
     space, kinds = Space(is_scaled=True), np.array([False, True])
     for x in ([0.0, 1.0], [4.0, 2.0], [np.nan, np.nan]):
-        space.take(np.array(x), kinds)
+        space.count_event(np.array(x), kinds)
     points = np.array([[2.0, 1.0], [2.0, 7.0], [np.nan, np.nan], [0.0, 1.0]])
-    assert space.squares(points, np.array([np.nan, 1.0]), kinds).tolist() == [0, 1, 1, 1]
-    assert space.squares(points, np.array([2.0, np.nan]), kinds).tolist() == [1, 1, 0, 2]
+    assert space.square_distances(points, np.array([np.nan, 1.0]), kinds).tolist() == [0, 1, 1, 1]
+    assert space.square_distances(points, np.array([2.0, np.nan]), kinds).tolist() == [1, 1, 0, 2]
 
 
 def test_a_feature_that_comes_later_was_missing_and_one_that_never_varies_says_nothing() -> None:
     near = Neighbours(Space(is_scaled=True))
-    near.meet(np.array([5.0]), np.array([False]))
-    closer = near.meet(np.array([5.0, 3.0]), NUMBERS)
+    near.add_event(np.array([5.0]), np.array([False]))
+    closer = near.add_event(np.array([5.0, 3.0]), NUMBERS)
     assert closer.tolist() == [0] and near.nearest.tolist() == [0.0, 0.0]
     assert np.isnan(near.points[0, 1]) and near.points[1].tolist() == [5.0, 3.0]
 
@@ -65,7 +67,7 @@ def test_a_feature_that_comes_later_was_missing_and_one_that_never_varies_says_n
 def test_a_new_nearest_neighbour_is_nearer_than_all_that_came_since() -> None:
     near, X = Neighbours(Space(is_scaled=False)), drawn(60, 2)
     for i, x in enumerate(X):
-        closer = near.meet(x, NUMBERS)
+        closer = near.add_event(x, NUMBERS)
         for j in range(i):
             later = [k for k in range(i) if k != j]
             # Those before j count by what j met when it came: the nearest of them.
@@ -77,7 +79,7 @@ def test_a_new_nearest_neighbour_is_nearer_than_all_that_came_since() -> None:
 
 
 def test_density_passes_over_what_is_far_from_all() -> None:
-    rule: Any = made("density", {"distance": "plain"})
+    rule: Any = make_rule("density", {"distance": "plain"})
     told(rule, [0.0, 0.0])
     assert told(rule, [0.1, 0.0]) > 0.0
     assert told(rule, [9.0, 9.0]) == 0.0
@@ -85,7 +87,7 @@ def test_density_passes_over_what_is_far_from_all() -> None:
 
 
 def test_the_window_of_density_forgets_the_oldest() -> None:
-    rule: Any = made("density", {"window": 3})
+    rule: Any = make_rule("density", {"window": 3})
     for x in drawn(10, 2):
         told(rule, x)
     assert rule.near.points.tolist() == drawn(10, 2)[-3:].tolist()
@@ -93,7 +95,7 @@ def test_the_window_of_density_forgets_the_oldest() -> None:
 
 
 def test_the_cognition_window_keeps_what_is_met_again_and_again() -> None:
-    rule: Any = made("cognitive_variable", {"window": 4, "distance": "plain"})
+    rule: Any = make_rule("cognitive_variable", {"window": 4, "distance": "plain"})
     told(rule, [0.0, 0.0])
     for i in range(30):
         # Ever nearer to the first, and in between something far away that nobody meets again.
@@ -105,7 +107,7 @@ def test_the_cognition_window_keeps_what_is_met_again_and_again() -> None:
 
 @pytest.mark.parametrize("name", ["density", "cognitive_variable", "probabilistic"])
 def test_what_a_rule_holds_is_bounded(name: str) -> None:
-    rule: Any = made(name, {"window": 8} | ({"memory": 5} if name == "probabilistic" else {}))
+    rule: Any = make_rule(name, {"window": 8} | ({"memory": 5} if name == "probabilistic" else {}))
     for x in drawn(300, 2):
         told(rule, x, rate=1.0, luck=0.0)
     arrays = [rule.near.points, rule.near.nearest] if name != "probabilistic" else [rule.asked]
@@ -128,7 +130,7 @@ def test_the_quantile_is_that_of_the_latest(window: int) -> None:
 def test_a_quantile_is_what_numpy_says(q: float) -> None:
     for n in (1, 2, 9):
         ordered = np.sort(drawn(n, 1)[:, 0])
-        assert quantile(ordered, q) == pytest.approx(float(np.quantile(ordered, q)), abs=1e-15)
+        assert quantile_of(ordered, q) == pytest.approx(float(np.quantile(ordered, q)), abs=1e-15)
 
 
 def test_a_label_too_many_or_too_few_is_made_good() -> None:
@@ -167,14 +169,18 @@ def test_a_long_window_takes_the_same_calls_as_a_short_one_and_sorts_nothing() -
 
 
 def test_a_label_gains_most_where_there_is_none_and_classes_are_even() -> None:
-    even = [gain(np.array([n, n]), 2, 1e-3) for n in (0.0, 1.0, 5.0, 50.0)]
+    even = [estimate_gain(np.array([n, n]), 2, 1e-3) for n in (0.0, 1.0, 5.0, 50.0)]
     assert even == sorted(even, reverse=True)
-    assert gain(np.array([2.0, 2.0]), 2, 1e-3) > gain(np.array([3.5, 0.5]), 2, 1e-3) >= -1e-12
-    assert gain(np.array([40.0, 0.0, 0.0]), 2, 1e-3) == pytest.approx(0.0, abs=1e-3)
+    assert (
+        estimate_gain(np.array([2.0, 2.0]), 2, 1e-3)
+        > estimate_gain(np.array([3.5, 0.5]), 2, 1e-3)
+        >= -1e-12
+    )
+    assert estimate_gain(np.array([40.0, 0.0, 0.0]), 2, 1e-3) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_what_is_asked_near_by_makes_another_label_there_gain_less() -> None:
-    rule: Any = made("probabilistic", {"distance": "plain", "tolerance": 1e6})
+    rule: Any = make_rule("probabilistic", {"distance": "plain", "tolerance": 1e6})
     for x in drawn(40, 2) * 0.01:
         told(rule, x, luck=0.0, rate=0.5)
     first = rule.filter.latest[:40]

@@ -6,7 +6,7 @@ import pytest
 from headrace.chance import Chance
 from headrace.query.pool import Pool
 from headrace.query.rounds import choose
-from headrace.query.spread import corners, spread_inclusion
+from headrace.query.spread import find_corners, spread_inclusion
 
 
 def pool(X, is_category=None) -> Pool:
@@ -40,7 +40,7 @@ def test_events_are_chosen_as_often_as_they_say():
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.normal(0, 0.1, (90, 2)), rng.normal(9, 0.1, (6, 2)), [[50.0, 0.0]]])
     found = pool(rows)
-    corner = corners(found, 8)
+    corner = find_corners(found, 8)
     p = spread_inclusion(corner, 8, np.ones(97, bool))
     counts, rounds_n = np.zeros(97), 4000
     for i in range(rounds_n):
@@ -53,7 +53,7 @@ def test_events_are_chosen_as_often_as_they_say():
 def test_a_corner_gets_what_it_has_coming_give_or_take_one():
     rng = np.random.default_rng(0)
     found = pool(rng.normal(size=(200, 3)))
-    corner = corners(found, 12)
+    corner = find_corners(found, 12)
     p = spread_inclusion(corner, 12, np.ones(200, bool))
     for i in range(50):
         chosen = choose(p, 12, Chance(i), "round 0", found.keys, corner)
@@ -67,32 +67,32 @@ def test_what_is_rare_and_new_is_met_more_often_than_at_random():
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.normal(size=(294, 2)), rng.normal(8, 0.2, (6, 2))])
     found = pool(rows)
-    corner = corners(found, 20)
+    corner = find_corners(found, 20)
     p = spread_inclusion(corner, 20, np.ones(300, bool))
     assert p[294:].sum() > 1.5 * 20 * 6 / 300
 
 
 def test_corners_bear_outliers_categories_and_what_is_missing():
     rows = np.array([[0.0, 0.0], [0.1, 0.0], [np.nan, 1.0], [1e12, 0.0], [0.05, np.nan]])
-    found = corners(pool(rows, [False, True]), 5)
+    found = find_corners(pool(rows, [False, True]), 5)
     assert len(set(found.tolist())) >= 3 and found.max() <= 4
-    assert corners(pool(np.ones((7, 2))), 3).tolist() == [0] * 7
-    assert len(corners(pool(np.zeros((0, 2))), 3)) == 0
+    assert find_corners(pool(np.ones((7, 2))), 3).tolist() == [0] * 7
+    assert len(find_corners(pool(np.zeros((0, 2))), 3)) == 0
 
 
 def test_a_category_counts_by_its_code_for_the_first_centre_alone():
     rows = np.array([[0.0, 3.0], [0.1, 3.0], [0.4, 1.0], [-0.5, 2.0]])
     of_numbers, of_both = pool(rows[:, :1]), pool(rows, [False, True])
     # Corners have numbers in the order of their centres, and there are as many as rows.
-    assert corners(of_numbers, 4).tolist().index(0) == 0
-    assert corners(of_both, 4).tolist().index(0) == 2
+    assert find_corners(of_numbers, 4).tolist().index(0) == 0
+    assert find_corners(of_both, 4).tolist().index(0) == 2
     # Behind it other codes for the same values change nothing.
     rng = np.random.default_rng(0)
     codes, others = rng.integers(1, 6, 60), np.array([0, 9, 7, 3, 8, 1])
     numbers = rng.normal(size=60)
     numbers[0], codes[0] = numbers[1:].mean(), 0
     found, renamed = (
-        corners(pool(np.stack([numbers, column], axis=1), [False, True]), 12).tolist()
+        find_corners(pool(np.stack([numbers, column], axis=1), [False, True]), 12).tolist()
         for column in (codes, others[codes])
     )
     assert found == renamed

@@ -12,7 +12,7 @@ import pytest
 from headrace import Engine, Event
 from headrace.chance import Chance
 from headrace.errors import BadSettings
-from headrace.query.pool import Labelled, Sample, disagreement
+from headrace.query.pool import Labelled, Sample, compare_predictions
 from headrace.query.strategies import STRATEGIES, resolve, utilities_of
 from headrace.query.strategies.hybrid import hybrid
 from headrace.query.strategies.uncertainty import entropy, least_confidence, margin, random
@@ -74,7 +74,7 @@ def test_hybrid_tells_categories_apart_and_lives_with_missing_values() -> None:
 def test_disagreement_ranks_by_distance_for_every_strategy() -> None:
     model = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
     served = np.array([[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]])
-    facing = disagreement(model, served)
+    facing = compare_predictions(model, served)
     assert facing.sum(axis=1) == pytest.approx([1.0, 1.0, 1.0])
     for strategy in (least_confidence, margin, entropy):
         assert np.argsort(strategy(pool_of(facing), CHANCE)).tolist() == [0, 1, 2]

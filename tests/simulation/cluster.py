@@ -28,7 +28,7 @@ from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
 from headrace.flow.takeover import GrownError
 from headrace.flow.training import new_log
 from headrace.flow.worker_state import FlowSetup
-from headrace.learn.retrain import attempt
+from headrace.learn.retrain import attempt_job
 from headrace.privacy import Privacy
 from headrace.query.record import Differences
 from headrace.state import frozen
@@ -350,7 +350,7 @@ class Worker:
         if any(isinstance(one, ef.Revoked) for one in inputs):
             self.is_released = False
         try:
-            for effect in self.flow.take((self.woke(), *inputs)):
+            for effect in self.flow.take_inputs((self.woke(), *inputs)):
                 self.carry_out(effect)
         except (FencedError, GrownError, BadInput) as error:
             self._end(error)
@@ -472,7 +472,7 @@ class Worker:
                 records = log.since(start)[: cluster.luck.randint(1, 50)]
                 return records, records[-1].offset + 1 if records else log.end
             case ef.Retrain(job=job):
-                return attempt(job)
+                return attempt_job(job)
             case ef.Save(part=part):
                 cluster.saved.setdefault((part.kind, part.number), []).append(part)
                 return None

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from headrace.state.compare import differences
+from headrace.state.compare import find_differences
 
 DEAREST, PRICES = 2.5, {"high": 2.5, "low": 1.0}
 """What a label costs in worlds that have money, of which every number is exact."""
@@ -342,7 +342,7 @@ class Audit:
                 continue
             log = worker.flow.training.log
             first = log if first is None else first
-            if found := differences(first, log):
+            if found := find_differences(first, log):
                 self.say(f"worker {worker.number} holds another model: {found[0]}")
 
     def _ready(self) -> None:

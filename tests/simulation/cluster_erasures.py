@@ -21,8 +21,8 @@ from headrace.flow.effects import Part, Saving
 from headrace.flow.parcels import Post
 from headrace.flow.saving import FrozenLog, freeze_part, parts_to_save
 from headrace.flow.training import new_log
-from headrace.learn.retrain import attempt
-from headrace.state.compare import differences
+from headrace.learn.retrain import attempt_job
+from headrace.state.compare import find_differences
 from simulation.cluster import BEGAN_AT, encoded
 from simulation.cluster_audit import Audit, rows_of, steps_of
 from simulation.cluster_orders import ENDS
@@ -224,14 +224,14 @@ class ErasureAudit:
             if entry is not None:
                 job, challenger = log.trainer.retrainings.open_job, None
                 if type(entry).__name__ == "ModelAdopted" and job is not None:
-                    challenger = attempt(job)[0] if log.counts(entry) else None
+                    challenger = attempt_job(job)[0] if log.counts(entry) else None
                 log.fold(entry, origin, challenger)
-        if found := differences(log, flows[0].training.log):
+        if found := find_differences(log, flows[0].training.log):
             self.wrong.append(f"the training log folded again gives another model: {found[0]}")
         for flow in flows:
             for number, owned in flow.owned.desks.items():
                 desk = PartitionDesk(self.world.settings, number)
                 for record in logs[Part(self.kafka.desk, number)].records[: owned.desk.position]:
                     desk.fold(*wire.desk_input_of(record), record.offset)
-                if found := differences(desk.state, owned.desk.state):
+                if found := find_differences(desk.state, owned.desk.state):
                     self.wrong.append(f"desk {number} folded again is another: {found[0]}")

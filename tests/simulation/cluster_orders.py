@@ -183,7 +183,7 @@ class OrderAudit:
 def outcome_of(world: World, kind: str, key: str, *, since_ms: int = 0) -> dict[str, Any] | None:
     """What whoever waits for an order is told, by the logs of a cluster as they are."""
     told, cluster = OrdersTold(world.cluster.kafka, since_ms), world.cluster
-    looker, routine = Worker(cluster, -1), told.read(f"{kind} {key}")
+    looker, routine = Worker(cluster, -1), told.read_order(f"{kind} {key}")
     result: Any = None
     while True:
         try:

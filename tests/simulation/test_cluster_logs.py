@@ -150,20 +150,20 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
         part = Part(self.settings.kafka.training, 0)
         first, end, *_ = (yield Look((part,)))[part]
         self.open_training(self._make_training(log, max(first, position), end))
-        self.agenda.give(Follow(part, max(first, position)))
+        self.agenda.add_effects(Follow(part, max(first, position)))
 
-    begin = Tapes.begin
+    begin = Tapes.go_to_starts
 
     def begin_anyhow(self: Tapes) -> Any:
         yield from begin(self)
         self.lost = dict.fromkeys(self.lost, 0)
 
     patch.setattr(Flow, "_begin_training", open_anyhow)
-    patch.setattr(Tapes, "begin", begin_anyhow)
+    patch.setattr(Tapes, "go_to_starts", begin_anyhow)
 
 
 def passes_over_what_the_desk_has_lost(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("headrace.flow.places.Places.lose", lambda self, *what: None)
+    patch.setattr("headrace.flow.places.Places.count_lost", lambda self, *what: None)
     patch.setattr("headrace.flow.agenda.Agenda.warn", lambda self, sentence: None)
 
 
@@ -188,7 +188,7 @@ def takes_a_log_for_the_same_by_its_length(patch: pytest.MonkeyPatch) -> None:
 
 def looks_at_ids_only_when_it_starts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        TopicIds, "check", lambda self, found: [self.is_other(*one) for one in found.items()]
+        TopicIds, "check_ids", lambda self, found: [self.is_other(*one) for one in found.items()]
     )
 
 

@@ -51,7 +51,7 @@ class AgedWorld(World):
             flow = worker.flow
             held = [("examples", x.at) for x in flow.training.log.trainer.memory.examples()]
             for desk in flow.owned.desks.values():
-                held += [("requests", one.event_at) for one in desk.desk.desk.requests()]
+                held += [("requests", one.event_at) for one in desk.desk.desk.list_requests()]
             for owned in flow.owned.shards.values():
                 shard = owned.shard.shard
                 held += [("window", at) for at in shard.window.copy_kept().at.tolist()]

@@ -80,7 +80,7 @@ def commits_what_it_has_not_fed(patch: pytest.MonkeyPatch) -> None:
 
     def polled_early(self: Flow, one: Any) -> None:
         if one.positions is not None:
-            self.agenda.start(flow.commit(self, one.positions))
+            self.agenda.start(flow.commit_positions(self, one.positions))
         polled(self, one)
 
     patch.setattr(Flow, "_keep_read", polled_early)
@@ -150,7 +150,7 @@ def lets_no_deadline_pass(patch: pytest.MonkeyPatch) -> None:
 
 
 def passes_over_a_gap_in_silence(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("headrace.flow.places.Places.lose", lambda self, *what: None)
+    patch.setattr("headrace.flow.places.Places.count_lost", lambda self, *what: None)
 
 
 def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:

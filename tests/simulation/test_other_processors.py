@@ -142,5 +142,5 @@ def test_a_worker_that_goes_by_its_own_sums_is_caught(
     processors: Callable[[Callable[[Scores], Scores]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processors(upside_down)
-    monkeypatch.setattr(PartitionShard, "follow", lambda self, step: None)
+    monkeypatch.setattr(PartitionShard, "follow_step", lambda self, step: None)
     assert any(faults_of(lived(seed)) for seed in SEEDS)

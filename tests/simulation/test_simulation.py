@@ -168,7 +168,7 @@ def counts_an_answer_twice(patch: pytest.MonkeyPatch) -> None:
 def settles_with_a_minority(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         consensus,
-        "_majority",
+        "_find_majority",
         lambda tally: min(tally, key=lambda name: (tally[name], name), default=None),
     )
 

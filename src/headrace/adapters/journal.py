@@ -113,11 +113,11 @@ class Journal:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "journal"
     >>> journal = Journal(path)
-    >>> number = journal.source("events", "/logs/events.jsonl")
-    >>> journal.append(Span(source=number, start=0, stop=70, digest=digest(b"...")))
+    >>> number = journal.number_source("events", "/logs/events.jsonl")
+    >>> journal.append(Span(source=number, start=0, stop=70, digest=hash_content(b"...")))
     >>> journal.close()
     >>> journal = Journal(path, is_read_only=True)
-    >>> [record.stop for record, _ in journal.records() if isinstance(record, Span)]
+    >>> [record.stop for record, _ in journal.read_records() if isinstance(record, Span)]
     [70]
     >>> journal.close()
     """
@@ -169,7 +169,7 @@ class Journal:
         self.last = {}
         self._open_file(is_read_only=False)
 
-    def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
+    def read_records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
         """Yield each record from byte `start` on, and the byte at which it ends."""
         origin = self.origin
         start = max(start - origin, len(MAGIC))
@@ -211,7 +211,7 @@ class Journal:
         self.size += _HEAD_BYTES + len(body)
         self._note_record(record)
 
-    def source(self, kind: Kind, path: str) -> int:
+    def number_source(self, kind: Kind, path: str) -> int:
         """Return the number of a source; a new source is recorded first."""
         for number, known in self.sources.items():
             if (known.kind, known.path) == (kind, path):
@@ -232,7 +232,7 @@ class Journal:
         if not is_read_only and os.fstat(self._file.fileno()).st_size < len(MAGIC):
             self._file.truncate(0)
             self._write_record(MAGIC)
-        for record, end in self.records():
+        for record, end in self.read_records():
             self._note_record(record)
             self.size = end
         if not is_read_only:
@@ -328,7 +328,7 @@ def _spans_of(fed: Mapping[str, Iterable[tuple[int, int]]]) -> dict[int, Spans]:
     return spans
 
 
-def digest(content: bytes) -> str:
+def hash_content(content: bytes) -> str:
     """Return the XXH3-64 of some bytes, by which a change of a source is noticed."""
     return xxhash.xxh3_64_hexdigest(content)
 

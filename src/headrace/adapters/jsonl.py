@@ -100,7 +100,7 @@ class Tail:
 
     def peek(self, n: int, *, is_final: bool) -> list[bytes]:
         """Return at most n next lines; with `is_final` also a complete one without a newline."""
-        while len(self._lines) < n and self._read():
+        while len(self._lines) < n and self._read_chunk():
             pass
         lines = list(islice(self._lines, n))
         if is_final and self._rest and len(lines) < n and self._is_whole(self._rest):
@@ -130,7 +130,7 @@ class Tail:
         if self._file is not None:
             self._file.close()
 
-    def _read(self) -> bool:
+    def _read_chunk(self) -> bool:
         """Read one more chunk; return False at the end of the file."""
         if self._file is None:
             if not self.path.exists():
@@ -291,7 +291,7 @@ class Appender:
         """Whether the file holds bytes behind `position`, from a run that was killed."""
         return self.position < self.size
 
-    def keep(
+    def append_missing(
         self,
         lines: Sequence[bytes],
         end: int,

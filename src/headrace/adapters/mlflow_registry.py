@@ -153,7 +153,7 @@ class Registry:
                 self._client.log_batch(self.run_id, params=new[start : start + PARAMS_MAX])
             self._log_file("settings.json", settings, "")
 
-    def log(self, points: Sequence[Point]) -> None:
+    def log_points(self, points: Sequence[Point]) -> None:
         """Log points of the curve, in order. To log a point again changes nothing."""
         metrics = [
             self._entities.Metric(name, value, max(0, int(point.at * 1_000)), point.step)
@@ -164,7 +164,7 @@ class Registry:
             for start in range(0, len(metrics), METRICS_MAX):
                 self._client.log_batch(self.run_id, metrics[start : start + METRICS_MAX])
 
-    def versions(self) -> dict[int, str]:
+    def list_versions(self) -> dict[int, str]:
         """Return the numbers of our versions in the registry, with MLflow's number of each."""
         with self._translate_errors():
             try:
@@ -176,7 +176,7 @@ class Registry:
         ours = [entry for entry in versions if entry.tags.get(RUN_TAG) == self._run_tag]
         return {int(entry.tags[VERSION_TAG]): str(entry.version) for entry in ours}
 
-    def register(self, number: int, content: bytes, tags: Mapping[str, str]) -> str:
+    def register_version(self, number: int, content: bytes, tags: Mapping[str, str]) -> str:
         """Create version `number` with its file, which must be new; return MLflow's number."""
         with self._translate_errors():
             try:
@@ -197,7 +197,7 @@ class Registry:
             )
             return str(created.version)
 
-    def alias(self, alias: str) -> int | None:
+    def resolve_alias(self, alias: str) -> int | None:
         """Return the number of our version that this alias points to; None without such an alias.
 
         Raises `BadInput` where it points to a version of another run.

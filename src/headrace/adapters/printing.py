@@ -51,7 +51,7 @@ def say(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def decorate(what: str, draw: Callable[[], object]) -> bool:
+def try_drawing(what: str, draw: Callable[[], object]) -> bool:
     """Draw something that no result depends on; if it fails, say so and return False.
 
     After hours of runs the results are written first; a page or a table follows, and is never worth

@@ -84,7 +84,7 @@ class Sealer:
     def __repr__(self) -> str:
         return f"Sealer(key {self._first.id!r}, {len(self._by_id)} keys)"
 
-    def name(self, log: str) -> str:
+    def name_log(self, log: str) -> str:
         """Return the full name of a log of this stream, as its records have it."""
         return f"{self._stream}/{log}"
 
@@ -93,16 +93,16 @@ class Sealer:
 
         `place` is where it stands in the log: a byte, or another unique name.
         """
-        key, bound = self._first, _bind_place(self.name(log), place)
+        key, bound = self._first, _bind_place(self.name_log(log), place)
         content = len(bound).to_bytes(8, "big") + bound + text
         nonce = hmac.digest(key.nonce, content, "sha256")[:NONCE_BYTES]
         sealed = self._derive_cipher(key, nonce).encrypt(nonce[12:], text, bound)
         data = base64.b64encode(nonce + sealed).decode()
-        return msgspec.json.encode(Sealed(of=self.name(log), key=key.id, data=data))
+        return msgspec.json.encode(Sealed(of=self.name_log(log), key=key.id, data=data))
 
     def unseal(self, record: bytes, log: str, place: int | str) -> bytes:
         """Return the text of a record. Raises `NotSealed`, and `BadSettings` without its key."""
-        return self.unseal_named(record, self.name(log), place)
+        return self.unseal_named(record, self.name_log(log), place)
 
     def unseal_named(self, record: bytes, name: str, place: int | str) -> bytes:
         """Do the same as `unseal` by the log's full name; with "" any log will do."""

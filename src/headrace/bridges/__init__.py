@@ -10,7 +10,7 @@ from typing import Any
 
 from ..adapters.sealing import Sealer
 from ..errors import BadSettings
-from ..importing import imported, nearest
+from ..importing import import_function, suggest_nearest
 from ..settings.reading import section_of
 from .bridge import Bridge
 
@@ -39,10 +39,10 @@ def bridge_class(kind: str, setting: str) -> Any:
     if ":" not in path:
         known = ", ".join(sorted(BRIDGES))
         raise BadSettings(
-            f"{setting} is {kind!r}, and there is no such bridge{nearest(kind, BRIDGES)}; "
+            f"{setting} is {kind!r}, and there is no such bridge{suggest_nearest(kind, BRIDGES)}; "
             f"known are {known}, or module:class of your own"
         )
-    bridge = imported(setting, path)
+    bridge = import_function(setting, path)
     if not hasattr(bridge, "Settings"):
         raise BadSettings(f"{setting} is {kind!r}, which has no struct `Settings` of its own")
     return bridge
@@ -61,7 +61,7 @@ def settings_of(name: str, sections: dict[str, dict[str, Any]]) -> tuple[Any, An
     if name not in sections and kind not in BRIDGES and ":" not in kind:
         known = [*sections, *BRIDGES]
         raise BadSettings(
-            f"there is no bridge {name!r}{nearest(name, known)}; known are "
+            f"there is no bridge {name!r}{suggest_nearest(name, known)}; known are "
             f"{', '.join(sorted(known))}"
         )
     bridge = bridge_class(kind, f"bridges.{name}.kind")

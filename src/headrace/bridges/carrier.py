@@ -90,7 +90,7 @@ class Carrier:
         moved = self._write_answers()
         moved |= self._read_requests()
         self._act("expire")
-        self.outbox.expire(self._clock())
+        self.outbox.expire_requests(self._clock())
         moved |= self._send_requests()
         moved |= self._receive_replies()
         return self._write_answers() or moved
@@ -122,7 +122,7 @@ class Carrier:
 
     def _read_requests(self) -> bool:
         self._act("read requests")
-        place = self.outbox.mark("log")
+        place = self.outbox.find_mark("log")
         records, reached = self.end.read(place, PIECE_N)
         self._note_faults(self.end.faults)
         self.end.faults.clear()
@@ -156,12 +156,12 @@ class Carrier:
             self.outbox.not_sent(deliveries)
             raise
         self._act("remember what was sent")
-        self.outbox.sent(deliveries)
+        self.outbox.note_sent(deliveries)
         return True
 
     def _receive_replies(self) -> bool:
         self._act("receive")
-        mark = self.outbox.mark("tool")
+        mark = self.outbox.find_mark("tool")
         receipt = self.bridge.receive(mark)
         self._note_faults(receipt.faults)
         if not receipt.replies and receipt.mark == mark:

@@ -85,7 +85,7 @@ def is_sealed(db: sqlite3.Connection) -> bool:
 
 
 class Cells:
-    """Cells of one file: `put` converts a text to what is stored, `get` converts it back.
+    """Cells of one file: `seal_text` converts a text to what is stored, `unseal_text` reverses it.
 
     - `db`, `path`: the open file, and its path.
     - `sealer`: seals the cells; None stores them as they are.
@@ -97,7 +97,7 @@ class Cells:
 
     >>> db = sqlite3.connect(":memory:", isolation_level=None)
     >>> cells = Cells(db, Path("notes.sqlite"), Sealer([b"k" * 32], "payments"), [])
-    >>> cells.get(cells.put(b"milk", "notes.note", "1"), "notes.note", "1")
+    >>> cells.unseal_text(cells.seal_text(b"milk", "notes.note", "1"), "notes.note", "1")
     b'milk'
     """
 
@@ -127,24 +127,24 @@ class Cells:
         """Whether cells are sealed, because there are keys."""
         return self._sealer is not None
 
-    def put(self, text: bytes, column: str, key: str) -> bytes:
+    def seal_text(self, text: bytes, column: str, key: str) -> bytes:
         """Return what to store for a text in this `table.column`, in the row with this key."""
         if self._sealer is None:
             return text
-        return self._sealer.seal(text, self._log(column), key)
+        return self._sealer.seal(text, self._log_of(column), key)
 
-    def get(self, stored: bytes, column: str, key: str) -> bytes:
+    def unseal_text(self, stored: bytes, column: str, key: str) -> bytes:
         """Return the text of a cell. Raises `BadInput` if it is plain, was altered or moved."""
         if self._sealer is None:
             return stored
         try:
-            return self._sealer.unseal(stored, self._log(column), key)
+            return self._sealer.unseal(stored, self._log_of(column), key)
         except NotSealed as error:
             raise BadInput(
                 f"{self._path}, {column} of row {key!r}: {error}. Put the file back as it was"
             ) from None
 
-    def _log(self, column: str) -> str:
+    def _log_of(self, column: str) -> str:
         return f"{self._path.stem}.{column}"
 
     def _seal_all(self, db: sqlite3.Connection, columns: Iterable[tuple[str, str, str]]) -> None:
@@ -155,7 +155,7 @@ class Cells:
                 ).fetchall()
                 for rowid, name, text in rows:
                     plain = text.encode() if isinstance(text, str) else text
-                    stored = self.put(plain, f"{table}.{column}", str(name))
+                    stored = self.seal_text(plain, f"{table}.{column}", str(name))
                     db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (stored, rowid))
             db.execute(f"PRAGMA application_id = {SEALED}")
         db.execute("VACUUM")

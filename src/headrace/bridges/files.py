@@ -19,7 +19,7 @@ import msgspec
 
 from ..adapters.jsonl import sync_folder
 from ..errors import BadInput, BadSettings
-from ..importing import SAID_MAX, nearest
+from ..importing import SAID_MAX, suggest_nearest
 from ..label.answers import fault_of
 from ..messages import Answer
 from .bridge import Delivery, Receipt, Unreachable
@@ -97,7 +97,7 @@ class Files:
         self._memory = FolderMemory(folder / "files.sqlite", outlives_power=outlives_power)
         # With other settings a file may give other answers: all files are read again.
         self._memory.use_settings(digest_of(msgspec.json.encode(settings)))
-        begun_with = self._memory.replies.noted("format", settings.format)
+        begun_with = self._memory.replies.recall_note("format", settings.format)
         if begun_with != settings.format:
             self.close()
             raise BadSettings(
@@ -120,7 +120,7 @@ class Files:
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Store the tasks; write them when there are enough, or one has waited long enough."""
-        self._memory.take(deliveries, self._clock())
+        self._memory.take_deliveries(deliveries, self._clock())
         # The tasks are safe now; `receive` reports a folder that can't be written.
         with suppress(Unreachable):
             self._write_tasks()
@@ -128,10 +128,10 @@ class Files:
     def receive(self, mark: str) -> Receipt:
         """Return what is new in the files of answers; a fault of a file is reported once."""
         faults: list[str] = []
-        replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
+        replies, reached = self._memory.replies.read_after(mark, REPLIES_MAX)
         if not replies:
             self._read_answers(faults)
-            replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
+            replies, reached = self._memory.replies.read_after(mark, REPLIES_MAX)
         if not replies and not faults:
             self._write_tasks()
         return Receipt(replies=replies, mark=reached, faults=tuple(faults))
@@ -140,10 +140,10 @@ class Files:
 
     def _write_tasks(self) -> None:
         settings = self._settings
-        self._memory.gather(
+        self._memory.assign_requests(
             self._format.suffix, settings.tasks_max, settings.gather_s, self._clock()
         )
-        for file in self._memory.stale():
+        for file in self._memory.list_stale():
             with _translate_errors():
                 self._update_file(file)
 
@@ -246,7 +246,7 @@ class Files:
                 known = self._settings.classes
                 reading.fault(
                     f"class {label[:60]!r} is none of {', '.join(known)[:200]}"
-                    f"{nearest(label, known)}",
+                    f"{suggest_nearest(label, known)}",
                     given.line,
                 )
                 return None

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import field
 
 from ..errors import BadSettings
-from ..importing import SAID_MAX, imported
+from ..importing import SAID_MAX, import_function
 from ..label.answers import fault_of
 from ..messages import Answer, LabelRequested, class_name
 from ..request_ids import is_further
@@ -149,7 +149,7 @@ class Functions:
 
     def receive(self, mark: str) -> Receipt:
         """Return the functions' answers, and their faults, each kind once."""
-        replies, reached = self._replies.after(mark, REPLIES_MAX)
+        replies, reached = self._replies.read_after(mark, REPLIES_MAX)
         faults, self._faults = tuple(self._faults), []
         return Receipt(replies=replies, mark=reached, faults=faults)
 
@@ -239,7 +239,7 @@ def _functions_of(
             faults.append(f"functions has {path!r}; must be module:function")
             continue
         try:
-            function = imported("functions", path)
+            function = import_function("functions", path)
         except BadSettings as error:
             faults += error.faults
             continue

@@ -72,7 +72,7 @@ class Outbox:
 
     >>> import tempfile
     >>> outbox = Outbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
-    >>> outbox.counts().waiting_n
+    >>> outbox.count_requests().waiting_n
     0
     >>> outbox.close()
     """
@@ -100,7 +100,7 @@ class Outbox:
     def close(self) -> None:
         self._db.close()
 
-    def mark(self, name: str) -> str:
+    def find_mark(self, name: str) -> str:
         """Return the place that was reached in the log of requests, "log", or in the "tool"."""
         row = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
@@ -126,7 +126,7 @@ class Outbox:
                         "(request_id, state, body, expires, priority) VALUES (?, 'new', ?, ?, ?)",
                         (
                             record.request_id,
-                            self._cells.put(
+                            self._cells.seal_text(
                                 msgspec.json.encode(record), "requests.body", record.request_id
                             ),
                             max(record.deadline, now + lasts_s),
@@ -153,15 +153,19 @@ class Outbox:
         if row is None or said.withdrawn:
             return
         place = "requests.body", said.request_id
-        request = _REQUEST.decode(self._cells.get(row[0], *place))
+        request = _REQUEST.decode(self._cells.unseal_text(row[0], *place))
         request = msgspec.structs.replace(request, priority=said.priority)
         self._db.execute(
             "UPDATE requests SET body = ?, priority = ?, is_moved = (state = 'sent') "
             "WHERE request_id = ?",
-            (self._cells.put(msgspec.json.encode(request), *place), said.priority, said.request_id),
+            (
+                self._cells.seal_text(msgspec.json.encode(request), *place),
+                said.priority,
+                said.request_id,
+            ),
         )
 
-    def expire(self, now: float) -> None:
+    def expire_requests(self, now: float) -> None:
         """End all requests whose time is over; those in the tool are to be removed there."""
         with open_transaction(self._db):
             self._end_requests("expires <= ?", (now,), "expired")
@@ -198,7 +202,7 @@ class Outbox:
                 request_id=request_id,
                 request=None
                 if state == "leaving"
-                else _REQUEST.decode(self._cells.get(body, "requests.body", request_id)),
+                else _REQUEST.decode(self._cells.unseal_text(body, "requests.body", request_id)),
                 reason=reason,
                 may_be_there=bool(was_cut) or state == "sent",
             )
@@ -212,7 +216,7 @@ class Outbox:
             [(one.request_id,) for one in deliveries],
         )
 
-    def sent(self, deliveries: Iterable[Delivery]) -> None:
+    def note_sent(self, deliveries: Iterable[Delivery]) -> None:
         """Remember that the tool has taken these deliveries."""
         with open_transaction(self._db):
             self._db.executemany(
@@ -237,7 +241,7 @@ class Outbox:
                 reply_id = reply.reply_id or hashlib.blake2b(body, digest_size=16).hexdigest()
                 new_n += self._db.execute(
                     "INSERT OR IGNORE INTO replies (reply_id, body) VALUES (?, ?)",
-                    (reply_id, self._cells.put(body, "replies.body", reply_id)),
+                    (reply_id, self._cells.seal_text(body, "replies.body", reply_id)),
                 ).rowcount
             self._save_value("tool", receipt.mark)
         return new_n
@@ -248,7 +252,7 @@ class Outbox:
             "SELECT reply_id, body FROM replies WHERE is_handed = 0 ORDER BY n LIMIT ?", (n,)
         ).fetchall()
         return [
-            (reply_id, _REPLY.decode(self._cells.get(body, "replies.body", reply_id)))
+            (reply_id, _REPLY.decode(self._cells.unseal_text(body, "replies.body", reply_id)))
             for reply_id, body in rows
         ]
 
@@ -264,7 +268,7 @@ class Outbox:
                 (KEPT_N,),
             )
 
-    def counts(self) -> Counts:
+    def count_requests(self) -> Counts:
         by_state = dict(self._db.execute("SELECT state, COUNT(*) FROM requests GROUP BY state"))
         handed = dict(
             self._db.execute("SELECT is_handed, COUNT(*) FROM replies GROUP BY is_handed")

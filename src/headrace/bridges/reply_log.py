@@ -51,17 +51,17 @@ class ReplyLog:
     >>> db = open_replies(Path(tempfile.mkdtemp()) / "replies.sqlite")
     >>> log = ReplyLog(db)
     >>> log.add(Reply("r1", "ham", 1.0, "ada"))
-    >>> replies, mark = log.after("", 10)
-    >>> [(reply.request_id, reply.label) for reply in replies], log.after(mark, 10) == ((), mark)
+    >>> replies, mark = log.read_after("", 10)
+    >>> [(r.request_id, r.label) for r in replies], log.read_after(mark, 10) == ((), mark)
     ([('r1', 'ham')], True)
     >>> db.close()
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.id = self.noted("id", uuid.uuid4().hex)
+        self.id = self.recall_note("id", uuid.uuid4().hex)
 
-    def noted(self, name: str, default: str) -> str:
+    def recall_note(self, name: str, default: str) -> str:
         """Return the note of this name; the first call stores `default`, and later ones keep it."""
         self._db.execute("INSERT OR IGNORE INTO notes VALUES (?, ?)", (name, default))
         row = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
@@ -71,7 +71,7 @@ class ReplyLog:
         """Append a reply, in the transaction that is open."""
         self._db.execute("INSERT INTO replies (body) VALUES (?)", (msgspec.json.encode(reply),))
 
-    def after(self, mark: str, n: int) -> tuple[tuple[Reply, ...], str]:
+    def read_after(self, mark: str, n: int) -> tuple[tuple[Reply, ...], str]:
         """Return the next replies behind a mark, at most n, and the mark behind them.
 
         Replies up to the mark are deleted, for the carrier has them. A mark of another file counts

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..adapters.chain import NOTHING, check_links, encode_entry
 from ..adapters.printing import make_console, say
-from ..drivers.audit.acts import beside
+from ..drivers.audit.acts import open_worker_acts
 from ..drivers.audit.verify import Verified, chains_at, log_folder, verify_log
 from ..errors import BadInput, BadSettings
 from ..settings import load_for_kafka
@@ -131,7 +131,7 @@ def follow_command(arguments: argparse.Namespace) -> int:
             f"audit.is_kept is false in {arguments.settings}; set it, so that the desk and the "
             "commands write their acts too"
         )
-    acts = beside(arguments.settings, settings)
+    acts = open_worker_acts(arguments.settings, settings)
     assert acts.folder is not None
     acts.record(
         "follow_started", settings=sha256(encode_entry(msgspec.to_builtins(settings))).hexdigest()
@@ -151,13 +151,16 @@ def _as_json(found: Verified) -> dict[str, Any]:
             {"name": chain.name, "entries": [chain.first_n, chain.next_n], "head": chain.head}
             for chain in found.chains
         ],
-        **{part.replace(" ", "_"): counts for part, counts in found.summary.parts().items()},
+        **{
+            part.replace(" ", "_"): counts
+            for part, counts in found.summary.counts_by_part().items()
+        },
     }
 
 
 def _show_verified(found: Verified, path: Path) -> None:
     console = make_console()
-    rows = found.summary.rows()
+    rows = found.summary.list_rows()
     if console.is_terminal:
         table = Table(title=str(path), title_justify="left")
         for name in ("part", "who or what", "number"):

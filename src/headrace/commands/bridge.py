@@ -14,7 +14,7 @@ from ..bridges import BRIDGES, make_bridge
 from ..bridges.carrier import Carrier, End
 from ..bridges.folder import FolderEnd, check_answers, places_of
 from ..bridges.outbox import Outbox
-from ..drivers.audit.acts import FOLDER, Acts, beside
+from ..drivers.audit.acts import FOLDER, Acts, open_worker_acts
 from ..errors import BadSettings
 from ..settings import Settings, load_for_kafka
 from .stopping import catch_stop_signals
@@ -84,7 +84,7 @@ def main(arguments: argparse.Namespace) -> int:
         with catch_stop_signals() as stop:
             say(f"{arguments.name}: carrying requests, until Ctrl-C")
             carrier.run(stop, arguments.every)
-        counts = carrier.outbox.counts()
+        counts = carrier.outbox.count_requests()
         say(
             f"{arguments.name}: {counts.sent_n} requests are in the tool, {counts.waiting_n} wait "
             f"to be sent, {carrier.replies_n} answers came"
@@ -126,7 +126,7 @@ def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:
     """The writer of acts to the audit log, if the run or the workers keep a log."""
     if arguments.state is not None:
         return Acts(arguments.state / FOLDER)
-    return beside(arguments.settings, settings)
+    return open_worker_acts(arguments.settings, settings)
 
 
 def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitStack) -> Carrier:

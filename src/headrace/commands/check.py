@@ -179,7 +179,7 @@ def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
     truths = [classes[i % len(classes)] if i < LABELS_N else None for i in range(len(batch))]
     engine = Engine(budget=Share(1.0), settings=settings, privacy=WHOLE)
     try:
-        for _ in Simulation(engine, Delayed()).play([(batch, truths)]):
+        for _ in Simulation(engine, Delayed()).play_batches([(batch, truths)]):
             engine.check_model()
     except BadSettings as error:
         return str(error), False

@@ -158,14 +158,14 @@ async def _serve_desk(
         loop = asyncio.get_running_loop()
         failed: list[BaseException] = []
 
-        def carry() -> None:
+        def carry_records() -> None:
             try:
                 carrier.run(stop, EVERY_S)
             except BaseException as error:
                 failed.append(error)
             loop.call_soon_threadsafe(done.set)
 
-        thread = threading.Thread(target=carry, name="headrace-desk-carrier", daemon=True)
+        thread = threading.Thread(target=carry_records, name="headrace-desk-carrier", daemon=True)
         thread.start()
         await done.wait()
         thread.join()
@@ -192,7 +192,7 @@ class JoinedRun:
         # Calls come from several threads, and a connection serves one at a time.
         self._turn = threading.Lock()
 
-    def estimate(self) -> Estimated | None:
+    def read_estimate(self) -> Estimated | None:
         """The accuracy that the run reports, at most a second old; None where there is none.
 
         Of workers it is as old as their latest snapshots, or as the latest look at `metrics`.
@@ -206,11 +206,11 @@ class JoinedRun:
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
-    def compared(self) -> dict[str, Comparisons]:
+    def read_comparisons(self) -> dict[str, Comparisons]:
         """How often each person was right, as far as the run knows; at most a second old."""
         return {} if self._state is None else read_compared(self._state)
 
-    def classes(self) -> list[str]:
+    def list_classes(self) -> list[str]:
         return list(self._settings.schema.classes)
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
@@ -222,9 +222,9 @@ class JoinedRun:
         except BadInput as error:
             raise BadSettings(str(error)) from error
 
-    def round(self, key: str) -> dict[str, Any] | None:
+    def find_round(self, key: str) -> dict[str, Any] | None:
         with self._turn:
-            return self._orders.found(RoundOrdered(at=0.0, key=key))
+            return self._orders.find_order(RoundOrdered(at=0.0, key=key))
 
     def close(self) -> None:
         if self._accuracy is not None:

@@ -224,7 +224,7 @@ def _carry_out(state: Path, settings: Settings) -> None:
         )
         if settings.audit.is_kept:
             log = opened.enter_context(closing(DecidedLog(state, feeder.journal, settings)))
-            feeder.before_anew = log.follow
+            feeder.before_anew = log.follow_records
         carry_out(feeder, requests)
 
 

@@ -55,7 +55,7 @@ WAIT_S, WAIT_S_MAX = 1.0, 60.0
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """The progress: the curve is logged up to `curve`, as `Tracked.points` counts.
+    """The progress: the curve is logged up to `curve`, as `Tracked.read_points` counts.
 
     `champion` and `challenger` are the versions that the aliases pointed to when last seen or set.
     `moves_n` counts moves of `champion` by a person; the latest one asks for version `wanted`.
@@ -73,10 +73,10 @@ class Record(Protocol):
     """The part of MLflow that a tracker uses: see `adapters.mlflow_registry.Registry`."""
 
     def open_run(self, *, stream: str, params: dict[str, str], settings: bytes) -> None: ...
-    def log(self, points: list[Point]) -> None: ...
-    def versions(self) -> dict[int, str]: ...
-    def register(self, number: int, content: bytes, tags: dict[str, str]) -> str: ...
-    def alias(self, alias: str) -> int | None: ...
+    def log_points(self, points: list[Point]) -> None: ...
+    def list_versions(self) -> dict[int, str]: ...
+    def register_version(self, number: int, content: bytes, tags: dict[str, str]) -> str: ...
+    def resolve_alias(self, alias: str) -> int | None: ...
     def set_alias(self, alias: str, version_n: str | None) -> None: ...
 
 
@@ -120,7 +120,7 @@ class Tracker:
     def close(self) -> None:
         self._opened.close()
 
-    def step(self) -> bool:
+    def track_changes(self) -> bool:
         """Bring MLflow up to date; return whether it was behind. Raises `Away`, `BadSettings`."""
         if not self._is_open:
             encoded = msgspec.json.encode(self._settings)
@@ -136,32 +136,34 @@ class Tracker:
     # ------------------------------------------------------------------------------- the curve
 
     def _log_curve(self) -> bool:
-        points, reached = self.tracked.points(self.progress.curve)
+        points, reached = self.tracked.read_points(self.progress.curve)
         if not points:
             return False
-        self._record.log([Point(point.labels_n, point.at, point.values) for point in points])
+        self._record.log_points([Point(point.labels_n, point.at, point.values) for point in points])
         self._save_progress(curve=reached)
         return True
 
     # ---------------------------------------------------------------------------- the versions
 
     def _follow_versions(self) -> bool:
-        mark = self.tracked.mark()
+        mark = self.tracked.read_mark()
         if not mark:
             return False
         moved = False
         if mark != self._mark:
-            self._versions = self.tracked.versions()
+            self._versions = self.tracked.read_versions()
             moved = self._register_versions()
             self._mark = mark
         return self._follow_alias() or moved
 
     def _register_versions(self) -> bool:
-        self._there = self._record.versions()
+        self._there = self._record.list_versions()
         new = [version for version in self._versions.all if version.number not in self._there]
         for version in new:
             tags = {"headrace.labels": str(version.labels_n), "headrace.at": repr(version.at)}
-            registered = self._record.register(version.number, self._sign_version(version), tags)
+            registered = self._record.register_version(
+                version.number, self._sign_version(version), tags
+            )
             self._there[version.number] = registered
         return bool(new)
 
@@ -180,7 +182,7 @@ class Tracker:
             series=SERIES,
             seq=version.number,
             said=header,
-            keys=self.tracked.keys(),
+            keys=self.tracked.load_keys(),
         )
 
     def _follow_alias(self) -> bool:
@@ -188,7 +190,7 @@ class Tracker:
         progress, in_use = self.progress, self._versions.in_use or None
         challenger = self._versions.challenger
         try:
-            pointed = self._record.alias(CHAMPION)
+            pointed = self._record.resolve_alias(CHAMPION)
         except BadInput as error:
             self._note_once(str(error))
             pointed = progress.champion
@@ -233,7 +235,7 @@ class Tracker:
     def _is_settled(self, wanted: int) -> bool:
         """Whether the run has decided on the version that the alias asks for; notes a refusal."""
         order = RollBackOrdered(at=0.0, to=wanted, key=self._key)
-        outcome = self._query_orders(lambda orders: orders.found(order))
+        outcome = self._query_orders(lambda orders: orders.find_order(order))
         if outcome is None or outcome["state"] == "ordered":
             return self._versions.in_use == wanted
         if outcome["state"] == "refused":
@@ -354,11 +356,11 @@ def main(arguments: argparse.Namespace) -> int:
         tracked, folder = _open_tracked(arguments)
         stream = tracked.settings.stream
 
-        def make(run_tag: str) -> Registry:
+        def make_registry(run_tag: str) -> Registry:
             name = arguments.name or f"headrace-{stream}"
             return Registry(uri, experiment=arguments.experiment, name=name, run_tag=run_tag)
 
-        tracker = opened.enter_context(closing(Tracker(tracked, folder, make, say)))
+        tracker = opened.enter_context(closing(Tracker(tracked, folder, make_registry, say)))
         stop = opened.enter_context(catch_stop_signals())
         say(f"{stream}: going to MLflow, until Ctrl-C")
         follow_run(tracker, stop, is_once=arguments.once)
@@ -379,14 +381,14 @@ def _open_tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
 
 
 def follow_run(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) -> None:
-    """Call `tracker.step` until `stop` is set; with `is_once`, until there is nothing to do.
+    """Call `track_changes` until `stop` is set; with `is_once`, until there is nothing to do.
 
     Raises `BadSettings` for what MLflow refuses, and with `is_once` where it does not answer.
     """
     away_s, who = 0.0, ""
     while not stop.is_set():
         try:
-            moved = tracker.step()
+            moved = tracker.track_changes()
         except Away as error:
             if is_once:
                 raise BadSettings(str(error)) from None

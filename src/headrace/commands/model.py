@@ -102,7 +102,7 @@ def _read_versions(arguments: argparse.Namespace) -> Versions:
 
     settings = load_for_kafka(arguments.settings)
     _check_keeps(settings, str(arguments.settings))
-    log, _ = States(settings, say, makes_key=False).training()
+    log, _ = States(settings, say, makes_key=False).read_training()
     return log.trainer.versions
 
 
@@ -112,7 +112,7 @@ def read_kept_versions(state: Path) -> Versions:
     _check_keeps(settings, f"the run in {state}")
     engine = Engine(settings=settings)
     store = SnapshotStore(state / "snapshots", stream=settings.stream, kept_n=1)
-    if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
+    if store.read_latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
         refused = f": {'; '.join(store.first_refused())}" if store.refused else ""
         raise BadInput(f"{state} has no snapshot that can be read{refused}; try again later")
     return engine.trainer.versions

@@ -110,7 +110,7 @@ def _await_order(orders: Orders, order: Order, wait_s: float) -> int:
     sys.stdout.flush()
     until = time.monotonic() + wait_s
     while True:
-        outcome = orders.found(order) or {"state": "ordered"}
+        outcome = orders.find_order(order) or {"state": "ordered"}
         if outcome["state"] == "asked":
             number = f", round {outcome['round_n']}" if "round_n" in outcome else ""
             sys.stdout.write(f"asked: labels: {outcome['asked_n']}{number}\n")

@@ -52,20 +52,20 @@ def replay_run(
         positions = player.begin_at_base(folder)
         with open_input(folder.decisions) as decided:
             decided.seek(int(positions.get("decisions", 0)))
-            for record, end, asked in pair_asked(folder.journal.records()):
-                outputs = [*map(encode_output, player.play(record, asked=asked))]
+            for record, end, asked in pair_asked(folder.journal.read_records()):
+                outputs = [*map(encode_output, player.play_record(record, asked=asked))]
                 if asked is None:
                     recorded = [decided.readline() for _ in outputs]
                 else:
                     stop = asked.ends["decisions"]
                     recorded = decided.read(max(0, stop - decided.tell())).splitlines(keepends=True)
-                comparison.compare(recorded, outputs)
+                comparison.compare_lines(recorded, outputs)
                 if comparison.difference and asked is None:
                     break
                 on_progress(end, folder.journal.size)
             else:
                 if rest := decided.readline():
-                    comparison.compare([rest], [])
+                    comparison.compare_lines([rest], [])
         return Replayed(
             comparison.same_n, comparison.difference, comparison.other_n, player.differences
         )
@@ -81,7 +81,7 @@ class _Compared:
         self.same_n = self.other_n = 0
         self.difference = ""
 
-    def compare(self, held: Sequence[bytes], decided: Sequence[bytes]) -> None:
+    def compare_lines(self, held: Sequence[bytes], decided: Sequence[bytes]) -> None:
         """Compare the lines of one journal record; `same_n` counts to the first difference."""
         for was, now in zip_longest(held, decided, fillvalue=b""):
             if was != now:

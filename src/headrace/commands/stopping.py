@@ -13,11 +13,11 @@ def catch_stop_signals() -> Iterator[threading.Event]:
     """Yield an event that SIGTERM and Ctrl-C set; a second signal ends the process at once."""
     stop = threading.Event()
 
-    def told(number: int, _: object) -> None:
+    def on_signal(number: int, _: object) -> None:
         stop.set()
         signal.signal(number, signal.SIG_DFL)
 
-    before = {n: signal.signal(n, told) for n in (signal.SIGTERM, signal.SIGINT)}
+    before = {n: signal.signal(n, on_signal) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:

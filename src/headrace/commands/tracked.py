@@ -47,16 +47,16 @@ class Tracked(Protocol):
     @property
     def orders(self) -> Orders: ...
 
-    def points(self, since: int) -> tuple[list[Point], int]:
+    def read_points(self, since: int) -> tuple[list[Point], int]:
         """The curve's points after `since`, and where to go on; 0 is the start. Raises `Away`."""
 
-    def mark(self) -> str:
+    def read_mark(self) -> str:
         """A text that changes whenever versions may have; empty before there are any."""
 
-    def versions(self) -> Versions:
+    def read_versions(self) -> Versions:
         """The versions that are kept now. Raises `BadInput`."""
 
-    def keys(self) -> Keys:
+    def load_keys(self) -> Keys:
         """The keys that sign a version."""
 
     def close(self) -> None: ...
@@ -72,8 +72,8 @@ class TrackedRun:
         self.settings = settings_of_run(state)
         self.orders = FolderOrders(state)
 
-    def points(self, since: int) -> tuple[list[Point], int]:
-        """As `Tracked.points`; `since` counts bytes of the file."""
+    def read_points(self, since: int) -> tuple[list[Point], int]:
+        """As `Tracked.read_points`; `since` counts bytes of the file."""
         path = self._state / CURVE
         if not path.exists():
             return [], since
@@ -82,14 +82,14 @@ class TrackedRun:
             tail.advance(len(lines))
             return [_POINTS.decode(line) for line in lines], tail.position
 
-    def mark(self) -> str:
+    def read_mark(self) -> str:
         newest = max((self._state / SNAPSHOTS).glob("snapshot-*.hr"), default=None)
         return "" if newest is None else newest.name
 
-    def versions(self) -> Versions:
+    def read_versions(self) -> Versions:
         return read_kept_versions(self._state)
 
-    def keys(self) -> Keys:
+    def load_keys(self) -> Keys:
         return load_keys(self._state / SNAPSHOTS, makes_key=False)
 
     def close(self) -> None:
@@ -125,9 +125,9 @@ class TrackedWorkers:
             self._orders = orders_at(None, self.settings)
         return self._orders
 
-    def points(self, since: int) -> tuple[list[Point], int]:
+    def read_points(self, since: int) -> tuple[list[Point], int]:
         try:
-            self.look()
+            self.read_snapshots()
         except OSError as error:
             raise Away(str(error), who="the place of the snapshots") from error
         point = self._point
@@ -135,26 +135,26 @@ class TrackedWorkers:
             return [], since
         return [point], point.labels_n
 
-    def mark(self) -> str:
+    def read_mark(self) -> str:
         seq = self._newest.get("training", -1)
         return "" if seq < 0 else str(seq)
 
-    def versions(self) -> Versions:
+    def read_versions(self) -> Versions:
         return self._versions
 
-    def keys(self) -> Keys:
+    def load_keys(self) -> Keys:
         return self._states.keys
 
     def close(self) -> None:
         if self._orders is not None:
             self._orders.close()
 
-    def look(self) -> None:
+    def read_snapshots(self) -> None:
         """Read new snapshots, if there are any, and make the `report` of all. Raises `OSError`."""
-        newest = self._states.newest()
+        newest = self._states.list_newest()
         if newest == self._newest:
             return
-        log, position = self._states.training()
+        log, position = self._states.read_training()
         if position == 0:
             # No snapshot was saved yet, or it was refused, which was noted.
             return

@@ -49,10 +49,12 @@ class Accuracy(ABC):
         self._told_at = -STALE_S
         self._is_away = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="headrace-accuracy", daemon=True)
+        self._thread = threading.Thread(
+            target=self._poll_estimates, name="headrace-accuracy", daemon=True
+        )
 
     @abstractmethod
-    def _read(self) -> Estimated | None: ...
+    def _read_estimate(self) -> Estimated | None: ...
 
     def start(self) -> None:
         self._thread.start()
@@ -63,10 +65,10 @@ class Accuracy(ABC):
         stale_s = max(STALE_S, 3 * self._every_s)
         return self._told if self._clock() - self._told_at < stale_s else None
 
-    def look(self) -> None:
+    def update_estimate(self) -> None:
         """Read once; if that fails, note it and keep the last estimate."""
         try:
-            estimate = self._read()
+            estimate = self._read_estimate()
         except (OSError, HTTPException, ValueError, BadInput) as error:
             if not self._is_away:
                 self._note(f"{self._who} tells no accuracy: {error}; trying again")
@@ -80,9 +82,9 @@ class Accuracy(ABC):
         if self._thread.ident is not None:
             self._thread.join()
 
-    def _run(self) -> None:
+    def _poll_estimates(self) -> None:
         while not self._stop.is_set():
-            self.look()
+            self.update_estimate()
             self._stop.wait(self._every_s)
 
 
@@ -106,7 +108,7 @@ class WorkerAccuracy(Accuracy):
         super().__init__(url, note, clock)
         self._url = url
 
-    def _read(self) -> Estimated | None:
+    def _read_estimate(self) -> Estimated | None:
         # The constructor has checked the scheme.
         with urllib.request.urlopen(self._url, timeout=TIMEOUT_S) as reply:
             text = reply.read(BYTES_MAX).decode()
@@ -127,10 +129,10 @@ class SavedAccuracy(Accuracy):
         self._settings = settings
         self._workers: TrackedWorkers | None = None
 
-    def _read(self) -> Estimated | None:
+    def _read_estimate(self) -> Estimated | None:
         if self._workers is None:
             self._workers = TrackedWorkers(self._settings, self._note)
-        self._workers.look()
+        self._workers.read_snapshots()
         latest = None if self._workers.report is None else self._workers.report.estimates.accuracy
         if latest is None or latest.accuracy is None or latest.low is None or latest.high is None:
             return None

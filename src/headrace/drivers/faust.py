@@ -113,7 +113,7 @@ def _make_service(frame: Frame) -> type[Any]:
 
         @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
         async def _watch_station(self) -> None:
-            await frame.ended()
+            await frame.wait_until_ended()
             if self.should_stop:
                 return
             if isinstance(frame.error, BadSettings | BadInput):
@@ -138,7 +138,7 @@ class Frame:
         self.station = (
             Station(settings)
             if screen is None
-            else Station(settings, note=screen.note, warn=screen.note, told=screen.happened)
+            else Station(settings, note=screen.note, warn=screen.note, on_outputs=screen.happened)
         )
         self.report: Report = combine_report(settings, new_log(settings).trainer, {}, {})
         self.registry = registry_of(lambda: self.report, self.station.timings)
@@ -167,7 +167,7 @@ class Frame:
             session = self.station.session
             self._why_not_ready = self.station.why_not_ready() or self.report.model.fault
             if session is not None and session.group.is_joined and time.monotonic() >= due_at:
-                self.report = session.report(self.station.restarts_n)
+                self.report = session.make_report(self.station.restarts_n)
                 due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:
                 self.screen.update(self.report)
@@ -178,7 +178,7 @@ class Frame:
         """The exit code after the station ended by itself: 2 if an operator has to act, else 0."""
         return 2 if isinstance(self.error, BadSettings | BadInput) else 0
 
-    async def ended(self) -> None:
+    async def wait_until_ended(self) -> None:
         """Wait until the station has ended, by itself or because it was stopped."""
         await asyncio.wait([self._work])
         if not self._work.cancelled():

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..engine import Engine
 from ..errors import BadInput
-from ..learn.retrain import finish
+from ..learn.retrain import finish_job
 from ..messages import (
     Event,
     EventBatch,
@@ -81,7 +81,7 @@ def run(
     simulation = Simulation(engine, oracle or Delayed())
     outputs: list[Output] = []
     observed_n = engine.shard.events_n
-    for piece in simulation.play(_make_batches(events, engine)):
+    for piece in simulation.play_batches(_make_batches(events, engine)):
         outputs += piece
         if on_outputs is not None:
             on_outputs(piece)
@@ -111,7 +111,7 @@ class Simulation:
         self._due: list[tuple[float, int, Input]] = []
         self._n = 0
 
-    def play(
+    def play_batches(
         self,
         batches: Iterable[tuple[EventBatch | Sequence[Event], Sequence[str | None]]],
         *,
@@ -164,7 +164,7 @@ class Simulation:
                 job = self.engine.trainer.retrainings.job(output.job_id)
                 if job is None:  # Drift has ordered another retraining since, in the same piece.
                     continue
-                finished = finish(job, output.at + self.retrain_s)
+                finished = finish_job(job, output.at + self.retrain_s)
                 self._push_message(finished.at, finished)
         return outputs
 
@@ -201,7 +201,10 @@ def _make_batches(
         labelled = [_make_event(i, pair, first, start) for i, pair in chunk]
         yield (
             [event for event, _ in labelled],
-            [truths.named(i, truth) for (i, _), (_, truth) in zip(chunk, labelled, strict=True)],
+            [
+                truths.name_truth(i, truth)
+                for (i, _), (_, truth) in zip(chunk, labelled, strict=True)
+            ],
         )
     truths.check_any()
 
@@ -224,7 +227,7 @@ class _Truths:
         self._seen_n = self._known_n = self._numbers_n = 0
         self._numbers: set[float] = set()
 
-    def named(self, i: int, truth: Any) -> str | None:
+    def name_truth(self, i: int, truth: Any) -> str | None:
         """Return the class of event i, or None for a missing truth."""
         self._seen_n += 1
         try:

@@ -19,17 +19,17 @@ class Agenda:
 
     # --------------------------------------------------------------------------------- effects
 
-    def give(self, *effects: Effect) -> None:
+    def add_effects(self, *effects: Effect) -> None:
         """Append effects for the driver to carry out."""
         self._effects += effects
 
     def note(self, sentence: str) -> None:
         """Report what goes on, in a sentence."""
-        self.give(Note(sentence))
+        self.add_effects(Note(sentence))
 
     def warn(self, sentence: str) -> None:
         """Report what an operator should look at, in a sentence."""
-        self.give(Note(sentence, is_warning=True))
+        self.add_effects(Note(sentence, is_warning=True))
 
     def take_effects(self) -> list[Effect]:
         """Return the effects appended since the last call, and clear them."""
@@ -85,4 +85,4 @@ class Agenda:
             return
         self._asked_n += 1
         self._asking[self._asked_n] = routine
-        self.give(Ask(self._asked_n, request))
+        self.add_effects(Ask(self._asked_n, request))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..learn.rules import RulesInUse, differing
+from ..learn.rules import RulesInUse, list_differing
 
 TOLD_MAX = 20
 """How many names a sentence about differences lists at most."""
@@ -31,13 +31,13 @@ class SharedRules:
         """Describe how the rules of the worker that started last differ; empty if they don't."""
         if not self._own or not theirs or self._own == theirs:
             return ""
-        names = _list_names(differing(self._own, theirs))
+        names = _list_names(list_differing(self._own, theirs))
         return f"the worker that started last went by other settings or code: {names}"
 
-    def compare(self, theirs: Mapping[str, str]) -> str:
+    def compare_rules(self, theirs: Mapping[str, str]) -> str:
         """Compare with rules that another worker has logged; return a warning, empty if no news."""
         before = self.differing
-        self.differing = differing(self._own, theirs) if self._own else []
+        self.differing = list_differing(self._own, theirs) if self._own else []
         if not self.differing or self.differing == before:
             return ""
         return (

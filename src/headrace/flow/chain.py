@@ -56,7 +56,7 @@ def chain_of(
     """
     journal = Part(settings.kafka.journal, partition)
     tapes = Tapes({journal: last + 1})
-    yield from tapes.begin()
+    yield from tapes.go_to_starts()
     chain = Chain(
         partition,
         last,
@@ -72,13 +72,13 @@ def chain_of(
     while records := (yield from tapes.read_piece(journal, chain.end)):
         for record in records:
             step = wire.step_of(record)
-            if not at.takes(step, record.offset, is_any=is_any):
+            if not at.accepts_step(step, record.offset, is_any=is_any):
                 continue
             assert step is not None
             is_any, chain.last, chain.writer = False, record.offset, step.writer
             chain.done = max(chain.done, step.done)
             chain.stop, chain.training = step.stop, step.training
-            chain.spent = step.spent(settings, chain.spent)
+            chain.spent = step.count_spent(settings, chain.spent)
             chain.claim_n = step.claim_n or chain.claim_n
             if step.is_reset or rules not in (None, step.rules):
                 chain.starts_at, chain.lost_n = step.stop, 0

@@ -30,7 +30,7 @@ class Clocks:
         self._seen: list[tuple[int, int]] | None = None
         self._is_quiet = False
 
-    def wake(self, now: float, elapsed: float) -> None:
+    def set_times(self, now: float, elapsed: float) -> None:
         """Set the clock of the day and the one that never jumps."""
         self.wall, self.elapsed = now, elapsed
 

@@ -75,7 +75,7 @@ class Snapshots:
             self._begun_at = elapsed
         return is_due
 
-    def end(self, failure: str | None, wall: float) -> None:
+    def end_writing(self, failure: str | None, wall: float) -> None:
         """Note that the writing ended at this time of day; `failure` is why it failed, or None."""
         self.is_under_way = False
         if failure is None:

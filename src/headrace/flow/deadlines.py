@@ -53,14 +53,14 @@ def _check_route(flow: WorkerState, part: Part, place: int, found: Bounds) -> No
         flow.go_to(part, flow.places.of_group(part, found._replace(committed=place)))
 
 
-def watch(flow: WorkerState) -> Routine[None]:
+def watch_brokers(flow: WorkerState) -> Routine[None]:
     """Look at our logs every `LOOK_EVERY_S` seconds: do brokers answer, are our places valid?"""
     while True:
         asked_at, places = flow.clocks.elapsed, dict(_list_places(flow))
         bounds_by_part: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
         if bounds_by_part is not None:
             flow.group.hear_brokers(flow.clocks.elapsed)
-            flow.places.topic_ids.check(
+            flow.places.topic_ids.check_ids(
                 {p: bounds for p, bounds in bounds_by_part.items() if p not in flow.owned.routes}
             )
             for part, place in places.items():

@@ -124,7 +124,7 @@ class PartitionDesk:
 
     @staticmethod
     def _is_about(subject: Subject, request: LabelRequested) -> bool:
-        return subject.names(request.event_id, request.key, request.features)
+        return subject.names_event(request.event_id, request.key, request.features)
 
     def _erase_subject(self, order: ErasureOrdered, now: float) -> list[End | Unended]:
         """Forget all requests about a person, and pass the order on with their ids.
@@ -136,7 +136,9 @@ class PartitionDesk:
         self.erasures_n += 1
         self._erasures = (*self._erasures, order)[-ERASURES_MAX:]
         subject = Subject(order, self._request_id)
-        requests = [request for request in self.desk.requests() if self._is_about(subject, request)]
+        requests = [
+            request for request in self.desk.list_requests() if self._is_about(subject, request)
+        ]
         outputs, erased = self._erase_requests(requests, REASON, now)
         ids = {base_id(request.request_id) for request in requests}
         # Only the first desk passes on that the order tells of a learned label: one refit suffices.
@@ -178,7 +180,7 @@ class PartitionDesk:
         order = order_to_forget(self._retention, now, key)
         self.erasures_n += 1
         too_old = -math.inf if order.before is None else order.before
-        requests = [request for request in self.desk.requests() if request.event_at < too_old]
+        requests = [request for request in self.desk.list_requests() if request.event_at < too_old]
         outputs, erased = self._erase_requests(requests, TOO_OLD, now)
         counts = _counts_of(erased)
         return [*outputs, msgspec.structs.replace(order, desk=self.partition, erased=counts)]
@@ -237,7 +239,7 @@ class PartitionDesk:
             case _:
                 raise BadInput("the state is not that of a desk on Kafka")
         # Requests cost money: they outlast a change of settings, and follow the new ones from here.
-        desk.govern(self.desk.settings, self.desk.gold)
+        desk.change_settings(self.desk.settings, self.desk.gold)
         self.desk, self.now, self._last, self.position = desk, now, last, position
         self.erasures_n, self._erasures = erasures_n, erasures
 

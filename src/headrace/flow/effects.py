@@ -1,8 +1,8 @@
 """The inputs of a flow, and the effects it wants carried out: data, and nothing that acts.
 
-A driver passes inputs to `Flow.take` and carries out the effects that it returns. An `Ask` is an
-effect with a result: once the driver has carried out its request, it passes in `Done` with the same
-number and the result that the request's docstring names.
+A driver passes inputs to `Flow.take_inputs` and carries out the effects that it returns. An `Ask`
+is an effect with a result: once the driver has carried out its request, it passes in `Done` with
+the same number and the result that the request's docstring names.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """A worker without its clients: it takes inputs and returns effects.
 
-`Flow.take` takes what happened (`effects`) and returns what is to be carried out. So order of
-writing, ownership of partitions, recovery, commits and idleness are decided here, by the same code
-over brokers and over lists in a test, and the driver that carries them out decides nothing. Work in
-several steps is done by routines: each yields a request and goes on when that is carried out.
+`Flow.take_inputs` takes what happened (`effects`) and returns what is to be carried out. So order
+of writing, ownership of partitions, recovery, commits and idleness are decided here, by the same
+code over brokers and over lists in a test, and the driver that carries them out decides nothing.
+Work in several steps is done by routines: each yields a request and goes on when that is carried
+out.
 
 An error is not repaired: the next flow begins from snapshots and logs, as after a kill.
 """
@@ -23,7 +24,7 @@ from ..messages import InputRejected
 from ..query.orders import Order
 from ..report.building import check_model_starts
 from . import wire
-from .deadlines import say_due, watch
+from .deadlines import say_due, watch_brokers
 from .effects import (
     Assigned,
     Done,
@@ -51,14 +52,14 @@ from .mail import OwnedShard
 from .owned import Route
 from .parcels import FencedError, Parcel
 from .places import check_place
-from .saving import commit, save
+from .saving import commit_positions, save_state
 from .takeover import take_over
 from .training import Training
 from .worker_state import FlowSetup, WorkerState
 
 
 class Flow(WorkerState):
-    """One worker's part of the stream: `take` turns inputs into effects."""
+    """One worker's part of the stream: `take_inputs` turns inputs into effects."""
 
     def __init__(self, setup: FlowSetup) -> None:
         super().__init__(setup)
@@ -66,12 +67,12 @@ class Flow(WorkerState):
         self._read: deque[tuple[int, Part, Sequence[Any]]] = deque()
         self._taking_over: Routine[None] | None = None
         self._is_stopping = self._is_feeding = False
-        for routine in (self._begin_training(), self._feed_all(), watch(self)):
+        for routine in (self._begin_training(), self._feed_all(), watch_brokers(self)):
             self.agenda.start(routine)
 
     # ------------------------------------------------------------------------ in, and what follows
 
-    def take(self, inputs: Iterable[Input]) -> list[Effect]:
+    def take_inputs(self, inputs: Iterable[Input]) -> list[Effect]:
         """Take these inputs and return what is to be done next, in order.
 
         Raises `FencedError`, `GrownError` and `BadInput`: then this flow is over.
@@ -88,11 +89,11 @@ class Flow(WorkerState):
     def _take_input(self, one: Input) -> None:
         match one:
             case Woke(now=now, elapsed=elapsed):
-                self.clocks.wake(now, elapsed)
+                self.clocks.set_times(now, elapsed)
             case Done(number=number, result=result):
                 self.agenda.answer(number, result)
             case Heard(records=records):
-                self.training.read(records)
+                self.training.decode_records(records)
             case Polled():
                 self._keep_read(one)
             case Assigned():
@@ -116,7 +117,7 @@ class Flow(WorkerState):
             self._commit_if_due()
         every_s = self.settings.worker.snapshot_every_s
         if self.snapshots.begin_if_due(self.clocks.elapsed, every_s):
-            self.agenda.start(save(self))
+            self.agenda.start(save_state(self))
 
     def _check_fence(self) -> None:
         """Raise `FencedError` if the group has not reassigned what another worker took long ago."""
@@ -129,7 +130,7 @@ class Flow(WorkerState):
             # Records that are not fed yet, or were dropped with their turn, must not be skipped.
             is_fed = not self._read and not self._is_feeding and polled.turn == self.group.turn
             positions = polled.positions if is_fed else None
-            self.agenda.start(commit(self, positions or {}))
+            self.agenda.start(commit_positions(self, positions or {}))
 
     @property
     def has_room(self) -> bool:
@@ -164,7 +165,7 @@ class Flow(WorkerState):
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
         bounds = yield Look((part,))
-        self.places.topic_ids.check(bounds)
+        self.places.topic_ids.check_ids(bounds)
         first, end = bounds[part].first, bounds[part].end
         if not bounds[part].topic_id:
             self.agenda.note(
@@ -178,7 +179,7 @@ class Flow(WorkerState):
                 "it must be kept for ever (retention.ms=-1)"
             )
         self.open_training(self._make_training(log, position, end))
-        self.agenda.give(Follow(part, position))
+        self.agenda.add_effects(Follow(part, position))
 
     def _make_training(self, log: TrainingLog, position: int, end: int) -> Training:
         run = self._start_retraining
@@ -195,15 +196,15 @@ class Flow(WorkerState):
         """Pass an entry that was just folded to the shards, before anything else happens."""
         if isinstance(entry, RulesInUse):
             # Rules logged before this worker started are of no concern.
-            if self.is_caught_up and (warning := self.rules.compare(self.training.log.rules)):
+            if self.is_caught_up and (warning := self.rules.compare_rules(self.training.log.rules)):
                 self.agenda.warn(warning)
             return
         if not isinstance(entry, CapClaimed):
             self.clocks.advance_events(entry.at)
         if not isinstance(entry, CapClaimed | Order | InputRejected):
-            self.mail.told([entry])
+            self.mail.on_outputs([entry])
         for owned in self.owned.shards.values():
-            owned.shard.hear(entry, self.training.log)
+            owned.shard.hear_entry(entry, self.training.log)
 
     def _check_caught_up(self) -> None:
         """At the end of the log, log our rules and read drift: it leads to orders from here on."""
@@ -214,7 +215,7 @@ class Flow(WorkerState):
             if rules := self.rules.rules_to_say(theirs):
                 self.write_entry(wire.value_of(rules))
             parts = sorted(self.owned.parts)
-            self.agenda.give(*(Resume(part) for part in parts if part.topic == drift))
+            self.agenda.add_effects(*(Resume(part) for part in parts if part.topic == drift))
 
     # ------------------------------------------------------------------------ recover: what is ours
 
@@ -233,14 +234,14 @@ class Flow(WorkerState):
         self.group.forget_fence()
         for part in one.parts:
             if part.topic == kafka.drift and not self.is_caught_up:
-                self.agenda.give(Pause(part))
+                self.agenda.add_effects(Pause(part))
             if part in one.routes:
                 bounds = one.routes[part]
                 is_other = self.places.is_made_anew(part, bounds)
                 position = bounds.first if is_other else self.places.of_group(part, bounds)
                 self.owned.routes[part] = Route(position, position)
             place = self.owned.place_of(part)
-            self.agenda.give(Pause(part) if place is None else Seek(part, place))
+            self.agenda.add_effects(Pause(part) if place is None else Seek(part, place))
         self.owned.parts = set(one.parts)
         self._taking_over = self.agenda.start(take_over(self, events, desks))
         if leaving:
@@ -252,13 +253,13 @@ class Flow(WorkerState):
         self.agenda.hold()
         while not self.outbox.is_empty:
             yield None
-        yield from commit(self, {})
+        yield from commit_positions(self, {})
         self.owned.parts = set()
         self.group.end_turn()
         if self.is_open:
             self.training.is_decider = False
         self.agenda.release()
-        self.agenda.give(Released())
+        self.agenda.add_effects(Released())
 
     def _end_flow(self) -> Routine[None]:
         """Carry out what is decided, commit, and save."""
@@ -267,10 +268,10 @@ class Flow(WorkerState):
         self.agenda.hold()
         while not self.outbox.is_empty or self.snapshots.is_under_way:
             yield None
-        yield from commit(self, {})
+        yield from commit_positions(self, {})
         if self.is_open:
-            yield from save(self)
-        self.agenda.give(Ended())
+            yield from save_state(self)
+        self.agenda.add_effects(Ended())
 
     # ----------------------------------------------------------------------- process: what is read
 
@@ -309,7 +310,7 @@ class Flow(WorkerState):
                 if self.owned.place_of(part) is None:  # Another worker took it while we looked.
                     continue
                 if first > place:
-                    self.places.lose(part, place, first, "what follows goes on without them")
+                    self.places.count_lost(part, place, first, "what follows goes on without them")
             if records:
                 self._feed_records(part, records)
 
@@ -332,7 +333,7 @@ class Flow(WorkerState):
         events_n = owned.shard.shard.events_n
         owned.shard.feed(self.decoder, records, records[-1].offset + 1)
         self.clocks.note_feeding()
-        self.agenda.give(Fed(owned.shard.shard.events_n - events_n, owned.shard.shard.now))
+        self.agenda.add_effects(Fed(owned.shard.shard.events_n - events_n, owned.shard.shard.now))
         owned.read_at = records[-1].timestamp / 1_000
         if warning := owned.describe_off_clock():
             self.agenda.warn(warning)

@@ -95,17 +95,17 @@ class Mail:
     """Turns what was decided into records on the topics of these settings.
 
     `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
-    records and answers that can't be read, so that no part saw them. `told` is called with what is
-    decided. Writers' first steps have the `topic_ids`; `shards_n` shards carry out an order. Desks,
-    the training log and the journal get messages in full; requests and dead letters show what
-    `privacy` lets through, and requests are sealed where there are `seals`.
+    records and answers that can't be read, so that no part saw them. `on_outputs` is called with
+    what is decided. Writers' first steps have the `topic_ids`; `shards_n` shards carry out an
+    order. Desks, the training log and the journal get messages in full; requests and dead letters
+    show what `privacy` lets through, and requests are sealed where there are `seals`.
     """
 
     kafka: KafkaSettings
     writer: str = "w"
     privacy: Privacy = WHOLE
     seals: Seals | None = None
-    told: Callable[[Sequence[Output]], None] = lambda outputs: None
+    on_outputs: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
     topic_ids: TopicIds | None = None
     shards_n: int = 1
@@ -113,7 +113,7 @@ class Mail:
 
     def describe_hidden(self) -> list[str]:
         """Return warnings, once, of features that requests were to show and no event had."""
-        if self._is_hidden_told or not (warnings := self.privacy.missing()):
+        if self._is_hidden_told or not (warnings := self.privacy.describe_unseen()):
             return []
         self._is_hidden_told = True
         return warnings
@@ -122,11 +122,11 @@ class Mail:
         """Return the parcel of the step that an owned shard is due; its next step follows it."""
         # Also for a shard that was ours before: behind another writer's steps only a first counts.
         is_first = not owned.is_begun
-        taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
+        taken = owned.shard.take_step(training, owned.done, self.writer, is_first=is_first)
         if is_first and self.topic_ids is not None:
             taken.step = msgspec.structs.replace(taken.step, topics=self.topic_ids.kept)
         offset, owned.writer, owned.is_begun = owned.end, self.writer, True
-        self.told(taken.outputs)
+        self.on_outputs(taken.outputs)
         owned.end += 1
         owned.shard.journal = offset
         parcel = self.pack_outputs(owned, taken, offset)
@@ -178,12 +178,12 @@ class Mail:
 
     def _bytes_of(self, request: LabelRequested) -> int:
         """Return the bytes of a request as its desk has it, or as it is sent if that is more."""
-        sent = self._request_value(self.privacy.request(request))
+        sent = self._request_value(self.privacy.show_request(request))
         return max(len(wire.value_of(request)), len(sent))
 
     def _hide_private(self, output: Output) -> Output:
         """Return an output as it may be seen; where answers are sealed, no rejection quotes one."""
-        output = self.privacy.shown(output)
+        output = self.privacy.show_output(output)
         if self.seals is not None and isinstance(output, InputRejected):
             return msgspec.structs.replace(output, raw="")
         return output

@@ -42,7 +42,7 @@ class Membership:
         is_long = silent_s > SILENT_S_MAX
         return f"the brokers have not answered for {silent_s:.0f} s" if is_long else ""
 
-    def fence(self, elapsed: float) -> None:
+    def note_fenced(self, elapsed: float) -> None:
         """Note that another worker took a partition of ours; the first time counts."""
         self._fenced_at = elapsed if self._fenced_at is None else self._fenced_at
 

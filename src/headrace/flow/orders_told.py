@@ -35,12 +35,12 @@ class _Journal:
     chain: ChainEnd = field(default_factory=lambda: ChainEnd(-1, ""))
     is_linked: bool = False
 
-    def takes(self, record: Any) -> Step | None:
+    def take_step(self, record: Any) -> Step | None:
         """Return the step that this record holds, if it counts."""
         step = wire.step_of(record)
         # Reading began within the journal: the step before this one may not have been seen.
         is_unseen = step is not None and not self.is_linked and step.previous < self.first
-        if not self.chain.takes(step, record.offset, is_any=is_unseen):
+        if not self.chain.accepts_step(step, record.offset, is_any=is_unseen):
             return None
         self.is_linked |= not is_unseen
         return step
@@ -108,7 +108,7 @@ def labelled_requests(
     """Return the ids of requests whose labels are wanted, are in the log, and were not erased."""
     first = (yield Look((training,)))[training].first
     tapes, ids = Tapes({training: first}), set[str]()
-    yield from tapes.begin()
+    yield from tapes.go_to_starts()
     while records := (yield from tapes.read_piece(training, tapes.ends[training])):
         for record in records:
             match wire.entry_of(record):
@@ -132,7 +132,7 @@ class OrdersTold:
         self._place: int | None = None
         self._orders: OrderedDict[str, _Order] = OrderedDict()
 
-    def read(self, name: str) -> Routine[dict[str, Any] | None]:
+    def read_order(self, name: str) -> Routine[dict[str, Any] | None]:
         """Return what is known of an order; None if the desks have not passed it on."""
         yield from self._read_training()
         order = self._orders.get(name)
@@ -150,7 +150,7 @@ class OrdersTold:
         # The log may have been cut, which does no harm to a mere reader.
         first = (yield Look((part,)))[part].first
         tapes = Tapes({part: max(first, self._place)})
-        yield from tapes.begin()
+        yield from tapes.go_to_starts()
         while records := (yield from tapes.read_piece(part, tapes.ends[part])):
             for record in records:
                 # Few entries are orders: only those are decoded.
@@ -173,10 +173,10 @@ class OrdersTold:
         journal = found.journals[number]
         first = (yield Look((part,)))[part].first
         tapes = Tapes({part: max(first, journal.place)})
-        yield from tapes.begin()
+        yield from tapes.go_to_starts()
         while records := (yield from tapes.read_piece(part, tapes.ends[part])):
             for record in records:
-                step = journal.takes(record)
+                step = journal.take_step(record)
                 for followed in () if step is None else step.orders:
                     if step is not None and followed.order == name:
                         found.followed[number], found.stops[number] = followed, step.stop

@@ -28,7 +28,7 @@ class Places:
         self._logs = {getattr(kafka, name): name for name in LOGS_READ}
         self._warn = warn
 
-    def lose(self, part: Part, start: int, stop: int, result: str) -> None:
+    def count_lost(self, part: Part, start: int, stop: int, result: str) -> None:
         """Count records that were deleted before they were read, and warn of the `result`."""
         log = self._logs[part.topic]
         self.lost_n[log] = self.lost_n.get(log, 0) + stop - start
@@ -56,7 +56,7 @@ class Places:
             )
             return first
         if committed < first:
-            self.lose(part, committed, first, "nobody hears of them")
+            self.count_lost(part, committed, first, "nobody hears of them")
         return max(committed, first)
 
 

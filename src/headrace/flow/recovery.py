@@ -93,7 +93,7 @@ class Recovery:
         self._topics: dict[str, str] = {}
         self._differences = Differences()
 
-    def run(
+    def recover_shard(
         self, shard: PartitionShard, log: TrainingLog, *, writer: str, until: int | None = None
     ) -> Routine[Recovered]:
         """Take a shard and the log it saw from where they stand to the end of the journal.
@@ -113,7 +113,7 @@ class Recovery:
                 self._journal: shard.journal + 1,
             }
         )
-        yield from tapes.begin()
+        yield from tapes.go_to_starts()
         if tapes.lost[self._training]:
             raise BadInput(
                 f"{kafka.training} begins {tapes.lost[self._training]} entries after the newest "
@@ -127,7 +127,7 @@ class Recovery:
             if until is not None and record.offset > until:
                 break
             step = wire.step_of(record)
-            if not at.takes(step, record.offset, is_any=is_any):
+            if not at.accepts_step(step, record.offset, is_any=is_any):
                 # Written by a worker that had lost the partition, and has noticed that since.
                 continue
             assert step is not None
@@ -143,7 +143,7 @@ class Recovery:
                     f"up to {step.training}"
                 )
             check_place(self._training, step.training, tapes.ends[self._training])
-            shard.follow(step)
+            shard.follow_step(step)
             yield from self.catch_up(shard, log, step.training)
             shard = yield from self._decide_again(tapes, shard, log, step)
             self._settle_step(shard, step, record.offset, record.timestamp)
@@ -191,7 +191,7 @@ class Recovery:
             for record in records:
                 entry = yield from fold_record(log, record)
                 if entry is not None:
-                    shard.hear(entry, log)
+                    shard.hear_entry(entry, log)
         shard.training = max(shard.training, training)
 
     def _decide_again(
@@ -200,13 +200,13 @@ class Recovery:
         """Decide one step again; return the shard, another one where it was reset."""
         if step.is_reset or step.rules != shard.rules:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
-            tapes.skip(self._events, step.stop)
+            tapes.go_to_offset(self._events, step.stop)
             fresh.seek(step.stop)
             # A step from before a cap, or of an earlier version, has no totals: then this counts.
-            fresh.keep_spent(shard.claim_n, step.spent(self._settings, shard.spent), log.caps)
+            fresh.keep_spent(shard.claim_n, step.count_spent(self._settings, shard.spent), log.caps)
             return fresh
         if shard.position < step.start:
-            tapes.skip(self._events, step.start)
+            tapes.go_to_offset(self._events, step.start)
             shard.seek(step.start)
         check_place(self._events, step.stop, tapes.ends[self._events])
         read_n = 0
@@ -228,8 +228,8 @@ class Recovery:
 
     def _settle_step(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
         """Close the step that was decided again; keep its outputs while they may be unsent."""
-        self._differences.add(shard.settle())
-        taken = shard.take(step.training, step.done)
+        self._differences.add(shard.settle_step())
+        taken = shard.take_step(step.training, step.done)
         shard.journal = offset
         asked_n, again_n = len(step.asked), len(taken.step.asked)
         if step.is_followed and step.rules == shard.rules:

@@ -69,7 +69,7 @@ def _freeze_shard(flow: WorkerState, number: int, log: FrozenLog) -> Saving | No
     if owned is None or owned.shard.is_due or owned.done != owned.shard.journal:
         return None
     training = log.refresh()
-    positions = owned.shard.places(log.position, owned.writer)
+    positions = owned.shard.places_at(log.position, owned.writer)
     positions["topics"] = write_ids(flow.places.topic_ids.kept)
     erasures_n = flow.training.log.erasures_n
     return Saving("shard", number, owned.shard.freeze(), positions, training, erasures_n)
@@ -84,7 +84,7 @@ def _freeze_desk(flow: WorkerState, number: int) -> Saving | None:
     return Saving("desk", number, owned.desk.freeze(), place, erasures_n=erasures_n)
 
 
-def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
+def commit_positions(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
     """Commit what has arrived; during a rebalance the group may refuse it, which loses nothing.
 
     `positions` are where the group's consumer stands, by part.
@@ -104,7 +104,7 @@ def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
         commits.keep_known(changed)
 
 
-def save(flow: WorkerState) -> Routine[None]:
+def save_state(flow: WorkerState) -> Routine[None]:
     """Freeze part after part, each once all that was handed over has arrived, and have it written.
 
     The flow goes on while a part is written, so it stands still for no longer than one part takes,
@@ -132,4 +132,4 @@ def save(flow: WorkerState) -> Routine[None]:
             flow.agenda.note(f"snapshots could not be written: {failure}; going on without")
             break
     snapshots.bytes_n = bytes_n
-    snapshots.end(failure, flow.clocks.wall)
+    snapshots.end_writing(failure, flow.clocks.wall)

@@ -74,10 +74,10 @@ def answers_decoder_of(settings: Settings) -> AnswersDecoder:
 class PartitionShard:
     """A shard with its place in the events (`position`), training log, and journal.
 
-    `hear`, `feed` and `tick` take inputs; `take` returns the step that says which they were, with
-    all that followed. `position` and `training` are offsets of the next record to read, `journal`
-    is that of the last step, -1 for none. `claim_n` is the number of its last claim to a cap and
-    money, 0 for none. It sees the model of `trainer`, and is one of `partitions_n` shards.
+    `hear_entry`, `feed` and `tick` take inputs; `take_step` returns the step that says which they
+    were, with all that followed. `position` and `training` are offsets of the next record to read,
+    `journal` is that of the last step, -1 for none. `claim_n` is the number of its last claim to a
+    cap and money, 0 for none. It sees the model of `trainer`, and is one of `partitions_n` shards.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class PartitionShard:
 
     # ------------------------------------------------------------------------------- taking in
 
-    def hear(self, entry: Folded, log: TrainingLog) -> None:
+    def hear_entry(self, entry: Folded, log: TrainingLog) -> None:
         """Take an entry that the training log has just folded."""
         if isinstance(entry, RequestEnded) and not self._shard.concerns(entry):
             self._hear_of_other(entry)
@@ -139,7 +139,7 @@ class PartitionShard:
             label = getattr(entry, "label", None)
             if label is not None:
                 schema.class_code(label)
-            self._add(self.shard.take_end(entry))
+            self._add_outputs(self.shard.take_end(entry))
 
     def feed(self, decoder: Decoder, records: Sequence[KafkaRecord], stop: int) -> None:
         """Take these records of the partition, from `position` on; the next one is at `stop`."""
@@ -155,25 +155,27 @@ class PartitionShard:
             self._open.add_rejected(decoded.rejected, by_offset)
         self._feed_batch(decoded.batch)
         self.position = stop
-        self._open.move()
+        self._open.note_inputs()
 
     def _add_followed(self, outputs: list[Output], orders: list[Followed]) -> None:
         """Add what an order led to."""
-        self._add(outputs)
+        self._add_outputs(outputs)
         self._open.add_orders(orders)
 
     def _feed_batch(self, batch: EventBatch) -> None:
         due = self._next_deadline
-        for _ in feed_batch(self.shard, batch, self._add, self._advance_clock, next_deadline=due):
+        for _ in feed_batch(
+            self.shard, batch, self._add_outputs, self._advance_clock, next_deadline=due
+        ):
             pass
 
     def _advance_clock(self, now: float) -> list[Output]:
-        return self._add(self.shard.advance_clock(now))
+        return self._add_outputs(self.shard.advance_clock(now))
 
     def _next_deadline(self) -> float | None:
         return self.shard.next_deadline()
 
-    def _add(self, outputs: Sequence[Output]) -> list[Output]:
+    def _add_outputs(self, outputs: Sequence[Output]) -> list[Output]:
         """Add what the shard has just decided."""
         self._open.add_outputs(outputs, self.shard)
         return list(outputs)
@@ -181,11 +183,11 @@ class PartitionShard:
     def tick(self, now: float) -> None:
         """Advance the clock to the time of day: nothing came, and something is due."""
         pass_time(self.shard.now, now, self._advance_clock, self._next_deadline)
-        self._open.move(now)
+        self._open.note_inputs(now)
 
     # ---------------------------------------------------------------------------- deciding again
 
-    def follow(self, step: Step) -> None:
+    def follow_step(self, step: Step) -> None:
         """Have the inputs of this step of the journal, which come next, lead to its requests.
 
         A step that has the ids alone, as earlier versions wrote them, is not followed.
@@ -194,10 +196,10 @@ class PartitionShard:
             record = Record(step.asked, step.decided, self.shard.events_n, step.rescored)
             follow_record(self.shard, record)
 
-    def settle(self) -> Differences:
+    def settle_step(self) -> Differences:
         """Make what is left of that step's requests; return how far the decisions differ."""
         outputs, differing = settle_record(self.shard)
-        self._add(outputs)
+        self._add_outputs(outputs)
         return differing
 
     # ---------------------------------------------------------- its part of a cap, and of money
@@ -207,7 +209,7 @@ class PartitionShard:
         """What the partition has spent of a cap and of money, in all lives of its shard."""
         return self.shard.asking.budget.total_spent
 
-    def claim(self, caps: Caps) -> CapClaimed | None:
+    def claim_caps(self, caps: Caps) -> CapClaimed | None:
         """Return a claim to a part of both, for the next step; None if no other part is due.
 
         Nothing is asked from now on until the claim was folded. Where the log has a later claim
@@ -258,7 +260,9 @@ class PartitionShard:
         """Whether there is a step to write: events were fed, labels led to outputs, or an order."""
         return self._open.is_due
 
-    def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
+    def take_step(
+        self, training: int, done: int, writer: str = "", *, is_first: bool = False
+    ) -> Taken:
         """Return the step up to here, for the caller to write to the journal, and begin the next.
 
         `training`, `done`, `writer` and `is_first` are those of `Step`.
@@ -287,12 +291,12 @@ class PartitionShard:
         self._open.seek(position)
 
     def stand_at(self, positions: Mapping[str, int | str]) -> None:
-        """Go to where a snapshot stood; `positions` are as `places` returned them."""
+        """Go to where a snapshot stood; `positions` are as `places_at` returned them."""
         self.seek(int(positions["events"]))
         self.training, self.journal = int(positions["training"]), int(positions["journal"])
         self.claim_n = int(positions.get("claim", 0))
 
-    def places(self, training: int, writer: str) -> dict[str, int | str]:
+    def places_at(self, training: int, writer: str) -> dict[str, int | str]:
         """Return where it stands, for a snapshot; `writer` wrote its last step."""
         places: dict[str, int | str] = {
             "events": self.position,
@@ -306,7 +310,7 @@ class PartitionShard:
     # ---------------------------------------------------------------------------------- state
 
     def freeze(self) -> bytes:
-        """Return the shard as bytes, without its trainer; call it right after a `take`."""
+        """Return the shard as bytes, without its trainer; call it right after a `take_step`."""
         return frozen.freeze((self.shard.schema, self.shard), kind="shard")
 
     def thaw(self, blob: bytes, allowed: frozenset[str], trainer: Trainer) -> None:
@@ -326,7 +330,7 @@ class PartitionShard:
         self._shard, self._others_labels = shard, {}
         self._open.count_from(shard.events_n)
 
-    def attach(self, trainer: Trainer) -> None:
+    def attach_trainer(self, trainer: Trainer) -> None:
         """Use the model of this trainer from now on; it must be at the same version."""
         view = self.shard.model
         assert isinstance(view, View)

@@ -67,7 +67,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     claim_n: int = 0
     orders: list[Followed] = []
 
-    def spent(self, settings: Settings, before: Total) -> Total:
+    def count_spent(self, settings: Settings, before: Total) -> Total:
         """Return what the partition has spent up to this step, given what it had spent `before`.
 
         Labels that were asked while there was no such limit count too, at the highest price.
@@ -98,7 +98,7 @@ class ChainEnd:
     writer: str
     is_lost: bool = False
 
-    def takes(self, step: Step | None, offset: int, *, is_any: bool = False) -> bool:
+    def accepts_step(self, step: Step | None, offset: int, *, is_any: bool = False) -> bool:
         """Whether the step at this offset continues the chain; if so, it is the new end.
 
         With `is_any` it does whatever it follows: the chain begins with it.
@@ -182,7 +182,7 @@ class OpenStep:
         """Add what became of orders."""
         self._orders += orders
 
-    def move(self, tick: float | None = None) -> None:
+    def note_inputs(self, tick: float | None = None) -> None:
         """Note that events were fed, or the clock was advanced to the time of day, `tick`."""
         self._is_moved = True
         self._tick = self._tick if tick is None else tick

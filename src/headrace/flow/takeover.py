@@ -66,7 +66,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
     while not flow.is_caught_up:
         yield None
     bounds = yield Look((part,), is_of_group=True)
-    flow.places.topic_ids.check(bounds)
+    flow.places.topic_ids.check_ids(bounds)
     first, end, committed = bounds[part].first, bounds[part].end, bounds[part].committed or 0
     heard = flow.training.log.last_end_of(number)
     check_place(part, max(desk.position, heard[0] + 1), end)
@@ -76,7 +76,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
             f"{committed}: where nobody moved the group's offsets, it has lost its end"
         )
     if first > desk.position > 0:
-        flow.places.lose(part, desk.position, first, "requests in them are known no more")
+        flow.places.count_lost(part, desk.position, first, "requests in them are known no more")
     elif first > 0 == desk.position:
         flow.agenda.warn(
             f"{part.topic}, partition {number}, begins at {first}, and there is no snapshot of its "
@@ -86,7 +86,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
     flow.owned.desks[number] = OwnedDesk(
         desk, said_to=committed, heard=heard, arrived=desk.position
     )
-    flow.agenda.give(Seek(part, desk.position), Resume(part))
+    flow.agenda.add_effects(Seek(part, desk.position), Resume(part))
 
 
 def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
@@ -108,7 +108,7 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
         # A shard that has seen nothing yet begins where its log does, or where the group stands.
         stood = shard.position if shard.journal >= 0 else bounds.committed
         if stood is not None and stood < first:
-            flow.places.lose(part, stood, first, "its shard goes on without these events")
+            flow.places.count_lost(part, stood, first, "its shard goes on without these events")
         shard.seek(first)
     while flow.settings.query.budget.is_total and not flow.is_caught_up:
         yield None  # The claims to a total are in the training log.
@@ -129,7 +129,7 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
         else:
             yield None
     # No request is yielded until the shard is one of ours, or it would miss an entry.
-    shard.attach(flow.training.trainer)
+    shard.attach_trainer(flow.training.trainer)
     flow.owned.shards[number] = owned
     flow.clocks.advance_events(shard.shard.admission.clock.sure)
     _claim_totals(flow, owned)
@@ -137,7 +137,7 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
         if flow.owned.shards.get(number) is not owned:  # Another worker took it meanwhile.
             return
         yield None
-    flow.agenda.give(Seek(part, shard.position), Resume(part))
+    flow.agenda.add_effects(Seek(part, shard.position), Resume(part))
     flow.agenda.note(
         f"partition {number} taken over in {flow.clocks.elapsed - began:.1f} s: "
         f"{recovered.events_n} events read again"
@@ -154,7 +154,7 @@ def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
             f"query.budget: all of its part counts as spent, {part.labels_n} labels of the cap and "
             f"{part.money / MILLION:g} of the money"
         )
-    claim = shard.claim(caps)
+    claim = shard.claim_caps(caps)
     if claim is not None:
         parcel = flow.mail.pack_step(owned, flow.training.position)
         parcel.to_others.append(
@@ -190,13 +190,15 @@ def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Re
     """Recover the shard from its newest snapshot, or from its logs alone if that is unusable."""
     shard, log, positions = yield Load("shard", number)
     kafka = flow.settings.kafka
-    flow.places.topic_ids.check((yield Look(_parts_of(kafka, number))))
+    flow.places.topic_ids.check_ids((yield Look(_parts_of(kafka, number))))
     kept = read_ids(str(positions.get("topics", "")))
     flow.places.topic_ids.check_kept(kept, f"the snapshot of partition {number}")
     while True:
         recovery = Recovery(flow.settings, flow.decoder, flow.agenda.warn)
         try:
-            recovered = yield from recovery.run(shard, log, writer=str(positions["writer"]))
+            recovered = yield from recovery.recover_shard(
+                shard, log, writer=str(positions["writer"])
+            )
         except UnusableError as error:
             flow.agenda.warn(f"the snapshot of partition {number} is passed over: {error}")
             shard, log, positions = make_unborn(flow.settings, number, flow.partitions_n["events"])

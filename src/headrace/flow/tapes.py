@@ -14,7 +14,7 @@ class Tapes:
     """Some parts, each read from its own place.
 
     `lost` says, by part, how many of the wanted records were deleted before its first one; `ends`
-    is where each part ended when `begin` ran.
+    is where each part ended when `go_to_starts` ran.
     """
 
     def __init__(self, starts: Mapping[Part, int]) -> None:
@@ -23,7 +23,7 @@ class Tapes:
         self.lost: dict[Part, int] = {}
         self.ends: dict[Part, int] = {}
 
-    def begin(self) -> Routine[None]:
+    def go_to_starts(self) -> Routine[None]:
         """Go to the start of each part, or to the first record that is still there.
 
         Raises `BadInput` for a start beyond the end: that is another log.
@@ -52,7 +52,7 @@ class Tapes:
         ahead = self._ahead[part]
         return ahead.popleft() if ahead and ahead[0].offset < stop else None
 
-    def skip(self, part: Part, start: int) -> None:
+    def go_to_offset(self, part: Part, start: int) -> None:
         """Go on from this offset, wherever the part was read up to."""
         ahead = self._ahead[part]
         if ahead and ahead[0].offset <= start <= ahead[-1].offset:
@@ -72,7 +72,7 @@ def read_since(parts: tuple[Part, ...], since_ms: int) -> Routine[list[Any]]:
     """Return all records of these parts that were written since a moment, in milliseconds."""
     starts = yield Find(parts, since_ms)
     tapes, read = Tapes(starts), list[Any]()
-    yield from tapes.begin()
+    yield from tapes.go_to_starts()
     for part in parts:
         while piece := (yield from tapes.read_piece(part, tapes.ends[part])):
             read += piece

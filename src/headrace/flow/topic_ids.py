@@ -34,7 +34,7 @@ class TopicIds:
         self._seen[part.topic] = found.topic_id
         return before != found.topic_id
 
-    def check(self, found: Mapping[Part, Bounds]) -> None:
+    def check_ids(self, found: Mapping[Part, Bounds]) -> None:
         """Raise `BadInput` if a log that a shard needs to go on was made anew."""
         for part, bounds in found.items():
             if self.is_other(part, bounds) and part.topic in self._setting_of and self._are_checked:

@@ -97,7 +97,7 @@ class Training:
         """Whether more should be read yet."""
         return len(self._ahead) < READ_AHEAD_MAX
 
-    def read(self, records: Iterable[Any]) -> None:
+    def decode_records(self, records: Iterable[Any]) -> None:
         """Decode the next records of the log; they are folded later."""
         for record in records:
             entry, origin = wire.entry_of(record) or (None, None)

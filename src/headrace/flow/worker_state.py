@@ -81,7 +81,7 @@ class WorkerState:
             writer=setup.writer,
             privacy=setup.privacy or Privacy(settings.privacy),
             seals=setup.seals,
-            told=lambda out: self.agenda.give(Told(out)),
+            on_outputs=lambda out: self.agenda.add_effects(Told(out)),
             topic_ids=self.places.topic_ids,
             shards_n=setup.partitions_n["events"],
         )
@@ -133,7 +133,7 @@ class WorkerState:
     def go_back(self, part: Part, place: int) -> None:
         """Read a part from here again: the consumer has passed over records."""
         self.group.end_turn()
-        self.agenda.give(Seek(part, place))
+        self.agenda.add_effects(Seek(part, place))
 
     def let_go(self, partition: int) -> None:
         """Drop a shard of ours, and it alone, after another worker wrote to its journal.
@@ -142,8 +142,8 @@ class WorkerState:
         """
         part = self.owned.drop_shard(partition)
         if part is not None:
-            self.agenda.give(Pause(part))
-        self.group.fence(self.clocks.elapsed)
+            self.agenda.add_effects(Pause(part))
+        self.group.note_fenced(self.clocks.elapsed)
         self.agenda.warn(
             f"partition {partition} is let go of: another worker wrote to its journal. What was "
             "not sent of it that worker sends"

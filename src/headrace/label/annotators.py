@@ -201,7 +201,7 @@ class Annotators:
         """Krippendorff's alpha over ended requests with at least two answers that name a class."""
         return self._alpha.value
 
-    def error(self, classes_n: int) -> float | None:
+    def estimate_error(self, classes_n: int) -> float | None:
         """The share of answers that are wrong, from disagreement; see `error_of`."""
         return error_of(self._alpha, classes_n)
 

@@ -63,7 +63,7 @@ class Outcome:
 class Consensus(Protocol):
     """How answers become a label. An object with state must be picklable.
 
-    `answers` come from `standing`: one per voice, in the order in which they are counted.
+    `answers` come from `select_standing`: one per voice, in the order in which they are counted.
 
     A consensus that learns from answers also has
 
@@ -91,7 +91,8 @@ class Majority:
 
     >>> def says(annotator, label, at):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=at)
-    >>> answers = standing([says("bo", "ham", 2), says("al", "spam", 1), says("cy", "ham", 3)], 2)
+    >>> said = [says("bo", "ham", 2), says("al", "spam", 1), says("cy", "ham", 3)]
+    >>> answers = select_standing(said, 2)
     >>> Majority().decide(answers, wanted_n=2, answers_max=3, is_closing=False).label
     'ham'
     """
@@ -106,12 +107,12 @@ class Majority:
         for heard_n, answer in enumerate(answers, start=1):
             if answer.label is not None:
                 tally[answer.label] = tally.get(answer.label, 0) + 1
-            if sum(tally.values()) >= wanted_n and (label := _majority(tally)) is not None:
-                return Outcome(label, True, _sorted(tally))
+            if sum(tally.values()) >= wanted_n and (label := _find_majority(tally)) is not None:
+                return Outcome(label, True, _sort_tally(tally))
             if heard_n >= max(answers_max, wanted_n):
-                return Outcome(None, True, _sorted(tally))
-        label = _majority(tally) if is_closing else None
-        return Outcome(label, label is not None, _sorted(tally))
+                return Outcome(None, True, _sort_tally(tally))
+        label = _find_majority(tally) if is_closing else None
+        return Outcome(label, label is not None, _sort_tally(tally))
 
 
 def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
@@ -133,7 +134,7 @@ def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
 def take_as_truth(answers: Sequence[Answer], truth: str) -> Outcome:
     """The outcome where an expert has named the class: it is the label, whatever others answer."""
     tally = Counter(answer.label for answer in answers if answer.label is not None)
-    return Outcome(truth, True, _sorted(tally), 1.0)
+    return Outcome(truth, True, _sort_tally(tally), 1.0)
 
 
 def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
@@ -148,18 +149,18 @@ def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
     return ("", answer.at, answer.label or "")
 
 
-def latest(answers: Iterable[Answer]) -> Answer:
+def latest_of(answers: Iterable[Answer]) -> Answer:
     """The answer that counts among one or more answers of one voice."""
-    return max(answers, key=_moment)
+    return max(answers, key=_moment_of)
 
 
-def standing(answers: Sequence[Answer], wanted_n: int) -> list[Answer]:
+def select_standing(answers: Sequence[Answer], wanted_n: int) -> list[Answer]:
     """The current answer of each voice, in the order in which voices are counted.
 
     >>> first = Answer(request_id="r", annotator="al", label="ham", at=1.0)
     >>> other = Answer(request_id="r", annotator="bo", label="ham", at=2.0)
     >>> second = Answer(request_id="r", annotator="al", label="spam", at=3.0)
-    >>> [(a.annotator, a.label) for a in standing([second, other, first], wanted_n=1)]
+    >>> [(a.annotator, a.label) for a in select_standing([second, other, first], wanted_n=1)]
     [('al', 'spam'), ('bo', 'ham')]
     """
     if len(answers) < 2:
@@ -168,15 +169,15 @@ def standing(answers: Sequence[Answer], wanted_n: int) -> list[Answer]:
     for answer in answers:
         voices.setdefault(voice(answer, wanted_n), []).append(answer)
     places = sorted((min(earlier.at for earlier in voices[speaker]), speaker) for speaker in voices)
-    return [latest(voices[speaker]) for _, speaker in places]
+    return [latest_of(voices[speaker]) for _, speaker in places]
 
 
-def _moment(answer: Answer) -> tuple[float, str]:
+def _moment_of(answer: Answer) -> tuple[float, str]:
     """The sort key of answers by time. A refusal sorts before any label of the same time."""
     return (answer.at, answer.label or "")
 
 
-def _majority(tally: dict[str, int]) -> str | None:
+def _find_majority(tally: dict[str, int]) -> str | None:
     """The class named by more than half; at most one can be."""
     total_n = sum(tally.values())
     for label, named_n in tally.items():
@@ -185,5 +186,5 @@ def _majority(tally: dict[str, int]) -> str | None:
     return None
 
 
-def _sorted(tally: dict[str, int]) -> dict[str, int]:
+def _sort_tally(tally: dict[str, int]) -> dict[str, int]:
     return {label: tally[label] for label in sorted(tally)}

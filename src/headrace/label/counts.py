@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..messages import Answer
 from ..stored_parts import OfParts, Parts, same_names
-from .consensus import latest
+from .consensus import latest_of
 
 
 @dataclass
@@ -75,13 +75,13 @@ class AnswerCounts:
     unknown_n: int = 0
     rejected_n: int = 0
 
-    def accept(self, answer: Answer, before: Sequence[Answer], *, is_late: bool) -> None:
+    def count_answer(self, answer: Answer, before: Sequence[Answer], *, is_late: bool) -> None:
         """Count an answer that enters a request; `before` are earlier ones of the same voice."""
         self.accepted_n += 1
         self.late_n += is_late
         self.refused_n += answer.label is None
         if before:
-            self.corrected_n += latest([*before, answer]).label != latest(before).label
+            self.corrected_n += latest_of([*before, answer]).label != latest_of(before).label
 
 
 @dataclass

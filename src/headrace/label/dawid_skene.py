@@ -79,7 +79,7 @@ class Reliability:
     ...     truth, other = ("ham", "spam") if i % 2 else ("spam", "ham")
     ...     said = [("al", truth), ("bo", truth), ("cy", other if i % 3 else truth)]
     ...     known.replace_answers(f"r{i}", said)
-    >>> known.posterior([("al", "ham"), ("cy", "spam")])["ham"] > 0.9
+    >>> known.posterior_of([("al", "ham"), ("cy", "spam")])["ham"] > 0.9
     True
     """
 
@@ -98,7 +98,7 @@ class Reliability:
         """The number of requests in the window."""
         return len(self._place_of)
 
-    def posterior(self, voices: Iterable[Voice]) -> dict[str, float]:
+    def posterior_of(self, voices: Iterable[Voice]) -> dict[str, float]:
         """The probability of each class, given these voices; {} while no class is known."""
         voices = [*voices]
         named = (label for _, label in voices if label is not None)
@@ -177,7 +177,7 @@ class Reliability:
     def _hear_again(self, heard: Heard) -> None:
         """One step of EM: the posterior of a request by all counts, its own included."""
         known = heard.known
-        posterior = self.posterior(heard.voices) if known is None else {known: 1.0}
+        posterior = self.posterior_of(heard.voices) if known is None else {known: 1.0}
         units = {truth: round(p * UNIT) for truth, p in posterior.items()}
         self._count_units(heard, {truth: n for truth, n in units.items() if n})
 
@@ -191,18 +191,18 @@ class Reliability:
                 self._change_counts(heard.voices, truth, change)
 
     def _change_counts(self, voices: Iterable[Voice], truth: str, change: int) -> None:
-        _add(self._of_class, truth, change)
+        _add_count(self._of_class, truth, change)
         for annotator, answer in voices:
             rows = self.said.setdefault(annotator, {})
             row = rows.setdefault(truth, {})
-            _add(row, answer, change)
+            _add_count(row, answer, change)
             if not row:
                 del rows[truth]
             if not rows:
                 del self.said[annotator]
 
 
-def _add(counts: dict[Any, int], key: Any, change: int) -> None:
+def _add_count(counts: dict[Any, int], key: Any, change: int) -> None:
     """Add to a count, and drop it when it is zero."""
     n = counts.get(key, 0) + change
     if n:
@@ -257,25 +257,25 @@ class DawidSkene:
             )
             if not (is_enough or is_last):
                 continue
-            belief = self.reliability.posterior(voices)
-            label = _likeliest(tally, belief)
+            belief = self.reliability.posterior_of(voices)
+            label = _find_likeliest(tally, belief)
             if label is not None and belief[label] >= self.confidence:
-                return Outcome(label, True, _sorted(tally), belief[label])
+                return Outcome(label, True, _sort_tally(tally), belief[label])
             if is_last:
                 return self._decide_finally(tally, belief, is_dispute=True)
         if not is_closing:
-            return Outcome(None, False, _sorted(tally))
-        return self._decide_finally(tally, self.reliability.posterior(voices), is_dispute=False)
+            return Outcome(None, False, _sort_tally(tally))
+        return self._decide_finally(tally, self.reliability.posterior_of(voices), is_dispute=False)
 
     def _decide_finally(
         self, tally: dict[str, int], belief: dict[str, float], *, is_dispute: bool
     ) -> Outcome:
         """The outcome when no more answers come."""
-        label = _likeliest(tally, belief)
+        label = _find_likeliest(tally, belief)
         enough = self.confidence if self.unsure == "disputed" else 0.5
         if label is None or belief[label] < enough or belief[label] <= 0.5:
-            return Outcome(None, is_dispute, _sorted(tally))
-        return Outcome(label, True, _sorted(tally), belief[label])
+            return Outcome(None, is_dispute, _sort_tally(tally))
+        return Outcome(label, True, _sort_tally(tally), belief[label])
 
     def ended(
         self, request_id: str, answers: Sequence[Answer], *, known: str | None = None
@@ -286,12 +286,12 @@ class DawidSkene:
         )
 
 
-def _likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:
+def _find_likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:
     """The likeliest of the named classes; of equally likely ones the alphabetically first."""
     return max(sorted(tally), key=lambda label: belief[label], default=None)
 
 
-def _sorted(tally: dict[str, int]) -> dict[str, int]:
+def _sort_tally(tally: dict[str, int]) -> dict[str, int]:
     return {label: tally[label] for label in sorted(tally)}
 
 

@@ -62,7 +62,7 @@ from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import fault_of, rejection_of
-from .consensus import Consensus, Outcome, hear_again, standing, take_as_truth, voice
+from .consensus import Consensus, Outcome, hear_again, select_standing, take_as_truth, voice
 from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
 from .further import ask_further, drop_questions, take_back
@@ -130,7 +130,7 @@ class Desk:
         """Before version 2 there were no gold questions."""
         return fields | {"gold": GoldQuestions(LabelSettings())}
 
-    def govern(self, settings: LabelSettings, gold: GoldQuestions) -> None:
+    def change_settings(self, settings: LabelSettings, gold: GoldQuestions) -> None:
         """Replace the settings. The reliability of annotators is kept, if it is still used."""
         previous = self._consensus
         self._consensus = consensus_of(settings, self.classes)
@@ -185,7 +185,7 @@ class Desk:
             return []
         self.counts.requests.asked_n += 1
         if request.opinion_n > 1 and self._find_first(request) is None:
-            entry = self._ledger.find(request.request_id)
+            entry = self._ledger.find_entry(request.request_id)
             assert entry is not None
             return [self._withdraw_entry(entry, "its first request is forgotten", request.at)]
         return []
@@ -242,7 +242,7 @@ class Desk:
                         request_id=request.request_id,
                         event_id=request.event_id,
                         at=at,
-                        answers_n=len(self._standing(entry)),
+                        answers_n=len(self._standing_of(entry)),
                     )
                 )
                 self._close_entry(entry, at)
@@ -253,13 +253,13 @@ class Desk:
     def take_withdrawal(
         self, withdrawal: Withdrawal, now: float
     ) -> list[RequestWithdrawn | Revised | InputRejected]:
-        """Withdraw as `withdraw` does, but reject a message that names an unknown request."""
+        """As `withdraw_request`, but reject a message that names an unknown request."""
         if self.knows(withdrawal.request_id):
-            return [*self.withdraw(withdrawal.request_id, withdrawal.reason, now)]
+            return [*self.withdraw_request(withdrawal.request_id, withdrawal.reason, now)]
         detail, name = "there is nothing to withdraw", withdrawal.request_id
         return [InputRejected(reason=Reason.UNKNOWN_REQUEST, detail=detail, at=now, input_id=name)]
 
-    def withdraw(
+    def withdraw_request(
         self, request_id: str, reason: str, now: float
     ) -> list[RequestWithdrawn | Revised]:
         """End an open request now, with the label that its answers agree on or else withdrawn.
@@ -270,7 +270,7 @@ class Desk:
         if entry is None or self._ledger.is_gold(request_id):
             return []
         if entry.has_ended:
-            opinions = (self._ledger.find(one) for one in opinion_ids(request_id))
+            opinions = (self._ledger.find_entry(one) for one in opinion_ids(request_id))
             open_opinions = [one for one in opinions if one is not None and not one.has_ended]
             return [self._withdraw_entry(one, reason, now) for one in open_opinions]
         entry.is_withdrawn = True
@@ -278,25 +278,25 @@ class Desk:
         return [*outcomes] or [self._withdraw_entry(entry, reason, now)]
 
     def rescore_request(self, said: RequestRescored) -> list[RequestWithdrawn | Revised]:
-        """Give an open request the priority by the new model, or end it as `withdraw` does.
+        """Give an open request the priority by the new model, or end it as `withdraw_request` does.
 
         A request that has ended is left alone, and so are opinions about its label.
         """
-        entry = self._ledger.find(said.request_id)
+        entry = self._ledger.find_entry(said.request_id)
         if entry is None or entry.has_ended:
             return []
         entry.request = replace(entry.request, priority=said.priority)
         if not said.withdrawn:
             return []
-        return self.withdraw(said.request_id, said.withdrawn, said.at)
+        return self.withdraw_request(said.request_id, said.withdrawn, said.at)
 
-    def requests(self) -> list[LabelRequested]:
+    def list_requests(self) -> list[LabelRequested]:
         """The open requests, then the ended ones that are remembered."""
-        return self._ledger.requests()
+        return self._ledger.list_requests()
 
     def erase(self, request_ids: Collection[str], reason: str, now: float) -> Erased:
         """Forget these requests and their answers; the open ones are withdrawn first."""
-        entries = [entry for one in sorted(request_ids) if (entry := self._ledger.find(one))]
+        entries = [entry for one in sorted(request_ids) if (entry := self._ledger.find_entry(one))]
         has_label = any(entry.revision >= 0 and entry.label is not None for entry in entries)
         ended_n = sum(entry.has_ended for entry in entries)
         withdrawn = [
@@ -327,9 +327,9 @@ class Desk:
         self._count_answer(answer, before, is_late, now - entry.request.at)
         outcomes = self._judge_entry(entry, now, is_closing=is_late, is_late=is_late)
         if entry.has_ended:
-            is_shown = len(self._standing(entry)) < wanted_n
+            is_shown = len(self._standing_of(entry)) < wanted_n
             return [*outcomes, *(take_back(entry, now, is_shown=is_shown) if outcomes else ())]
-        return [*ask_further(entry, self._standing(entry), self.settings.answers_max, now)]
+        return [*ask_further(entry, self._standing_of(entry), self.settings.answers_max, now)]
 
     def _enter_gold_answer(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
         """Enter a valid answer to a gold question: it changes its annotator's statistics alone."""
@@ -386,7 +386,7 @@ class Desk:
 
     def _find_first(self, request: LabelRequested) -> Entry | None:
         """The ended request whose label this one is about; None if it is forgotten."""
-        first = self._ledger.find(base_id(request.request_id))
+        first = self._ledger.find_entry(base_id(request.request_id))
         return first if first is not None and first.has_ended else None
 
     def _reject_overflow(self, of: Entry | Gold, answer: Answer, now: float) -> list[InputRejected]:
@@ -403,7 +403,7 @@ class Desk:
         """Count an answer that enters a request; `before` are earlier ones of the same voice."""
         if answer.label is not None:
             self._classes.setdefault(answer.label)
-        self.counts.answers.accept(answer, before, is_late=is_late)
+        self.counts.answers.count_answer(answer, before, is_late=is_late)
         latency_s = max(0.0, waited_s)
         self.turnaround.add(latency_s)
         self.annotators.count_answer(answer, latency_s)
@@ -439,7 +439,7 @@ class Desk:
 
     def _decide_outcome(self, entry: Entry, *, is_closing: bool) -> Outcome:
         """The outcome of a request, from all its answers."""
-        answers = self._standing(entry)
+        answers = self._standing_of(entry)
         truth = self.gold.truth_of(answers)
         if truth is not None:
             return take_as_truth(answers, truth)
@@ -468,20 +468,20 @@ class Desk:
         """Update what a request counts in the annotators' statistics to its current answers."""
         before = entry.accounted
         self.annotators.count_comparisons(*before, sign=-1)
-        entry.accounted = (tuple(self._standing(entry)), entry.label)
+        entry.accounted = (tuple(self._standing_of(entry)), entry.label)
         self.annotators.count_comparisons(*entry.accounted, sign=1)
         self.annotators.watch_agreement(before, entry.accounted, at)
         self._learn_reliability(entry, at)
 
     def _learn_reliability(self, entry: Entry, at: float) -> None:
         """Update the statistics of gold questions, and a consensus that learns reliability."""
-        answers, truth = self.gold.compare(entry, self.annotators, at)
+        answers, truth = self.gold.compare_answers(entry, self.annotators, at)
         learn = getattr(self._consensus, "ended", None)
         if learn is not None:
             learn(entry.request.request_id, answers, known=truth)
 
-    def _standing(self, entry: Entry) -> list[Answer]:
-        return standing(entry.answers, entry.request.answers_wanted)
+    def _standing_of(self, entry: Entry) -> list[Answer]:
+        return select_standing(entry.answers, entry.request.answers_wanted)
 
     def _reject_answer(
         self, answer: Answer, now: float, reason: Reason, detail: str
@@ -494,5 +494,5 @@ class Desk:
     ) -> Revised:
         """The message of an outcome; it names the annotators if the settings need that."""
         names_them = self.settings.names_annotators or self.settings.second_opinion_share
-        by = {a.annotator: None for a in self._standing(entry) if a.annotator and names_them}
+        by = {a.annotator: None for a in self._standing_of(entry) if a.annotator and names_them}
         return message_of(entry, outcome, at, is_late, tuple(by), confirms)

@@ -24,7 +24,7 @@ from ..messages import Answer, LabelSettled, QuestionChanged
 from ..request_ids import GOLD_ASKED_MAX, gold_id
 from ..settings import LabelSettings
 from .annotators import Annotators
-from .consensus import standing
+from .consensus import select_standing
 from .counts import GoldCounts
 from .ledger import Entry, Gold, Ledger
 
@@ -62,7 +62,7 @@ class GoldQuestions:
         named = {a.label for a in answers if a.annotator in self.experts and a.label is not None}
         return named.pop() if len(named) == 1 else None
 
-    def compare(
+    def compare_answers(
         self, entry: Entry, annotators: Annotators, at: float
     ) -> tuple[Sequence[Answer], str | None]:
         """Compare the answers to gold questions about a request with its truth, and count them.
@@ -73,7 +73,7 @@ class GoldQuestions:
         answers, gold = entry.accounted[0], entry.gold
         truth = self.truth_of(answers)
         if gold is not None:
-            before, gold.accounted = gold.accounted, (_standing(entry, gold), truth)
+            before, gold.accounted = gold.accounted, (_select_standing(entry, gold), truth)
             annotators.count_gold_answers(before, gold.accounted, at)
         if truth is None:
             return answers, None
@@ -137,16 +137,16 @@ class GoldQuestions:
         while self.known:
             request_id = next(iter(self.known))
             del self.known[request_id]
-            entry = ledger.find(request_id)
+            entry = ledger.find_entry(request_id)
             if entry is not None and self.truth_of(entry.accounted[0]) is not None:
                 return entry
         return None
 
 
-def _standing(entry: Entry, gold: Gold) -> tuple[Answer, ...]:
+def _select_standing(entry: Entry, gold: Gold) -> tuple[Answer, ...]:
     """The current answers to gold questions, without those of the request's own annotators."""
     answered_before = {answer.annotator for answer in entry.answers if answer.annotator}
-    current = standing(gold.answers, wanted_n=1)
+    current = select_standing(gold.answers, wanted_n=1)
     return tuple(answer for answer in current if answer.annotator not in answered_before)
 
 

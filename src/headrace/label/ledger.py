@@ -146,7 +146,7 @@ class Ledger:
 
     def register(self, request: LabelRequested) -> bool:
         """Open a request. Return false, and do nothing, if its id is already known."""
-        if self.find(request.request_id) is not None:
+        if self.find_entry(request.request_id) is not None:
             return False
         entry = Entry(request, self.registered_n)
         self.registered_n += 1
@@ -154,16 +154,16 @@ class Ledger:
         self._push_deadline(entry)
         return True
 
-    def find(self, request_id: str) -> Entry | None:
+    def find_entry(self, request_id: str) -> Entry | None:
         """The request with this id, open or remembered; None if it is neither."""
         return self._open.get(request_id) or self._closed.get(request_id)
 
     def find_asked(self, request_id: str) -> Entry | None:
         """The request that a question belongs to; the question may be a further or a gold one."""
-        entry = self.find(self._gold.get(request_id, request_id))
+        entry = self.find_entry(self._gold.get(request_id, request_id))
         if entry is not None:
             return entry
-        base = self.find(base_id(request_id))
+        base = self.find_entry(base_id(request_id))
         return base if base is not None and request_id in base.further else None
 
     def is_gold(self, request_id: str) -> bool:
@@ -184,19 +184,19 @@ class Ledger:
             return
         self._closed[entry.request.request_id] = entry
         if len(self._closed) > self.closed_n:
-            self._forget(next(iter(self._closed)))
+            self._forget_request(next(iter(self._closed)))
 
-    def requests(self) -> list[LabelRequested]:
+    def list_requests(self) -> list[LabelRequested]:
         """The open requests, then the ended ones that are remembered."""
         return [entry.request for entry in (*self._open.values(), *self._closed.values())]
 
     def erase(self, request_id: str) -> None:
         """Forget an ended request, whatever `closed_n` is."""
         if request_id in self._closed:
-            self._forget(request_id)
+            self._forget_request(request_id)
         self._drop_settled()
 
-    def _forget(self, request_id: str) -> None:
+    def _forget_request(self, request_id: str) -> None:
         gold = self._closed.pop(request_id).gold
         for question_id in gold.asked if gold is not None else ():
             del self._gold[question_id]
@@ -244,5 +244,5 @@ class Ledger:
     def _find_waiting(self, deadline: tuple[float, int, str]) -> Entry | None:
         """The request of this deadline, if it still waits for it."""
         _, order, request_id = deadline
-        entry = self.find(request_id)
+        entry = self.find_entry(request_id)
         return entry if entry is not None and entry.order == order and entry.is_waiting else None

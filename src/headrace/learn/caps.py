@@ -114,12 +114,12 @@ def _raise_limits(
     parts = [part_of(total, n, i) for i in range(n)]
     held = [limits.get(i, 0) for i in range(n)]
 
-    def needed(level: int) -> int:
+    def amount_to(level: int) -> int:
         """The amount that lifts every partition to this level."""
         return sum(max(0, min(part, level) - has) for part, has in zip(parts, held, strict=True))
 
-    level = bisect_right(range(parts[0] + 1), free, key=needed) - 1
-    over, raised = free - needed(level), dict[int, int]()
+    level = bisect_right(range(parts[0] + 1), free, key=amount_to) - 1
+    over, raised = free - amount_to(level), dict[int, int]()
     for i, (part, has) in enumerate(zip(parts, held, strict=True)):
         gets = min(part, level)
         if over and has <= level < part:

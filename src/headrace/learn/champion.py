@@ -100,16 +100,16 @@ class Champion:
 
     def adopt(self, part: Part) -> None:
         """Replace the champion's part; a whole learner starts with a new calibration."""
-        self._install(part)
+        self._install_part(part)
         if isinstance(part, Learner):
             self.calibration = Calibration()
 
     def go_back(self, part: Part, calibration: Calibration) -> None:
         """Put a displaced part back in use, with the calibration that it had."""
-        self._install(part)
+        self._install_part(part)
         self.calibration = calibration
 
-    def _install(self, part: Part) -> None:
+    def _install_part(self, part: Part) -> None:
         # A part made in another process has a copy of the schema.
         part.attach(self.learner.schema)
         if isinstance(part, RiverPart):

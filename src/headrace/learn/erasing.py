@@ -16,7 +16,7 @@ from .committee.committee import Committee
 from .learner import Learner
 from .memory import half_life_s_of, weights_of
 from .parked import Part
-from .retrain import RetrainJob, attempt
+from .retrain import RetrainJob, attempt_job
 from .trainer import Trainer
 from .twins import Twins
 
@@ -28,7 +28,7 @@ def erase_labels(order: ErasureOrdered, trainer: Trainer) -> SubjectErased:
     """Erase the data of the events that an order names from a trainer; return what was erased."""
     version = trainer.version + 1
     examples_n, is_refitted = erase_examples(
-        trainer, Subject(order).names, order.request_ids, is_learned=order.is_learned
+        trainer, Subject(order).names_event, order.request_ids, is_learned=order.is_learned
     )
     if order.before is not None:
         trainer.noise.erase((), order.before)
@@ -130,7 +130,7 @@ def _parts_of(trainer: Trainer) -> list[Part]:
 def _train_anew(trainer: Trainer) -> Part:
     """The part that a retraining replaces, trained from scratch on the remaining examples."""
     champion = trainer.champion
-    unlearned = champion.set_apart(champion.part().unlearned())
+    unlearned = champion.set_apart(champion.part().make_unlearned())
     examples = tuple(trainer.memory.examples())
     if not examples:
         return unlearned
@@ -147,5 +147,5 @@ def _train_anew(trainer: Trainer) -> Part:
         passes=1 if champion.learner.is_made_anew else settings.passes,
         adopt_labels_n=settings.adopt_labels_n,
     )
-    challenger, _ = attempt(job)
+    challenger, _ = attempt_job(job)
     return unlearned if challenger is None else challenger.learner

@@ -139,7 +139,9 @@ class SklearnClassifier(base.Classifier):
     def _fit(self) -> None:
         """Make the estimator anew from the memory."""
         self._since_n = 0
-        columns = EstimatorColumns.of((x for x, _, _ in self._memory), is_scaled=self.is_scaled)
+        columns = EstimatorColumns.from_examples(
+            (x for x, _, _ in self._memory), is_scaled=self.is_scaled
+        )
         known = sorted({place for _, place, _ in self._memory})
         fitted = None
         if len(known) > 1:

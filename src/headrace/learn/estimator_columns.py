@@ -46,7 +46,9 @@ class EstimatorColumns:
         self._squares = np.zeros(width)
 
     @classmethod
-    def of(cls, examples: Iterable[Mapping[str, Any]], *, is_scaled: bool) -> EstimatorColumns:
+    def from_examples(
+        cls, examples: Iterable[Mapping[str, Any]], *, is_scaled: bool
+    ) -> EstimatorColumns:
         """Columns for the features of these examples, with room for as many again."""
         counted = cls(COLUMNS_MAX, is_scaled=is_scaled)
         examples = list(examples)
@@ -96,15 +98,15 @@ class EstimatorColumns:
             column, number = _column_of(name, value)
             place = None if column is None else self.places.get(column)
             if column is not None and place is not None:
-                columns[place] = 1.0 if column[1] is not None else self._scaled(number, place)
+                columns[place] = 1.0 if column[1] is not None else self._scale_value(number, place)
         return columns
 
     def numbers(self, values: Floats, place: int) -> Floats:
         """The column at this place, shape (n,), from a number per event, NaN if missing."""
         missing = 0.0 if self.is_scaled else self.centres[place]
-        return np.where(np.isnan(values), missing, self._scaled(values, place))
+        return np.where(np.isnan(values), missing, self._scale_value(values, place))
 
-    def _scaled(self, value: Any, place: int) -> Any:
+    def _scale_value(self, value: Any, place: int) -> Any:
         value = np.clip(value, -_LARGEST, _LARGEST)
         if self.is_scaled:
             value = (value - self.centres[place]) / self.spreads[place]

@@ -52,7 +52,7 @@ class Evaluation:
     ones count in `estimate_all` only, and can't be revised.
 
     >>> evaluation = Evaluation(window_n=100)
-    >>> guesses = evaluation.guess(np.full(200, 0.9))
+    >>> guesses = evaluation.guess_chances(np.full(200, 0.9))
     >>> evaluation.count_events(guesses)
     >>> for seq in range(0, 200, 10):
     ...     evaluation.note_asked(seq, f"r{seq}", guesses[seq], 0.9)
@@ -89,17 +89,17 @@ class Evaluation:
 
     # ------------------------------------------------------------------------------- events
 
-    def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    def guess_chances(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """The chance that each prediction is right, shape (n,), from confidences of shape (n,).
 
         A confidence is the probability of the predicted class; NaN counts as 1/2. Nothing is
         changed, and each row is independent of the others.
         """
-        return self.bins.guess(confidence)
+        return self.bins.guess_chances(confidence)
 
     @property
     def guessed_by(self) -> NDArray[np.float64]:
-        """The basis of the guesses: as long as it is the same object, `guess` does not change."""
+        """The basis of the guesses: while it is one object, `guess_chances` does not change."""
         return self.bins.seen
 
     def reach_events(self, events_n: int) -> None:
@@ -112,7 +112,7 @@ class Evaluation:
                 self._open_block(number)
 
     def count_events(self, guesses: NDArray[np.float64]) -> None:
-        """Count events in the order of their numbers, with the result of `guess` for each.
+        """Count events in the order of their numbers, with the result of `guess_chances` for each.
 
         A guess of NaN marks an event that was predicted before there was a model: it has no
         accuracy.
@@ -248,15 +248,15 @@ class Evaluation:
         While labels are out, the range ends where most earlier requests have ended: to judge newer
         events by the labels of older ones would be wrong whenever the stream drifts.
         """
-        first, last = self._range()
-        return self._estimate(self._sums(first, last), first, last)
+        first, last = self._find_range()
+        return self._estimate_range(self._sum_blocks(first, last), first, last)
 
-    def _estimate(self, sums: Sums, first: int, last: int) -> Estimate:
+    def _estimate_range(self, sums: Sums, first: int, last: int) -> Estimate:
         return estimate_of(sums, first * self.block_n, self._end(last))
 
     def estimate_all(self) -> Estimate:
         """The accuracy from the first event on, up to where labels are back."""
-        _, last = self._range()
+        _, last = self._find_range()
         return self._estimate_all(last)
 
     def _estimate_all(self, last: int) -> Estimate:
@@ -264,9 +264,9 @@ class Evaluation:
 
     def quality(self) -> Quality:
         """Measures beyond accuracy, over the same range as `estimate`."""
-        return _quality_of(self._sums(*self._range()))
+        return _quality_of(self._sum_blocks(*self._find_range()))
 
-    def _range(self) -> tuple[int, int]:
+    def _find_range(self) -> tuple[int, int]:
         """The first and last block of `estimate`, inclusive; last < first if there is none."""
         numbers = list(self.blocks)
         asked_n = [len(block.request_ids) for block in self.blocks.values()]
@@ -288,11 +288,11 @@ class Evaluation:
         return Sums(None if self.anytime_min is None else Bets(self.anytime_min))
 
     def _sums_all(self, last: int) -> Sums:
-        sums = self._sums(min(self.blocks, default=0), last, self._no_sums())
+        sums = self._sum_blocks(min(self.blocks, default=0), last, self._no_sums())
         sums.merge(self.past)
         return sums
 
-    def _sums(self, first: int, last: int, sums: Sums | None = None) -> Sums:
+    def _sum_blocks(self, first: int, last: int, sums: Sums | None = None) -> Sums:
         sums = Sums() if sums is None else sums
         for number in range(first, last + 1):
             block = self.blocks[number]
@@ -308,17 +308,17 @@ class Evaluation:
 def join_evaluations(evaluations: Sequence[Evaluation]) -> tuple[Estimate, Estimate, Quality]:
     """The `estimate`, `estimate_all` and `quality` of several shards together.
 
-    The range of events is set only for a single shard. Each shard's `_range` is computed once.
+    The range of events is set only for a single shard. Each shard's `_find_range` is computed once.
     """
-    ranges = [(evaluation, *evaluation._range()) for evaluation in evaluations]
-    windows = [evaluation._sums(first, last) for evaluation, first, last in ranges]
+    ranges = [(evaluation, *evaluation._find_range()) for evaluation in evaluations]
+    windows = [evaluation._sum_blocks(first, last) for evaluation, first, last in ranges]
     window, whole = Sums(), Sums()
     for sums in windows:
         window.merge(sums)
     if len(ranges) == 1:
         [(evaluation, first, last)], [sums] = ranges, windows
         return (
-            evaluation._estimate(sums, first, last),
+            evaluation._estimate_range(sums, first, last),
             evaluation._estimate_all(last),
             _quality_of(window),
         )
@@ -381,7 +381,7 @@ class _Bins:
         self.weight_sum = 0.0
         self.square_sum = 0.0
 
-    def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    def guess_chances(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
         if len(confidence) <= _SHORT_N:
             return np.array(self._guess_few(confidence.tolist()))
         trusted = np.clip(np.where(np.isnan(confidence), 0.5, confidence), 0.0, 1.0)
@@ -397,7 +397,7 @@ class _Bins:
         return guesses
 
     def _guess_few(self, confidence: list[float]) -> list[float]:
-        """`guess` for a few events, with the same bits."""
+        """`guess_chances` for a few events, with the same bits."""
         # Comparisons take a fifth of the time of min, max and isnan. NaN differs from itself.
         trusted = [
             (x if x < 1.0 else 1.0) if x > 0.0 else 0.0 if x == x else 0.5  # noqa: FURB136, PLR0124

@@ -28,8 +28,10 @@ def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
     False
     """
     try:
-        plain, unit = _tilt(model, names, None), _tilt(model, names, 1.0)
-        return plain == unit and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
+        plain, unit = _measure_tilt(model, names, None), _measure_tilt(model, names, 1.0)
+        return plain == unit and _measure_tilt(model, names, 0.25) < plain < _measure_tilt(
+            model, names, 4.0
+        )
     except Exception:  # the argument is refused, here or further inside
         return False
 
@@ -54,7 +56,7 @@ def keeps_absence(model: RiverClassifier, x: Mapping[str, Any], label: Any) -> b
     for name in list(x)[:_TRIED_MAX]:
         filled = {**x, name: None}
         absent = {key: value for key, value in filled.items() if value is not None}
-        if not _takes(model, absent, label) and _takes(model, filled, label):
+        if not _can_learn(model, absent, label) and _can_learn(model, filled, label):
             return False
     return True
 
@@ -63,7 +65,7 @@ _IMPUTERS = (preprocessing.StatImputer, preprocessing.PreviousImputer)
 _TRIED_MAX = 16
 
 
-def _takes(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
+def _can_learn(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
     """Whether a copy can learn x twice and predict it."""
     stranger = copy.deepcopy(model)
     try:
@@ -75,7 +77,7 @@ def _takes(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
     return True
 
 
-def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:
+def _measure_tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:
     """The mean probability of class 1 after a clone learned class 1 with this weight."""
     clone, chance = model.clone(), Chance(0)
     rows = [

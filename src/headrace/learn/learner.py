@@ -72,7 +72,7 @@ class Learner:
         self.failures = Failures()
         # Cloned before the first label: a later clone() of some ensembles keeps what they learned.
         self._blank = model.clone()
-        self._own_labels = OwnLabels.of(model)
+        self._own_labels = OwnLabels.from_model(model)
         self._is_silent, self._gives_probabilities = first_words(model)
         self._accepts_weight: bool | None = None
         # Whether missing features are left out instead of None; None until the first label.
@@ -209,7 +209,7 @@ class Learner:
         if self._table is None or self._is_silent:
             return Context(events_n=events_n, moments=dict(moments)) if self._table else None
         names = self.schema.classes
-        said = self._table.said(row, at, original)
+        said = self._table.read_opinions(row, at, original)
         opinions = self._table.committee.by_class(said)
         return Context(
             opinions={names[code]: said for code, said in opinions.items() if code < len(names)},
@@ -298,10 +298,10 @@ class Learner:
             "evidence_memory_s": committee.evidence_memory if committee else None,
         }
 
-    def novice(self) -> Learner:
+    def make_novice(self) -> Learner:
         """An unlearned learner for comparing ways of asking; for a committee, one cheap member."""
         if self._table is None:
-            fresh = self.unlearned()
+            fresh = self.make_unlearned()
             fresh._read = self._read
             return fresh
         return Learner(Committee(members=[Discriminant()]), self.schema)
@@ -361,7 +361,7 @@ class Learner:
         probabilities: Floats = self._distributions(np.array([scores]))[0]
         return probabilities
 
-    def unlearned(self) -> Learner:
+    def make_unlearned(self) -> Learner:
         """An unlearned learner with the same hyper-parameters, seed and schema."""
         fresh = Learner(self._blank.clone(), self.schema)
         fresh._accepts_weight = self._accepts_weight
@@ -371,7 +371,7 @@ class Learner:
         return fresh
 
     def as_it_began(self) -> Learner:
-        """A learner without what was learned, whose `novice` is what this one's would be now."""
+        """A learner without what was learned, whose `make_novice` is what ours would be now."""
         alike = copy.copy(self)
         alike.model = self._blank
         alike.attach(self.schema)
@@ -382,7 +382,7 @@ class Learner:
         """An independent copy of the learner; the schema is shared."""
         return copy.deepcopy(self, {id(self.schema): self.schema})
 
-    def through(self, schema: SchemaView) -> Learner:
+    def view_through(self, schema: SchemaView) -> Learner:
         """A view of the same model with another schema, until the next label; it must not learn."""
         view = copy.copy(self)
         view.attach(schema)
@@ -450,7 +450,7 @@ class Learner:
             return self._by_river(X, k, original_of)
         scores = by_class(*scorer.score(X), k)
         if original_of is not None:
-            for i in scorer.beyond(X):
+            for i in scorer.rows_beyond(X):
                 scores[i] = self._one_by_river(X[i], k, original_of(i))
         return scores
 

@@ -123,9 +123,9 @@ class Memory:
         bisect.insort(self._order, (at, example_id))
         if is_control:
             bisect.insort(self._control, (at, example_id))
-        bisect.insort(self._keys, self._key(at, example_id))
+        bisect.insort(self._keys, self._key_of(at, example_id))
         if len(self._by_id) > self._memory_n:
-            self._evict()
+            self._evict_examples()
 
     def revise(self, example_id: str, code: int, weight: float = 1.0) -> bool:
         """Correct the label of an example; False if the memory does not have it.
@@ -147,14 +147,14 @@ class Memory:
         _take_out(self._order, (example.at, example_id))
         if example.is_control:
             _take_out(self._control, (example.at, example_id))
-        _take_out(self._keys, self._key(example.at, example_id))
+        _take_out(self._keys, self._key_of(example.at, example_id))
         return True
 
     def examples(self) -> list[Example]:
         """All examples, ordered by `at`, then by id."""
         return [self._by_id[example_id] for _, example_id in self._order]
 
-    def dated(self, at: float, now: float) -> float:
+    def limit_time(self, at: float, now: float) -> float:
         """The event time `at`, limited to a plausible range before its label at `now`; seconds.
 
         A wrong time must not stretch the memory, because its span sets the half-life: no event
@@ -171,14 +171,14 @@ class Memory:
         """The latest n control examples, or as many as there are, ordered by `at`, then by id."""
         return [self._by_id[example_id] for _, example_id in self._control[-n:]] if n > 0 else []
 
-    def _key(self, at: float, example_id: str) -> tuple[float, float, str]:
+    def _key_of(self, at: float, example_id: str) -> tuple[float, float, str]:
         luck = self._chance.uniform("memory", example_id)
         if self._half_life_s is None:
             return -at, luck, example_id
         u = max(luck, 2.0**-60)
         return math.log(-math.log(u)) - at * math.log(2.0) / self._half_life_s, luck, example_id
 
-    def _evict(self) -> None:
+    def _evict_examples(self) -> None:
         protected = self._control[-self._protected_n :]
         first_protected = protected[0] if protected else (math.inf, "")
         for _, _, example_id in reversed(self._keys):

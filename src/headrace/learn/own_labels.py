@@ -28,10 +28,10 @@ class OwnLabels:
     >>> from river import imblearn, naive_bayes
     >>> shares = {"fraud": 0.5, "fine": 0.5}
     >>> sampler = imblearn.RandomSampler(naive_bayes.GaussianNB(), desired_dist=shares, seed=1)
-    >>> own = OwnLabels.of(sampler)
+    >>> own = OwnLabels.from_model(sampler)
     >>> own.label("fraud", 1), own.code("fine", ["fine", "fraud"])
     ('fraud', 0)
-    >>> own = OwnLabels.of(naive_bayes.GaussianNB())
+    >>> own = OwnLabels.from_model(naive_bayes.GaussianNB())
     >>> own.label("fraud", 1), own.code(1, ["fine", "fraud"])
     (1, 1)
     """
@@ -41,7 +41,7 @@ class OwnLabels:
         self._are_texts = any(isinstance(label, str) for label in self.by_name.values())
 
     @classmethod
-    def of(cls, model: Any) -> OwnLabels:
+    def from_model(cls, model: Any) -> OwnLabels:
         """The labels in this model, without booleans, which binary learners use for any classes."""
         return cls(
             {class_name(label): label for label in _labels_in(model) if not isinstance(label, bool)}

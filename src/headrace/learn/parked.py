@@ -137,13 +137,15 @@ class Displaced:
 
     def look_at(self, examples: Sequence[Example], schema: SchemaView) -> None:
         """Store the description of these examples for the next model to be parked."""
-        self._described = describe(examples, schema)
+        self._described = describe_examples(examples, schema)
 
     def find_alike(self, examples: Sequence[Example], schema: SchemaView) -> list[Parked]:
         """The parked models whose inputs looked like those of these examples."""
-        present = describe(examples, schema)
+        present = describe_examples(examples, schema)
         return [
-            parked for parked in self.parked if distance(parked.description, present) <= ALIKE_MAX
+            parked
+            for parked in self.parked
+            if distance_of(parked.description, present) <= ALIKE_MAX
         ]
 
     def park(self, job_id: int, at: float, part: Part, calibration: Calibration) -> None:
@@ -201,7 +203,7 @@ class Displaced:
         self.end_trial()
 
 
-def describe(examples: Sequence[Example], schema: SchemaView) -> Description:
+def describe_examples(examples: Sequence[Example], schema: SchemaView) -> Description:
     """The description of the features of the latest `DESCRIBED_N` examples."""
     described: Description = {}
     features = [schema.features(example.row) for example in examples[-DESCRIBED_N:]]
@@ -218,21 +220,24 @@ def describe(examples: Sequence[Example], schema: SchemaView) -> Description:
     return described
 
 
-def distance(one: Description, other: Description) -> float:
+def distance_of(one: Description, other: Description) -> float:
     """The distance of two descriptions, 0 to 1: the mean over the features that either has.
 
     The distance of a number is the difference of the means by the sum of the standard deviations,
     at most 1; that of categories is the share that would have to move; that of a feature which one
     description lacks is 1.
 
-    >>> distance({"x": (0.0, 1.0), "c": {"a": 1.0}}, {"x": (1.0, 1.0), "c": {"a": 0.5, "b": 0.5}})
+    >>> one = {"x": (0.0, 1.0), "c": {"a": 1.0}}
+    >>> distance_of(one, {"x": (1.0, 1.0), "c": {"a": 0.5, "b": 0.5}})
     0.5
     """
     names = [*one, *(name for name in other if name not in one)]
-    return sum(_apart(one.get(name), other.get(name)) for name in names) / max(1, len(names))
+    return sum(_measure_distance(one.get(name), other.get(name)) for name in names) / max(
+        1, len(names)
+    )
 
 
-def _apart(one: object, other: object) -> float:
+def _measure_distance(one: object, other: object) -> float:
     if isinstance(one, tuple) and isinstance(other, tuple):
         moved, wide = abs(one[0] - other[0]), one[1] + other[1]
         return 0.0 if moved == 0.0 else min(1.0, moved / wide if wide > 0.0 else 1.0)

@@ -164,7 +164,7 @@ def _judged_from(job: RetrainJob) -> int:
 
 def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
     """A learner trained from scratch with these weights."""
-    trained, n = _Trained(job.unlearned.unlearned()), len(job.examples)
+    trained, n = _Trained(job.unlearned.make_unlearned()), len(job.examples)
     cut = _judged_from(job)
     replay = _Replay(job, weights, trained.learner)
     for number in range(job.passes - 1):
@@ -202,7 +202,7 @@ def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
     return trained
 
 
-def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
+def attempt_job(job: RetrainJob) -> tuple[Challenger | None, str | None]:
     """The challenger of a job, or the error: a model of the user's may raise anything."""
     try:
         return retrain(job), None
@@ -210,13 +210,13 @@ def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
         return None, f"{type(error).__name__}: {error}"[:500]
 
 
-def finish(job: RetrainJob, at: float) -> RetrainFinished:
+def finish_job(job: RetrainJob, at: float) -> RetrainFinished:
     """Run a job, and return its end at the time `at`, seconds, as the input for the engine."""
-    challenger, error = attempt(job)
+    challenger, error = attempt_job(job)
     return RetrainFinished(job_id=job.job_id, at=at, challenger=challenger, error=error)
 
 
-def compare(
+def beats_champion(
     champion_right: Sequence[bool], challenger_right: Sequence[bool], margin: float
 ) -> bool:
     """Whether to adopt the challenger: it is right more often, by at least `margin` of the labels.
@@ -226,9 +226,9 @@ def compare(
     none is without labels. This is a rule, not a test of significance: on 50 labels and a margin of
     0.01, one label more decides.
 
-    >>> compare([True, False, False], [True, True, False], margin=0.01)
+    >>> beats_champion([True, False, False], [True, True, False], margin=0.01)
     True
-    >>> compare([True, False, False], [False, True, False], margin=0.0)
+    >>> beats_champion([True, False, False], [False, True, False], margin=0.0)
     False
     """
     if len(champion_right) != len(challenger_right):

@@ -31,7 +31,7 @@ class RiverPart:
     ...     names, kinds, classes, width = ["amount"], ["numeric"], ["fine", "fraud"], 1
     ...     def features(self, row, original=None):
     ...         return {"amount": float(row[0])}
-    >>> part = RiverPart(Committee(), Amounts()).unlearned()
+    >>> part = RiverPart(Committee(), Amounts()).make_unlearned()
     >>> for x in (1.0, 4.0, 90.0, 99.0) * 3:
     ...     _ = part.learn(np.array([x]), int(x > 50))
     >>> part.is_right(np.array([95.0]), 1)
@@ -111,7 +111,7 @@ class RiverPart:
         probabilities = self.predict_row(row, context, original)
         return is_likeliest(probabilities, code)
 
-    def unlearned(self) -> RiverPart:
+    def make_unlearned(self) -> RiverPart:
         """A part with unlearned members of the same kind, in the same places."""
         return self._copy_with([RiverMember(copy.deepcopy(model)) for model in self._blank])
 

@@ -23,10 +23,11 @@ class RulesInUse(Message, frozen=True, kw_only=True):
     parts: Annotated[dict[str, str], Meta(max_length=2_000)]
 
 
-def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+def list_differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
     """The names of rules that differ, for versions with both values. A missing rule is a default.
 
-    >>> differing({"query.budget": "1f", "version of river": "0.21"}, {"version of river": "0.22"})
+    >>> ours = {"query.budget": "1f", "version of river": "0.21"}
+    >>> list_differing(ours, {"version of river": "0.22"})
     ['query.budget', 'version of river (0.21 here, 0.22 there)']
     """
     names = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))

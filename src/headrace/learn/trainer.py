@@ -41,7 +41,7 @@ from ..query.orders import Order
 from ..settings import LearnSettings
 from ..stored_parts import OfParts, Parts, same_names
 from .champion import Champion
-from .judging import unjudged, verdict
+from .judging import judge_pairs, keep_unjudged
 from .learner import Learner
 from .memory import Example, Memory, half_life_s_of, weights_of
 from .noise import LabelNoise
@@ -272,7 +272,7 @@ class Trainer(OfParts):
             return [trial.order_roll_back(now, self.version + 1)]
         if outrun is not None:
             detail = "more labels came in during the retraining than it was given"
-            return [unjudged(outrun, now, detail)]
+            return [keep_unjudged(outrun, now, detail)]
         reason = self.triggers.reason(now)
         return [] if reason is None else self.order_retraining(reason, now)
 
@@ -313,14 +313,14 @@ class Trainer(OfParts):
             return None
         if finished.challenger is None:
             reason = finished.error or "the job came back without a challenger"
-            return unjudged(finished.job_id, finished.at, reason)
+            return keep_unjudged(finished.job_id, finished.at, reason)
         challenger_right = dict(self.retrainings.catch_up(finished.challenger, self.schema).right)
         pairs = [
             (bool(example.champion_right), challenger_right[example.id])
             for example in self.memory.latest_control(self.settings.adopt_labels_n)
             if example.champion_right is not None and example.id in challenger_right
         ]
-        return verdict(
+        return judge_pairs(
             finished.job_id,
             finished.at,
             pairs,
@@ -369,7 +369,7 @@ class Trainer(OfParts):
         predicted = self.champion.learner.predict_row(row, entry.context, entry.features)
         example = Example(
             id=entry.request_id,
-            at=self.memory.dated(entry.event_at, entry.at),
+            at=self.memory.limit_time(entry.event_at, entry.at),
             row=row,
             code=code,
             is_control=entry.reason in DRAWN_AT_RANDOM,
@@ -433,7 +433,7 @@ class Trainer(OfParts):
             examples=tuple(examples),
             weights=by_half_life[0],
             seed=self.chance.seed,
-            unlearned=champion.set_apart(champion.part().unlearned()),
+            unlearned=champion.set_apart(champion.part().make_unlearned()),
             # Naive Bayes of a committee has to weigh each label once, as it does without.
             passes=1 if champion.renews_members else self.settings.passes,
             adopt_labels_n=self.settings.adopt_labels_n,

@@ -152,7 +152,9 @@ class Leaves:
             if isinstance(array, np.ndarray):
                 vars(self)[name][tuple(slice(0, n) for n in array.shape)] = array
 
-    def said(self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns) -> Floats:
+    def predict_rows(
+        self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns
+    ) -> Floats:
         """The probabilities by class slot, shape (m, slots), by m pairs of a leaf and a row.
 
         - `rows`: the rows, shape (n, width + 1).

@@ -6,7 +6,7 @@ trees `ARFClassifier`, `SRPClassifier`, `BaggingClassifier`, `ADWINBaggingClassi
 it learns; so after a label only what changed is read again. This module never learns.
 
 A row with a value that its columns can't represent, a free text or a category beyond the limit, is
-scored by river: see `beyond`.
+scored by river: see `rows_beyond`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class TreeScorer(Scorer):
         leaves_n = sum(leaves_n_of(tree_) for tree_, _ in _members_of(self._final))
         return leaves_n * len(self._schema.classes) * self._schema.width > LEAF_CELLS_MAX
 
-    def beyond(self, X: Floats) -> list[int]:
+    def rows_beyond(self, X: Floats) -> list[int]:
         """The rows with a free text, or with a category that shares its code with others."""
         kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
         for j, kind in enumerate(kinds[: X.shape[1]]):
@@ -147,7 +147,7 @@ class TreeScorer(Scorer):
             return np.zeros((n, k))
         places = self._leaves_of(rows)
         row_of = np.repeat(np.arange(n), trees_n)
-        answers = self._leaves.said(rows, places, row_of, self._features)
+        answers = self._leaves.predict_rows(rows, places, row_of, self._features)
         # Slots without a class go to a last column, which is cut off.
         by_label = np.zeros((n * trees_n, k + 1))
         by_label[np.arange(n * trees_n)[:, np.newaxis], self._leaves.labels[places]] = answers

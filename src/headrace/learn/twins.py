@@ -94,12 +94,12 @@ class Choosing(msgspec.Struct, frozen=True, kw_only=True):
         if self.ratio is None or self.ratio_low is None or self.ratio_high is None:
             return f"choosing pays: {points}"
         return (
-            f"choosing pays: {points}; random would need {_times(self.ratio)} as many "
-            f"({_times(self.ratio_low)} to {_times(self.ratio_high)})"
+            f"choosing pays: {points}; random would need {_format_ratio(self.ratio)} as many "
+            f"({_format_ratio(self.ratio_low)} to {_format_ratio(self.ratio_high)})"
         )
 
 
-def _times(ratio: float) -> str:
+def _format_ratio(ratio: float) -> str:
     return f"over {RATIO_MAX:.0f} times" if ratio >= RATIO_MAX else f"{ratio:.1f} times"
 
 
@@ -120,7 +120,7 @@ def _chance_of(margin: float, margins: list[float]) -> float:
     return (_BLIND_SHARE + (1.0 - _BLIND_SHARE) * closeness) / TWINS_N
 
 
-def _contrasts() -> NDArray[np.float64]:
+def _make_contrasts() -> NDArray[np.float64]:
     """Each twin minus the mean of its kind, scaled so that variances are those of one twin."""
     centred = (np.eye(TWINS_N) - 1.0 / TWINS_N) * math.sqrt(TWINS_N / (TWINS_N - 1.0))
     zeros = np.zeros((TWINS_N, TWINS_N))
@@ -128,7 +128,7 @@ def _contrasts() -> NDArray[np.float64]:
     return np.hstack([np.vstack([centred, zeros]), np.vstack([zeros, centred]), last])
 
 
-_CONTRASTS = _contrasts()
+_CONTRASTS = _make_contrasts()
 _DIFFERENCES = np.array(
     [
         [-1.0 / TWINS_N] * TWINS_N + [1.0 / TWINS_N] * TWINS_N + [0.0],
@@ -160,17 +160,17 @@ class Twins:
     @cached_property
     def random(self) -> list[Learner]:
         """The twins that learn random labels. They are made when the first such label comes."""
-        return [self._like.novice() for _ in range(TWINS_N)]
+        return [self._like.make_novice() for _ in range(TWINS_N)]
 
     @cached_property
     def chosen(self) -> list[Learner]:
         """The twins that learn by their own doubt."""
-        return [self._like.novice() for _ in range(TWINS_N)]
+        return [self._like.make_novice() for _ in range(TWINS_N)]
 
     @cached_property
     def joint(self) -> Learner:
         """The twin that learns all labels."""
-        return self._like.novice()
+        return self._like.make_novice()
 
     def __getstate__(self) -> dict[str, Any]:
         """The state with all twins, made if need be, because a restored object can't make them."""
@@ -186,9 +186,9 @@ class Twins:
         self.blind_n += 1
         rate = self.share * self.labels_n / self.blind_n
         if self.chance.uniform("twins", entry.request_id) < rate:
-            self._play(entry.request_id, row, code, entry.features)
+            self._play_label(entry.request_id, row, code, entry.features)
 
-    def _play(
+    def _play_label(
         self, request_id: str, row: NDArray[np.float64], code: int, original: Features
     ) -> None:
         """Judge all twins by one label, then let the drawn random twin, those of the chosen twins
@@ -196,7 +196,7 @@ class Twins:
         twins = (*self.random, *self.chosen, self.joint)
         predicted = [twin.predict_row(row, original=original) for twin in twins]
         if min(twin.learned_n for twin in self.random) >= _BEGUN_N:
-            self._judge([float(is_likeliest(answer, code)) for answer in predicted])
+            self._judge_twins([float(is_likeliest(answer, code)) for answer in predicted])
         mean_n = self.joint.learned_n / TWINS_N
         for i, (twin, margins) in enumerate(zip(self.chosen, self.margins, strict=True)):
             margin = _measure_margin(predicted[TWINS_N + i].tolist())
@@ -209,7 +209,7 @@ class Twins:
         self.random[drawn].learn(row, code, key=request_id, original=original)
         self.joint.learn(row, code, key=request_id, original=original)
 
-    def _judge(self, right: list[float]) -> None:
+    def _judge_twins(self, right: list[float]) -> None:
         v = np.array([1.0, *right])
         self._first = self._first * _FADE + v
         self._second = self._second * _FADE**2 + v[:, np.newaxis] * v
@@ -261,9 +261,9 @@ class Twins:
         bounds = _bound_ratio((gain, slope), quantile * quantile * (sampled + luck))
         if bounds is None:
             return choosing
-        low, high = (_ratio(bound) for bound in bounds)
+        low, high = (_ratio_of(bound) for bound in bounds)
         return msgspec.structs.replace(
-            choosing, ratio=_ratio(gain / slope), ratio_low=low, ratio_high=high
+            choosing, ratio=_ratio_of(gain / slope), ratio_low=low, ratio_high=high
         )
 
 
@@ -287,7 +287,7 @@ def _bound_ratio(
     return (b - root) / a, (b + root) / a
 
 
-def _ratio(steps: float) -> float:
+def _ratio_of(steps: float) -> float:
     """How many times as many labels a gain is worth: 3 ** `steps`, limited to `RATIO_MAX`."""
     return min(
         RATIO_MAX, max(1.0 / RATIO_MAX, math.exp(math.log(3.0) * min(9.0, max(-9.0, steps))))

@@ -130,7 +130,7 @@ class View:
         """The champion with the shard's columns; it is made anew at each version."""
         if self._seen is None or self._seen_version != self.version:
             joined = _Joined(self.schema, self._trainer.schema)
-            self._seen = self._trainer.champion.learner.through(joined)
+            self._seen = self._trainer.champion.learner.view_through(joined)
             self._seen_version = self.version
         return self._seen
 

@@ -159,7 +159,7 @@ class Admission:
                         cut = i
                         break
                     self._is_set_anew = True
-                clock.hear(event_at, borne_out)
+                clock.add_time(event_at, borne_out)
                 rejection = self._check_time(batch, i)
                 clocks.append(clock.now)
             if rejection is not None:

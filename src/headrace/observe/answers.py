@@ -14,9 +14,9 @@ from ..settings import AnswersSettings
 from ..settings.fields import faults_of_zone, zone_of
 from .batches import Record
 from .hook import Headers, Hook
-from .payloads import find
+from .payloads import find_value
 from .raw import check_size, record_of, reject_line
-from .values import Refusal, check_status, seconds_of, shown, text_of
+from .values import Refusal, check_status, format_value, seconds_of, text_of
 
 TEXT_MAX = 500  # characters of each text of an answer
 LINE_BYTES_MAX = 1_048_576
@@ -89,11 +89,12 @@ class AnswersDecoder:
             return [(record, record) for record in records]
         answers: list[tuple[Record, Any]] = []
         for record in records:
-            items = find(record, path)
+            items = find_value(record, path)
             if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
                 answers += [(record, item) for item in items]
             else:
-                fault = f"{path} is {shown(items)}; must be an array of answers, which are objects"
+                must = "must be an array of answers, which are objects"
+                fault = f"{path} is {format_value(items)}; {must}"
                 fault = f"nobody has answered yet: {path} is empty" if items == [] else fault
                 answers.append((record, Refusal(Reason.BAD_ANSWER, fault)))
         return answers
@@ -101,7 +102,7 @@ class AnswersDecoder:
     def _read_records(self, line: bytes, headers: Headers) -> list[Record]:
         if self._hook is not None:
             check_size(line, self._bytes_max)
-            return self._hook.records(line, headers)
+            return self._hook.read_records(line, headers)
         try:
             return [record_of(line, self._bytes_max)]
         except Refusal as refusal:
@@ -111,8 +112,8 @@ class AnswersDecoder:
     @staticmethod
     def _find_value(record: Record, answer: Any, path: str) -> Any:
         """Return the value at a path in the answer or, if there is none, in the whole record."""
-        own = find(answer, path) if isinstance(answer, dict) else None
-        return own if own is not None or answer is record else find(record, path)
+        own = find_value(answer, path) if isinstance(answer, dict) else None
+        return own if own is not None or answer is record else find_value(record, path)
 
     def _read_answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
         settings = self._settings
@@ -154,7 +155,7 @@ class AnswersDecoder:
         if isinstance(value, list | dict):
             wanted = "must be one class, and no spans of a text: let people choose one"
             wanted = wanted if value else "nobody chose yet"
-            raise Refusal(Reason.BAD_ANSWER, f"label is {shown(value)}; {wanted}")
+            raise Refusal(Reason.BAD_ANSWER, f"label is {format_value(value)}; {wanted}")
         label = None if value is None else _require_text("label", value)
         return label if label is None else self._settings.class_names.get(label, label)
 
@@ -177,7 +178,7 @@ def _require_text(field: str, value: Any) -> str:
     """Return a value of an answer as text. Raises `Refusal` if it is none, or too long."""
     text = text_of(value)
     if text is None or len(text) > TEXT_MAX:
-        fault = f"{field} is {shown(value)}; must be at most {TEXT_MAX} characters of text"
+        fault = f"{field} is {format_value(value)}; must be at most {TEXT_MAX} characters of text"
         if isinstance(value, list | dict):
             fault += f", to which answers.{field} leads"
         raise Refusal(Reason.BAD_ANSWER, fault)

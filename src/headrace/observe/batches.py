@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from ..messages import Reason
-from .values import Refusal, open_text, shown
+from .values import Refusal, format_value, open_text
 
 # A record that holds more events is rejected as a whole.
 EVENTS_MAX = 10_000
@@ -48,7 +48,9 @@ def elements_of(
     if isinstance(payload, list) and layout == "instances":
         return payload
     if not isinstance(payload, dict):
-        raise Refusal(Reason.BAD_BATCH, f"the payload is {shown(payload)}; must be an object")
+        raise Refusal(
+            Reason.BAD_BATCH, f"the payload is {format_value(payload)}; must be an object"
+        )
     if layout == "kserve-v2":
         return _read_tensors(payload.get("inputs"), feature_names, meant)
     if layout == "columns":
@@ -125,7 +127,9 @@ def _read_columns(inputs: Record) -> list[Record]:
     n = -1
     for name, column in inputs.items():
         is_column = isinstance(column, list)
-        require(is_column, f"the input {name} is {shown(column)}; must be an array, one an event")
+        require(
+            is_column, f"the input {name} is {format_value(column)}; must be an array, one an event"
+        )
         require(n in (-1, len(column)), f"{name} holds {len(column)} events, an earlier one {n}")
         n = len(column)
     return [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
@@ -139,7 +143,7 @@ def _read_table(columns: Any, rows: Any) -> list[Record]:
     require(isinstance(rows, list), "data must be an array of arrays")
     for row in rows:
         if not isinstance(row, list) or len(row) != len(columns):
-            fault = f"a row of data is {shown(row)}; must be {len(columns)} values"
+            fault = f"a row of data is {format_value(row)}; must be {len(columns)} values"
             raise Refusal(Reason.BAD_BATCH, fault)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -179,7 +183,9 @@ def _name_rows(data: Record) -> list[Any]:
         return rows  # type: ignore[no-any-return]  # a list, as was just seen
     for row in rows:
         if not isinstance(row, list) or len(row) != len(names):
-            raise Refusal(Reason.BAD_BATCH, f"a row is {shown(row)}; must be {len(names)} values")
+            raise Refusal(
+                Reason.BAD_BATCH, f"a row is {format_value(row)}; must be {len(names)} values"
+            )
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -197,7 +203,7 @@ def _read_tensors(
     for tensor in inputs:
         require(isinstance(tensor, dict), "inputs must be an array of tensors")
         name = tensor.get("name")
-        require(isinstance(name, str), f"a tensor's name is {shown(name)}; must be a text")
+        require(isinstance(name, str), f"a tensor's name is {format_value(name)}; must be a text")
         rows = tensor_rows(tensor, name)
         require(n in (-1, len(rows)), f"{name} holds {len(rows)} events, an earlier one {n}")
         n = len(rows)
@@ -227,8 +233,10 @@ def tensor_rows(tensor: Record, name: str) -> list[list[Any]]:
         flat = list(chain.from_iterable(flat))
     is_shape = isinstance(shape, list) and bool(shape)
     is_shape = is_shape and all(type(size) is int and size >= 0 for size in shape)
-    require(is_shape, f"the shape of {name} is {shown(shape)}; must be whole numbers from 0")
+    require(is_shape, f"the shape of {name} is {format_value(shape)}; must be whole numbers from 0")
     n, width = shape[0], math.prod(shape[1:])
     require(n <= EVENTS_MAX, f"{name} holds {n} events; at most {EVENTS_MAX}")
-    require(n * width == len(flat), f"{name} has {len(flat)} values for the shape {shown(shape)}")
+    require(
+        n * width == len(flat), f"{name} has {len(flat)} values for the shape {format_value(shape)}"
+    )
     return [flat[i * width : (i + 1) * width] for i in range(n)]

@@ -44,13 +44,13 @@ class UnusedValues:
         self.full: dict[str, int] = {}
         self.ignored: dict[str, None] = {}
 
-    def ignore(self, name: str, values_n: int = 1) -> None:
+    def count_ignored(self, name: str, values_n: int = 1) -> None:
         """Count `values_n` values of a feature that found no room."""
         self.unknown_n += values_n
         if values_n and len(self.ignored) < IGNORED_MAX:
             self.ignored[name] = None
 
-    def mistype(self, name: str) -> None:
+    def count_mistyped(self, name: str) -> None:
         """Count a text in a numeric feature."""
         self.mistyped_n += 1
         self.mistyped[name] = self.mistyped.get(name, 0) + 1

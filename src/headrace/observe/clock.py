@@ -32,13 +32,13 @@ def describe_off_clock(ahead_n: int, behind_n: int) -> str:
     """
     parts = []
     if ahead_n:
-        parts.append(f"{_events(ahead_n)} far ahead of the others did not move it")
+        parts.append(f"{_format_events(ahead_n)} far ahead of the others did not move it")
     if behind_n:
-        parts.append(f"{_events(behind_n)} came far behind it")
+        parts.append(f"{_format_events(behind_n)} came far behind it")
     return f"{', '.join(parts)} (by more than label.deadline_s / 10; docs/TIME.md)" if parts else ""
 
 
-def _events(n: int) -> str:
+def _format_events(n: int) -> str:
     return "1 event" if n == 1 else f"{n:,} events"
 
 
@@ -65,7 +65,7 @@ class Clock:
 
     >>> clock = Clock(ahead_max_s=60.0, jump_max_s=3e7)
     >>> for at in (4e9, 100.0, 101.0, 4e9, 102.0):
-    ...     clock.hear(at)
+    ...     clock.add_time(at)
     ...     print(clock.now)
     4000000000.0
     100.0
@@ -113,7 +113,7 @@ class Clock:
         back_s = self.jump_max_s if self.is_full else 0.0
         return not self.now - back_s <= borne_out <= self.now + self.jump_max_s
 
-    def hear(self, at: float, borne_out: float | None = None) -> None:
+    def add_time(self, at: float, borne_out: float | None = None) -> None:
         """Add an event at this finite time, seconds; pass `borne_out(at)` if it is known."""
         latest = self.borne_out(at) if borne_out is None else borne_out
         is_ahead = latest > self.now

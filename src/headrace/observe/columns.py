@@ -81,27 +81,27 @@ def batch_of_values(
     if texts:
         number_names = tuple(name for name in names if name not in texts)
         columns = [flat[j::d] for j, name in enumerate(names) if name not in texts]
-        numbers = _floats([*chain.from_iterable(columns)]).reshape(len(columns), n)
+        numbers = _to_floats([*chain.from_iterable(columns)]).reshape(len(columns), n)
         numbers = np.ascontiguousarray(numbers.T)
     else:
-        numbers = _floats(flat).reshape(n, d)
-    return _batch((names, number_names, numbers, texts), **others)
+        numbers = _to_floats(flat).reshape(n, d)
+    return _make_batch((names, number_names, numbers, texts), **others)
 
 
 def columns_of(events: Sequence[EventValues]) -> EventBatch:
     """Return events, given as tuples of their bare values, as columns."""
     columns = [list(column) for column in zip(*events, strict=True)] or [[] for _ in _NAMES]
     others: Any = dict(zip(_NAMES, columns, strict=True))
-    return _batch(_feature_columns(others["originals"]), **others)
+    return _make_batch(_feature_columns(others["originals"]), **others)
 
 
-def _batch(columns: _Columns, **others: Unpack[_BesideFeatures]) -> EventBatch:
+def _make_batch(columns: _Columns, **others: Unpack[_BesideFeatures]) -> EventBatch:
     """Return the batch of these columns; a column without any value is None."""
     names, number_names, numbers, texts = columns
     classes, matrix = _class_columns(others["probabilities"])
     return EventBatch(
         ids=others["ids"],
-        at=_times(others["ats"]),
+        at=_floats_of_times(others["ats"]),
         names=names,
         number_names=number_names,
         numbers=numbers,
@@ -119,11 +119,11 @@ def _or_none(column: list[str | None]) -> list[str | None] | None:
     return column if column.count(None) < len(column) else None
 
 
-def _times(ats: list[Any]) -> NDArray[np.float64]:
+def _floats_of_times(ats: list[Any]) -> NDArray[np.float64]:
     """Return times as floats; a value that is no number becomes NaN, which admission rejects."""
     if not _TIMES.issuperset(map(type, ats)):
         ats = [number_of(at) if isinstance(at, float | int) else math.nan for at in ats]
-    return _floats(ats)
+    return _to_floats(ats)
 
 
 def _feature_columns(features: list[Features]) -> _Columns:
@@ -132,12 +132,12 @@ def _feature_columns(features: list[Features]) -> _Columns:
     if all(tuple(row) == names for row in features):
         flat = list(chain.from_iterable(map(dict.values, features)))
         if _NUMBERS.issuperset(map(type, flat)):
-            numbers = _floats(flat).reshape(len(features), len(names))
+            numbers = _to_floats(flat).reshape(len(features), len(names))
             # The usual case: the same numbers in every event, and none missing from the first.
             if np.isfinite(numbers[:1]).all():
                 return names, names, numbers, {}
         if len(features) == 1:
-            return _single(features[0])
+            return _columns_of_one(features[0])
         lists = [flat[j :: len(names)] for j in range(len(names))]
     else:
         names = tuple(dict.fromkeys(chain.from_iterable(features)))
@@ -147,10 +147,10 @@ def _feature_columns(features: list[Features]) -> _Columns:
     for name, values in zip(names, lists, strict=True):
         plain = values
         if not _SCALARS.issuperset(map(type, values)):
-            plain = [_plain(value) for value in values]
+            plain = [_to_plain(value) for value in values]
         (columns if _NUMBERS.issuperset(map(type, plain)) else texts)[name] = plain
     flat = list(chain.from_iterable(columns.values()))
-    numbers = _floats(flat).reshape(len(columns), len(features))
+    numbers = _to_floats(flat).reshape(len(columns), len(features))
     names = _by_first_sight(names, _first_rows(columns, numbers, texts), features)
     place_of = {name: j for j, name in enumerate(columns)}
     number_names = tuple(name for name in names if name in columns)
@@ -158,14 +158,14 @@ def _feature_columns(features: list[Features]) -> _Columns:
     return names, number_names, numbers, {name: texts[name] for name in names if name in texts}
 
 
-def _single(row: Features) -> _Columns:
+def _columns_of_one(row: Features) -> _Columns:
     """Do the same for one event with texts or gaps, in a third of the time."""
     present: list[str] = []
     absent: list[str] = []
     numbers: dict[str, Value] = {}
     texts: dict[str, list[Value]] = {}
     for name, raw in row.items():
-        value = raw if type(raw) in _SCALARS else _plain(raw)
+        value = raw if type(raw) in _SCALARS else _to_plain(raw)
         if type(value) in _NUMBERS:
             numbers[name] = value
         else:
@@ -176,7 +176,7 @@ def _single(row: Features) -> _Columns:
     return (
         names,
         number_names,
-        _floats([numbers[name] for name in number_names]).reshape(1, len(number_names)),
+        _to_floats([numbers[name] for name in number_names]).reshape(1, len(number_names)),
         {name: texts[name] for name in names if name in texts},
     )
 
@@ -208,7 +208,7 @@ def _by_first_sight(
     return (*seen, *(name for name in names if name not in firsts))
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """Return a value of a subclass or of numpy as Python's own type; any other as it is."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -219,7 +219,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _floats(values: list[Value]) -> NDArray[np.float64]:
+def _to_floats(values: list[Value]) -> NDArray[np.float64]:
     try:
         return np.array(values, dtype=np.float64)
     except OverflowError:

@@ -28,11 +28,11 @@ from .raw import check_size, record_of, reject_line
 from .values import (
     Refusal,
     features_of,
+    format_value,
     identity_of,
     optional_text,
     probabilities_of,
     seconds_of,
-    shown,
     text_of,
 )
 
@@ -164,7 +164,7 @@ class Decoder:
                 fields_or_faults.append(record)
                 continue
             try:
-                fields_or_faults += self._layout.fields(record)
+                fields_or_faults += self._layout.read_fields(record)
             except Refusal as refusal:
                 fields_or_faults.append(refusal)
         return fields_or_faults
@@ -177,7 +177,7 @@ class Decoder:
             if self._hook is None:
                 return [record_of(line, self._settings.line_bytes_max)]
             check_size(line, self._settings.line_bytes_max)
-            return self._hook.records(line, headers)
+            return self._hook.read_records(line, headers)
         except Refusal as refusal:
             return (refusal,)
 
@@ -209,6 +209,6 @@ class Decoder:
             return served
         named = {names.get(code, code): p for code, p in served.items()}
         if len(named) < len(served):
-            fault = f"two of {shown(list(served))} have one name in input.class_names"
+            fault = f"two of {format_value(list(served))} have one name in input.class_names"
             raise Refusal(Reason.BAD_PROBABILITIES, fault)
         return named

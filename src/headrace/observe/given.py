@@ -29,11 +29,11 @@ from .values import (
     SECONDS_MAX,
     Refusal,
     features_of,
+    format_value,
     identity_of,
     optional_text,
     probabilities_of,
     seconds_of,
-    shown,
     text_of,
 )
 
@@ -65,7 +65,7 @@ def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
 def id_of(event: Event) -> str:
     """Return the id under which the engine knows an event; empty if the id is refused."""
     try:
-        return identity_of(_plain(event.id, "id"), "id")
+        return identity_of(_to_plain(event.id, "id"), "id")
     except Refusal:
         return ""
 
@@ -94,15 +94,17 @@ def check_event(event: Event, settings: InputSettings) -> Event:
     probabilities: Any = event.probabilities
     if isinstance(probabilities, Mapping):
         probabilities = {class_name(name): p for name, p in probabilities.items()}
-    probabilities = _plain(probabilities, "probabilities")
+    probabilities = _to_plain(probabilities, "probabilities")
     checked_event = Event(
-        id=identity_of(_plain(event.id, "id"), "id"),
+        id=identity_of(_to_plain(event.id, "id"), "id"),
         at=_read_time(event.at),
-        features=_features(event.features, settings.feature_names),
-        predicted=optional_text(_plain(event.predicted, "predicted"), "predicted"),
+        features=_read_features(event.features, settings.feature_names),
+        predicted=optional_text(_to_plain(event.predicted, "predicted"), "predicted"),
         probabilities=probabilities_of(probabilities, settings.classes),
-        key=optional_text(_plain(event.key, "key"), "key"),
-        model_version=optional_text(_plain(event.model_version, "model_version"), "model_version"),
+        key=optional_text(_to_plain(event.key, "key"), "key"),
+        model_version=optional_text(
+            _to_plain(event.model_version, "model_version"), "model_version"
+        ),
     )
     _check_texts(checked_event)
     return checked_event
@@ -110,7 +112,7 @@ def check_event(event: Event, settings: InputSettings) -> Event:
 
 def plain_features(features: Any, names: Sequence[str] = ()) -> Features:
     """Return features alone, converted as by `check_event`. Raises `Refusal`."""
-    return _features(features, names)
+    return _read_features(features, names)
 
 
 def truth_of(truth: Any) -> str | float | None:
@@ -121,12 +123,12 @@ def truth_of(truth: Any) -> str | float | None:
     if isinstance(truth, Mapping | set | frozenset | list | tuple) or getattr(truth, "ndim", False):
         raise Refusal(
             Reason.BAD_ANSWER,
-            f"is {shown(truth)}; must be one class, a text, a number or a boolean: several labels "
-            "an event are not supported, so pass one of them, or an engine for each",
+            f"is {format_value(truth)}; must be one class, a text, a number or a boolean: several "
+            "labels an event are not supported, so pass one of them, or an engine for each",
         )
     if isinstance(truth, dt.date | dt.timedelta):
-        raise Refusal(Reason.BAD_ANSWER, f"is {shown(truth)}; must be one class, not a time")
-    value = _plain(truth, "the truth")
+        raise Refusal(Reason.BAD_ANSWER, f"is {format_value(truth)}; must be one class, not a time")
+    value = _to_plain(truth, "the truth")
     if isinstance(value, float):
         if math.isnan(value):
             return None
@@ -172,23 +174,23 @@ def _read_time(at: Any) -> float:
     if isinstance(at, dt.datetime) and not _is_missing(at):
         if at.tzinfo is None:
             fault = "must say its zone, as with tzinfo=datetime.timezone.utc"
-            raise Refusal(Reason.BAD_TIME, f"at is {shown(at)}; {fault}")
+            raise Refusal(Reason.BAD_TIME, f"at is {format_value(at)}; {fault}")
         return at.timestamp()
     if isinstance(at, dt.date | dt.time | dt.timedelta | np.datetime64 | np.timedelta64):
         fault = "must be seconds since the epoch, or a datetime with a zone"
-        raise Refusal(Reason.BAD_TIME, f"at is {shown(at)}; {fault}")
-    return seconds_of(_plain(at, "at"), "at")
+        raise Refusal(Reason.BAD_TIME, f"at is {format_value(at)}; {fault}")
+    return seconds_of(_to_plain(at, "at"), "at")
 
 
-def _features(features: Any, names: Sequence[str]) -> Features:
+def _read_features(features: Any, names: Sequence[str]) -> Features:
     if not (isinstance(features, Mapping | list | tuple) or hasattr(features, "tolist")):
-        what = "missing" if features is None else shown(features)
+        what = "missing" if features is None else format_value(features)
         fault = "must be a dict, or a list named by input.feature_names"
         raise Refusal(Reason.BAD_FEATURES, f"the features are {what}; {fault}")
-    return features_of(_plain(features, "features"), "features", names)
+    return features_of(_to_plain(features, "features"), "features", names)
 
 
-def _plain(value: Any, name: str, depth: int = 0) -> Any:
+def _to_plain(value: Any, name: str, depth: int = 0) -> Any:
     """Return the value as JSON would have it. Raises `Refusal` for one that JSON can't express."""
     if type(value) in _SCALARS or _is_missing(value):
         return None if _is_missing(value) else value
@@ -199,16 +201,16 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
         raise Refusal(Reason.BAD_FEATURES, f"{name} is nested deeper than {DEPTH_MAX}")
     value = _unwrap_value(value)
     if isinstance(value, Mapping):
-        named = {str(key): _plain(inner, str(key), depth + 1) for key, inner in value.items()}
+        named = {str(key): _to_plain(inner, str(key), depth + 1) for key, inner in value.items()}
         if len(named) < len(value):
             raise Refusal(Reason.BAD_FEATURES, f"two names in {name} are alike as text")
         return named
     if isinstance(value, list | tuple):
-        return [_plain(inner, f"{name}.{i}", depth + 1) for i, inner in enumerate(value)]
+        return [_to_plain(inner, f"{name}.{i}", depth + 1) for i, inner in enumerate(value)]
     if type(value) in _SCALARS:
         return value
     fault = "must be a number, a text, a boolean, a time, None, or a dict or list of these"
-    raise Refusal(Reason.BAD_FEATURES, f"{name} is {shown(value)}; {fault}")
+    raise Refusal(Reason.BAD_FEATURES, f"{name} is {format_value(value)}; {fault}")
 
 
 def _unwrap_value(value: Any) -> Any:
@@ -247,7 +249,7 @@ def _number_of(value: Decimal) -> float | int | None:
 
 # The order matters: a member of an IntEnum is also an integer, numpy's timedelta64 an Integral.
 _KINDS: tuple[tuple[Any, Any], ...] = (
-    (Enum, lambda v: _plain(v.value, v.name)),
+    (Enum, lambda v: _to_plain(v.value, v.name)),
     (str, str.__str__),
     (np.datetime64, lambda v: float((v - np.datetime64(0, "s")) / np.timedelta64(1, "s"))),
     (np.timedelta64, lambda v: float(v / np.timedelta64(1, "s"))),
@@ -270,5 +272,5 @@ def _check_texts(event: Event) -> None:
             try:
                 text.encode()
             except UnicodeEncodeError as error:
-                fault = f"{shown(text)} can't be written as UTF-8: {error.reason}"
+                fault = f"{format_value(text)} can't be written as UTF-8: {error.reason}"
                 raise Refusal(Reason.NOT_UTF8, fault) from None

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 
 from ..errors import BadSettings
-from ..importing import SAID_MAX, imported
+from ..importing import SAID_MAX, import_function
 from ..messages import Reason
 from .payloads import EVENTS_MAX, Record
-from .values import Refusal, shown
+from .values import Refusal, format_value
 
 Headers: TypeAlias = Mapping[str, bytes]
 
@@ -30,17 +30,17 @@ class Hook:
     result as JSON. `has_headers`: the function has a parameter `headers`, which gets those of the
     record. Raises `BadSettings` where there is no such function, or it can't take a record.
 
-    >>> Hook("json:loads", 1_000).records(b'[{"id": 1}, {"id": 2}]', {})
+    >>> Hook("json:loads", 1_000).read_records(b'[{"id": 1}, {"id": 2}]', {})
     [{'id': 1}, {'id': 2}]
     """
 
     def __init__(self, path: str, bytes_max: int, setting: str = "input.decoder") -> None:
         fault = f"{setting} is {path!r}"
-        self._function = imported(setting, path)
+        self._function = import_function(setting, path)
         self._bytes_max = bytes_max
         self.has_headers = _has_headers(self._function, fault)
 
-    def records(self, value: bytes, headers: Headers) -> list[Record]:
+    def read_records(self, value: bytes, headers: Headers) -> list[Record]:
         """Return the objects in a record, as JSON would give them; [] if it has no event.
 
         Raises `Refusal` if the function fails or its result can't be used.
@@ -65,12 +65,14 @@ class Hook:
             raise Refusal(Reason.NOT_DECODED, fault)
         for record in records:
             if type(record) is not dict:
-                fault = f"it gave {shown(record)}; must give an object, or an array of objects"
+                fault = (
+                    f"it gave {format_value(record)}; must give an object, or an array of objects"
+                )
                 raise Refusal(Reason.NOT_DECODED, fault)
         return records
 
 
-def _plain(value: object) -> object:
+def _to_plain(value: object) -> object:
     """Convert what the encoder does not know itself: values and arrays of numpy."""
     if isinstance(value, np.generic):
         return value.item()
@@ -79,7 +81,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"it gave an object of type {type(value).__name__}, which JSON does not have")
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+_ENCODER = msgspec.json.Encoder(enc_hook=_to_plain, decimal_format="number")
 _DECODER = msgspec.json.Decoder()
 
 

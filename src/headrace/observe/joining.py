@@ -14,8 +14,8 @@ import msgspec
 from ..messages import InputRejected, Reason
 from ..settings.join import JoinSettings
 from .batches import Record
-from .payloads import find
-from .values import Refusal, shown, text_of
+from .payloads import find_value
+from .values import Refusal, format_value, text_of
 
 BYTES_MAX = 64 << 20
 """Size limit of all waiting records; beyond it the oldest are given up."""
@@ -49,7 +49,7 @@ class Halves:
         """Return a copy, to look ahead with."""
         return Halves(self.seen_n, self.bytes_n, dict(self.waiting))
 
-    def take(self, name: str) -> Half:
+    def pop_half(self, name: str) -> Half:
         """Remove and return the half with this id."""
         half = self.waiting.pop(name)
         self.bytes_n -= len(half.content)
@@ -99,7 +99,7 @@ class Join:
 
     def _join_record(self, record: Record, halves: Halves, place: InputRejected) -> Record | None:
         """Return the record joined with its waiting half; None if the record itself now waits."""
-        role, name = self._find_role(record), text_of(find(record, self._settings.id))
+        role, name = self._find_role(record), text_of(find_value(record, self._settings.id))
         if not name:
             raise Refusal(Reason.NO_ID, f"there is nothing at {self._settings.id} (input.join.id)")
         halves.seen_n += 1
@@ -118,20 +118,20 @@ class Join:
             return None
         if half.role == role:
             raise Refusal(
-                Reason.DUPLICATE_ID, f"a {role} with this id waits already: {shown(name)}"
+                Reason.DUPLICATE_ID, f"a {role} with this id waits already: {format_value(name)}"
             )
-        other = _JSON.decode(halves.take(name).content)
+        other = _JSON.decode(halves.pop_half(name).content)
         both = {role: record, _OTHER[role]: other}
         return {name: both[name] for name in _OTHER}
 
     def _find_role(self, record: Record) -> str:
         """Return "request" or "response", which the record is. Raises `Refusal` if neither."""
         path = self._settings.type
-        text = text_of(find(record, path)) or ""
+        text = text_of(find_value(record, path)) or ""
         role = self._roles.get(text) or self._roles.get(text.rpartition(".")[2])
         if role is None:
             wanted = " nor ".join(map(repr, self._roles))
-            fault = f"{path} is {shown(text)}; neither {wanted}, as input.join has them"
+            fault = f"{path} is {format_value(text)}; neither {wanted}, as input.join has them"
             raise Refusal(Reason.LEFT_OUT, fault)
         return role
 
@@ -143,7 +143,7 @@ class Join:
             is_late = halves.waiting[name].number + self._settings.wait_n <= halves.seen_n
             if not is_late and halves.bytes_n <= BYTES_MAX:
                 break
-            rejected = halves.take(name).given_up
+            rejected = halves.pop_half(name).given_up
             if not is_late:
                 detail = f"there is no room: more than {BYTES_MAX >> 20} MiB of records wait"
                 rejected = msgspec.structs.replace(rejected, detail=detail)

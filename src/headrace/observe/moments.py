@@ -17,13 +17,13 @@ DIGITS = 9  # Significant digits of moments in a log.
 
 
 class RunningMoments:
-    """Moments of the events added since `take` was last called.
+    """Moments of the events added since `pop_moments` was last called.
 
     >>> running = RunningMoments()
     >>> running.add(np.array([[1.0], [3.0], [np.nan]]))
-    >>> running.take(["amount"], ["numeric"])
+    >>> running.pop_moments(["amount"], ["numeric"])
     (3, {'amount': Moments(n=2, mean=2.0, squares=2.0)})
-    >>> running.take(["amount"], ["numeric"])
+    >>> running.pop_moments(["amount"], ["numeric"])
     (0, {})
     """
 
@@ -48,7 +48,9 @@ class RunningMoments:
         # Added one after the other, unlike `sum`, which adds in pairs that depend on their number.
         self._sums[:, :width] = np.add.accumulate(steps, axis=0)[-1]
 
-    def take(self, names: Sequence[str], kinds: Sequence[str]) -> tuple[int, dict[str, Moments]]:
+    def pop_moments(
+        self, names: Sequence[str], kinds: Sequence[str]
+    ) -> tuple[int, dict[str, Moments]]:
         """Return the number of events and the moments by numeric feature, and begin anew.
 
         `names` and `kinds` are those of the features, in the order of the columns.

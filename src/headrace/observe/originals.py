@@ -99,7 +99,7 @@ class Originals:
         """Return the features of event start + i; None where its row holds the same."""
         return None if self._are_rows_exact else self._batch.original(self._start + start + i)
 
-    def keep(self, start: int, stop: int) -> None:
+    def pack_events(self, start: int, stop: int) -> None:
         """Pack the features of events [start, stop), unless their rows hold the same."""
         if self._are_rows_exact:
             return

@@ -15,7 +15,7 @@ from ..settings import InputSettings
 from .batches import EVENTS_MAX, Record, elements_of, require, rows_of, tensor_rows
 from .values import check_status, open_text, text_of
 
-__all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find"]
+__all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find_value"]
 
 
 class Fields(NamedTuple):
@@ -34,7 +34,7 @@ class Fields(NamedTuple):
     model_version: Any
 
 
-def find(record: Record, path: str) -> Any:
+def find_value(record: Record, path: str) -> Any:
     """Return the value at a path, None if there is none.
 
     It is the field of that very name or, if there is none, found step by step along the dots. A
@@ -42,8 +42,10 @@ def find(record: Record, path: str) -> Any:
     result of Label Studio, the item with that `from_name`; in any other array, that field of every
     element.
 
-    >>> find({"a": {"b": [7, 8]}}, "a.b.1"), find({"p": [{"c": "x"}, {"c": "y"}]}, "p.c")
-    (8, ['x', 'y'])
+    >>> find_value({"a": {"b": [7, 8]}}, "a.b.1")
+    8
+    >>> find_value({"p": [{"c": "x"}, {"c": "y"}]}, "p.c")
+    ['x', 'y']
     """
     if not path:
         return None
@@ -51,11 +53,11 @@ def find(record: Record, path: str) -> Any:
     if value is None and "." in path:
         value = record
         for part in path.split("."):
-            value = _step(value, part)
+            value = _open_part(value, part)
     return value
 
 
-def _step(value: Any, part: str) -> Any:
+def _open_part(value: Any, part: str) -> Any:
     if isinstance(value, str):
         value = open_text(value)
     if isinstance(value, dict):
@@ -71,7 +73,7 @@ def _step(value: Any, part: str) -> Any:
         if isinstance(element, dict) and element.get("name") == part and "data" in element:
             rows = tensor_rows(element, part)
             return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else rows
-    return [_step(element, part) for element in value]
+    return [_open_part(element, part) for element in value]
 
 
 def _open_member(value: Record, name: str) -> Any:
@@ -116,11 +118,11 @@ class Layout:
         self._hidden = tuple(p.removeprefix(inside) for p in meant if p.startswith(inside))
         self._hidden_flat = tuple(path for path in meant if "." in path)
 
-    def fields(self, record: Record) -> list[Fields]:
+    def read_fields(self, record: Record) -> list[Fields]:
         """Return the fields of each event of a record. Raises `Refusal` for another layout."""
         if path := self._settings.status:
             good = self._settings.status_ok
-            check_status(find(record, path), path, good, "input.status_ok")
+            check_status(find_value(record, path), path, good, "input.status_ok")
         if self._settings.batch == "none":
             return [self._read_one(record)]
         return self._read_many(record)
@@ -128,14 +130,14 @@ class Layout:
     def _read_one(self, record: Record) -> Fields:
         paths = self._settings
         return Fields(
-            find(record, paths.id),
-            find(record, paths.at),
-            find(record, paths.features) if paths.features else self._keep_flat(record),
+            find_value(record, paths.id),
+            find_value(record, paths.at),
+            find_value(record, paths.features) if paths.features else self._keep_flat(record),
             self._hidden if paths.features else self._hidden_flat,
-            find(record, paths.predicted),
-            find(record, paths.probabilities),
-            find(record, paths.key),
-            find(record, paths.model_version),
+            find_value(record, paths.predicted),
+            find_value(record, paths.probabilities),
+            find_value(record, paths.key),
+            find_value(record, paths.model_version),
         )
 
     def _keep_flat(self, record: Record) -> Record:
@@ -151,27 +153,29 @@ class Layout:
         one value for each. A value in an element takes precedence.
         """
         paths = self._settings
-        payload = find(record, paths.batch_path) if paths.batch_path else record
+        payload = find_value(record, paths.batch_path) if paths.batch_path else record
         is_there = payload is not None
         require(is_there, f"there is nothing at {paths.batch_path}, where input.batch_path leads")
         elements = elements_of(payload, paths.batch, paths.feature_names, self._meant)
         n = len(elements)
         require(n > 0, "the payload holds no events")
         require(n <= EVENTS_MAX, f"the payload holds {n} events; at most {EVENTS_MAX}")
-        identity = find(record, paths.id)
+        identity = find_value(record, paths.id)
         if not isinstance(identity, list):
             name = text_of(identity)
             identity = [identity if name is None else f"{name}/{i}" for i in range(n)]
         columns = [
             _spread_value(identity, n, paths.id),
-            _spread_value(find(record, paths.at), n, paths.at),
+            _spread_value(find_value(record, paths.at), n, paths.at),
             [
                 _unwrap_class(predicted)
-                for predicted in _spread_response(find(record, paths.predicted), n, paths.predicted)
+                for predicted in _spread_response(
+                    find_value(record, paths.predicted), n, paths.predicted
+                )
             ],
-            _spread_response(find(record, paths.probabilities), n, paths.probabilities),
+            _spread_response(find_value(record, paths.probabilities), n, paths.probabilities),
             *(
-                _spread_value(find(record, path), n, path)
+                _spread_value(find_value(record, path), n, path)
                 for path in (paths.key, paths.model_version)
             ),
         ]
@@ -185,16 +189,16 @@ class Layout:
             element = open_text(element)
         if not isinstance(element, dict):
             features = element if isinstance(element, list) else [element]
-            return _fields(shared, features, ())
+            return _make_fields(shared, features, ())
         own = self._read_one(element)
         if not isinstance(own.features, dict | list):
             own = own._replace(features=self._keep_flat(element), hidden=self._hidden_flat)
         own_values = (own.id, own.at, own.predicted, own.probabilities, own.key, own.model_version)
         merged = [a if a is not None else b for a, b in zip(own_values, shared, strict=True)]
-        return _fields(merged, own.features, own.hidden)
+        return _make_fields(merged, own.features, own.hidden)
 
 
-def _fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fields:
+def _make_fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fields:
     identity, at, predicted, probabilities, key, model_version = others
     return Fields(identity, at, features, hidden, predicted, probabilities, key, model_version)
 

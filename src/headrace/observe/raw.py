@@ -9,7 +9,7 @@ import msgspec
 
 from ..messages import InputRejected, Reason
 from .batches import Record
-from .values import Refusal, shown
+from .values import Refusal, format_value
 
 RAW_MAX = 500  # characters of a rejected line that are kept
 
@@ -24,7 +24,9 @@ def record_of(line: bytes, bytes_max: int) -> Record:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         record = _parse_leniently(line)
     if type(record) is not dict:
-        raise Refusal(Reason.NOT_AN_OBJECT, f"the line is {shown(record)}; must be an object")
+        raise Refusal(
+            Reason.NOT_AN_OBJECT, f"the line is {format_value(record)}; must be an object"
+        )
     return record
 
 

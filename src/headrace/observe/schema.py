@@ -387,7 +387,7 @@ class Schema(OfParts):
                 targets.append(j)
                 continue
             if j is None:
-                self.unused.ignore(name, int(np.count_nonzero(np.isfinite(numbers[:, k]))))
+                self.unused.count_ignored(name, int(np.count_nonzero(np.isfinite(numbers[:, k]))))
             else:
                 rows[:, j] = self._read_column(name, numbers[:, k].tolist())
         rows[:, targets] = numbers if len(sources) == numbers.shape[1] else numbers[:, sources]
@@ -413,7 +413,7 @@ class Schema(OfParts):
                 if not math.isfinite(number):
                     unused.not_finite_n += math.isinf(number)
                 elif not is_known:
-                    unused.ignore(name)
+                    unused.count_ignored(name)
                 elif codes is not None:
                     unused.count_number_in_text(name)
                     column[i] = self._code_category(
@@ -430,7 +430,7 @@ class Schema(OfParts):
             elif is_text:
                 column[i] = 1.0 if value else math.nan
             elif not says_missing(value):
-                (unused.mistype if is_known else unused.ignore)(name)
+                (unused.count_mistyped if is_known else unused.count_ignored)(name)
         return column
 
     def _code_category(

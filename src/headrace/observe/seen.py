@@ -43,7 +43,7 @@ class Assessment:
     errors: NDArray[np.float64] | None
     has_failures: bool
 
-    def part(self, start: int, stop: int) -> slice:
+    def slice_of(self, start: int, stop: int) -> slice:
         """Return the slice of events [start, stop) of the run in the assessment's columns."""
         return slice(start - self.start, stop - self.start)
 
@@ -63,9 +63,9 @@ class Seen:
         """Return these events' part of a column of their run."""
         return column[self.start : self.stop]
 
-    def of(self, column: NDArray[Any]) -> NDArray[Any]:
+    def part_of(self, column: NDArray[Any]) -> NDArray[Any]:
         """Return these events' part of a column of their assessment."""
-        return column[self.said.part(self.start, self.stop)]
+        return column[self.said.slice_of(self.start, self.stop)]
 
     def newest(self) -> Seen:
         """Return the last of these events alone."""
@@ -77,7 +77,7 @@ class Seen:
         Where the model failed, confidence is 0.
         """
         assessment, run, at = self.said, self.said.run, slice(self.start, self.stop)
-        part = assessment.part(self.start, self.stop)
+        part = assessment.slice_of(self.start, self.stop)
         confidence = assessment.confidence[part]
         if assessment.has_failures:
             confidence = np.where(np.isnan(confidence), 0.0, confidence)

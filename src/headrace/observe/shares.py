@@ -46,8 +46,8 @@ def shares_of_numbers(
     """
     return FeatureShares(
         bins=(*BINS[: len(borders) + 1], MISSING),
-        past=_shares(past),
-        now=_shares(now),
+        past=_divide_counts(past),
+        now=_divide_counts(now),
         borders=tuple(borders),
     )
 
@@ -67,10 +67,12 @@ def shares_of_categories(past: Counted, now: Counted, missing_n: tuple[int, int]
         shown_n = [count_of.get(code, 0) for code in shown]
         counts.append([*shown_n, sum(count_of.values()) - sum(shown_n), gone_n])
     return FeatureShares(
-        bins=(*BINS[: len(shown)], OTHER, MISSING), past=_shares(counts[0]), now=_shares(counts[1])
+        bins=(*BINS[: len(shown)], OTHER, MISSING),
+        past=_divide_counts(counts[0]),
+        now=_divide_counts(counts[1]),
     )
 
 
-def _shares(counts: Sequence[int]) -> tuple[float, ...]:
+def _divide_counts(counts: Sequence[int]) -> tuple[float, ...]:
     total_n = max(1, sum(counts))
     return tuple(count / total_n for count in counts)

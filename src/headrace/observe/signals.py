@@ -37,7 +37,7 @@ def predicted_classes(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def doubts(confidence: NDArray[np.float64]) -> list[float]:
+def doubts_of(confidence: NDArray[np.float64]) -> list[float]:
     """Return 1 - confidence, in [0, 1], NaN where there was none, as plain floats."""
     plain: list[float] = np.minimum(np.maximum(1.0 - confidence, 0.0), 1.0).tolist()
     return plain
@@ -49,13 +49,13 @@ def is_wrong(prediction: dict[str, float], label: str) -> bool:
     >>> is_wrong({"ham": 0.7, "spam": 0.3}, "spam")
     True
     """
-    return not prediction or likeliest(prediction) != label
+    return not prediction or likeliest_of(prediction) != label
 
 
-def likeliest(prediction: dict[str, float]) -> str:
+def likeliest_of(prediction: dict[str, float]) -> str:
     """Return the class with the highest probability, the first of equals; empty if none.
 
-    >>> likeliest({"ham": 0.5, "spam": 0.5})
+    >>> likeliest_of({"ham": 0.5, "spam": 0.5})
     'ham'
     """
     # A bound method of the dict is faster than a lambda, since it is called from C.
@@ -84,23 +84,23 @@ class Confidences:
         """Count values in [0, 1], shape (n,), except NaN. Don't change the array afterwards."""
         self._waiting.append(values)
         if len(self._waiting) == WAITING_MAX:
-            self._count()
+            self._count_waiting()
 
     @property
     def counts(self) -> list[int]:
-        self._count()
+        self._count_waiting()
         return self._counts
 
     @property
     def sum(self) -> float:
-        self._count()
+        self._count_waiting()
         return self._sum / 1e9
 
     def __getstate__(self) -> dict[str, object]:
-        self._count()
+        self._count_waiting()
         return self.__dict__
 
-    def _count(self) -> None:
+    def _count_waiting(self) -> None:
         if not self._waiting:
             return
         values = np.concatenate(self._waiting)

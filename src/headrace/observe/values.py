@@ -47,7 +47,7 @@ class Refusal(Exception):  # noqa: N818 - it is caught where lines are decoded, 
         self.detail = detail
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Return the repr of a value from outside, cut to 60 characters for use in a sentence."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -68,7 +68,7 @@ def check_status(found: Any, path: str, good: Sequence[str], setting: str) -> No
     >>> check_status(200, "status_code", ["200"], "input.status_ok")
     """
     if ("" if found is None else text_of(found)) not in good:
-        fault = f"{path} is {shown(found)}; {setting} has {', '.join(map(repr, good))}"
+        fault = f"{path} is {format_value(found)}; {setting} has {', '.join(map(repr, good))}"
         raise Refusal(Reason.LEFT_OUT, fault)
 
 
@@ -87,7 +87,7 @@ def identity_of(value: object, path: str) -> str:
         raise Refusal(Reason.NO_ID, f"there is nothing at {path}")
     name = None if isinstance(value, bool) else text_of(value)
     if name is None:
-        raise Refusal(Reason.BAD_ID, f"{path} is {shown(value)}; must be a text or a number")
+        raise Refusal(Reason.BAD_ID, f"{path} is {format_value(value)}; must be a text or a number")
     return name
 
 
@@ -128,18 +128,20 @@ def seconds_of(
             moment = datetime.fromisoformat(text if len(text) == 8 or not text.isdecimal() else "")
         except ValueError:
             fault = "must be a number of seconds, or RFC 3339 as in 2024-05-01T12:00:00Z"
-            raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}") from None
+            raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}") from None
         if moment.tzinfo is None and zone is None:
             fault = f"must say its zone, as Z or +02:00; or set {section}.zone"
-            raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
+            raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}")
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     if value is None:
         raise Refusal(Reason.NO_TIME, f"there is nothing at {path}")
     if isinstance(value, bool) or not isinstance(value, float | int) or not -math.inf < value:
-        raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; must be a number of seconds")
+        raise Refusal(
+            Reason.BAD_TIME, f"{path} is {format_value(value)}; must be a number of seconds"
+        )
     if abs(value) > SECONDS_MAX * _UNITS[unit]:  # a whole number may be too large to divide
         fault = f'must be seconds; divide milliseconds by 1000, or set {section}.at_unit = "ms"'
-        raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
+        raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}")
     return value / _UNITS[unit]
 
 
@@ -148,7 +150,9 @@ def optional_text(value: object, path: str) -> str | None:
     if value is None or type(value) is str:
         return value or None
     if isinstance(value, dict | list):
-        raise Refusal(Reason.BAD_FIELD, f"{path} is {shown(value)}; must be a text or a number")
+        raise Refusal(
+            Reason.BAD_FIELD, f"{path} is {format_value(value)}; must be a text or a number"
+        )
     return text_of(value)
 
 
@@ -171,7 +175,7 @@ def features_of(
             )
         found = dict(zip(array_names, found, strict=True))
     elif not isinstance(found, dict):
-        what = "missing" if found is None else shown(found)
+        what = "missing" if found is None else format_value(found)
         fault = f"{path} is {what}; must be an object or an array, or read by input.decoder"
         if isinstance(found, str) and "\n" in found.strip():
             fault += '; a text with an event a line is one for input.batch = "instances"'
@@ -218,8 +222,8 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
     if not isinstance(found, dict) or len(found) > CLASSES_MAX:
         raise Refusal(
             Reason.BAD_PROBABILITIES,
-            f"the probabilities are {shown(found)}; must be an array, or an object of at most "
-            f"{CLASSES_MAX} classes",
+            f"the probabilities are {format_value(found)}; must be an array, or an object of at "
+            f"most {CLASSES_MAX} classes",
         )
     for name, p in found.items():
         # A model that computes in single precision may return a little more than 1.
@@ -227,8 +231,8 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
         if p is not None and (not is_share or p < 0 or p > 1.000_01):
             raise Refusal(
                 Reason.BAD_PROBABILITIES,
-                f"the probability of {shown(name)} is {shown(p)}; must be from 0 to 1, at "
-                "input.probabilities by class",
+                f"the probability of {format_value(name)} is {format_value(p)}; must be from 0 to "
+                "1, at input.probabilities by class",
             )
     return {name: p for name, p in found.items() if p is not None and not math.isnan(p)} or None
 
@@ -262,7 +266,7 @@ def _read_scores(found: list[dict[str, Any]]) -> dict[str, Any]:
     for entry in found:
         label = text_of(entry.get("label"))
         if label is None or "score" not in entry or label in scores:
-            fault = f"{shown(entry)} is not a label and its score, each label once"
+            fault = f"{format_value(entry)} is not a label and its score, each label once"
             raise Refusal(Reason.BAD_PROBABILITIES, fault)
         scores[label] = entry["score"]
     return scores
@@ -290,14 +294,14 @@ def _flatten_fields(value: object, name: str, depth: int, features: Features) ->
         parts = list(enumerate(value))
     else:
         if name in features:
-            raise Refusal(Reason.BAD_FEATURES, f"two features are named {shown(name)}")
+            raise Refusal(Reason.BAD_FEATURES, f"two features are named {format_value(name)}")
         features[name] = value  # type: ignore[assignment]
         return
     if depth > DEPTH_MAX or len(parts) > FEATURES_MAX:
         raise Refusal(
             Reason.BAD_FEATURES,
-            f"{shown(name)} holds {len(parts)} values at depth {depth}; at most {FEATURES_MAX} at "
-            f"depth {DEPTH_MAX}",
+            f"{format_value(name)} holds {len(parts)} values at depth {depth}; at most "
+            f"{FEATURES_MAX} at depth {DEPTH_MAX}",
         )
     for part, inner in parts:
         _flatten_fields(inner, f"{name}.{part}" if depth else str(part), depth + 1, features)

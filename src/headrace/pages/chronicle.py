@@ -58,16 +58,16 @@ class Spread:
     log_sum: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Spread | None:
+    def from_values(cls, values: Iterable[float]) -> Spread | None:
         """The spread of these values; None without values."""
         ones = [cls(1, value, value, math.log(value)) for value in values]
-        return reduce(cls.joined, ones) if ones else None
+        return reduce(cls.join_spread, ones) if ones else None
 
     @property
     def mean(self) -> float:
         return math.exp(self.log_sum / self.n)
 
-    def joined(self, other: Spread) -> Spread:
+    def join_spread(self, other: Spread) -> Spread:
         """The spread of both sets of numbers together."""
         return Spread(
             self.n + other.n,
@@ -158,8 +158,8 @@ class Chronicle:
     >>> engine = Engine(seed=1)
     >>> chronicle = Chronicle(engine.settings)
     >>> events = [Event(id=str(i), at=60.0 * i, features={"x": i}) for i in range(200)]
-    >>> chronicle.happened(engine.feed(events), 200)
-    >>> chronicle.sample(engine.report)
+    >>> chronicle.add_outputs(engine.feed(events), 200)
+    >>> chronicle.add_sample(engine.report)
     >>> chronicle.samples[-1].counts.asked_n == engine.report.asking.requests_n > 0
     True
     """
@@ -212,7 +212,7 @@ class Chronicle:
 
     # -------------------------------------------------------------------------- what is fed
 
-    def happened(self, outputs: Iterable[Output], events_n: int) -> None:
+    def add_outputs(self, outputs: Iterable[Output], events_n: int) -> None:
         """Add the outputs of the engine until `events_n` events had been seen."""
         if (fresh_n := events_n - self._control.events_n) > 0:
             self._control.count_events(np.zeros(fresh_n))
@@ -220,20 +220,20 @@ class Chronicle:
             self.counts.outputs_n += 1
             self._note_output(output, events_n)
 
-    def watched(self, statistics: Mapping[str, float]) -> None:
+    def add_statistics(self, statistics: Mapping[str, float]) -> None:
         """Add drift statistics between two samples; the highest of each name is kept."""
         for name, ratio in statistics.items():
             if ratio >= self._since.statistics.get(name, 0.0):
                 self._since.statistics[name] = ratio
 
-    def sample(self, report: Report | None, *, at: float | None = None) -> None:
+    def add_sample(self, report: Report | None, *, at: float | None = None) -> None:
         """Add a sample from a report; without one, from the outputs so far, at time `at`."""
         at = report.events.last_at if report is not None else at
         if at is None:
             return
         if report is not None:
             self.report = report
-            self.watched(report.drift.statistics)
+            self.add_statistics(report.drift.statistics)
         self.samples.append(
             Sample(
                 at=at,
@@ -241,7 +241,7 @@ class Chronicle:
                 counts=replace(self.counts, asked_by_reason=dict(self.counts.asked_by_reason)),
                 control=self.control,
                 statistics=self._since.statistics,
-                propensities=Spread.of(self._since.propensities),
+                propensities=Spread.from_values(self._since.propensities),
                 report=report,
             )
         )
@@ -260,7 +260,7 @@ class Chronicle:
             case DriftChanged():
                 self.counts.changes_n += 1
                 self.changes.append(Happened(events_n, output))
-                self.watched({f"{output.signal}/{output.detector}": output.statistic})
+                self.add_statistics({f"{output.signal}/{output.detector}": output.statistic})
             case ModelAdopted() | ModelKept() | ModelRolledBack():
                 self.counts.adopted_n += isinstance(output, ModelAdopted)
                 self.counts.kept_n += isinstance(output, ModelKept)
@@ -352,7 +352,7 @@ def _as_share(estimate: Estimate) -> Estimate:
 def joined_spread(samples: Iterable[Sample]) -> Spread | None:
     """The spread of the propensities of several samples; None where there are none."""
     spreads = [sample.propensities for sample in samples if sample.propensities is not None]
-    return reduce(Spread.joined, spreads) if spreads else None
+    return reduce(Spread.join_spread, spreads) if spreads else None
 
 
 def _keep_highest(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:

@@ -65,7 +65,7 @@ def line_plot(
     if percent_y and low >= 0.0 and high <= 1.0:
         y_limits = (max(y_limits[0], 0.0), min(y_limits[1], 1.0))
 
-    def paint(axes: Axes) -> Keys:
+    def paint_plot(axes: Axes) -> Keys:
         drawing.paint_x_axis(axes, x_limits, x_label, time_x=time_x)
         if log_y:
             drawing.paint_log_axis(axes, *y_limits)
@@ -75,7 +75,7 @@ def line_plot(
         drawing.paint_marks(axes, marks)
         return keys + shades
 
-    return drawing.figure_of(title, drawing.draw_svg(310, title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(310, title, paint_plot), lines)
 
 
 def bar_plot(
@@ -95,7 +95,7 @@ def bar_plot(
     room = 0.14 * (high - low)  # for the figures beside the bars
     limits = (low - room if low < 0 else low, high + room if high > 0 else high)
 
-    def paint(axes: Axes) -> Keys:
+    def paint_plot(axes: Axes) -> Keys:
         drawing.paint_x_axis(axes, limits, x_label, time_x=False, percent_x=percent_x)
         drawing.paint_rows(axes, [bar.name for bar in shown])
         axes.axvline(0.0, color=drawing.INK, linewidth=0.8, alpha=0.6)
@@ -103,7 +103,9 @@ def bar_plot(
             drawing.paint_bar(axes, i, bar, look["color"], percent_x)
         return []
 
-    return drawing.figure_of(title, drawing.draw_svg(62 + 28 * len(shown), title, paint), lines)
+    return drawing.figure_of(
+        title, drawing.draw_svg(62 + 28 * len(shown), title, paint_plot), lines
+    )
 
 
 def events_plot(
@@ -128,7 +130,7 @@ def events_plot(
         return drawing.figure_of(title, "", [*lines, "No events yet."])
     limits = drawing.reach_of(reach, time_x=time_x)
 
-    def paint(axes: Axes) -> Keys:
+    def paint_plot(axes: Axes) -> Keys:
         drawing.paint_x_axis(axes, limits, x_label, time_x=time_x)
         drawing.paint_rows(axes, [name for name, _ in shown])
         for i, (_, xs) in enumerate(shown):
@@ -140,7 +142,9 @@ def events_plot(
             drawing.write_at_right(axes, i, count(xs.size))
         return []
 
-    return drawing.figure_of(title, drawing.draw_svg(62 + 24 * len(shown), title, paint), lines)
+    return drawing.figure_of(
+        title, drawing.draw_svg(62 + 24 * len(shown), title, paint_plot), lines
+    )
 
 
 def strips_plot(
@@ -167,7 +171,7 @@ def strips_plot(
         return drawing.figure_of(title, "", [*lines, "No points yet."])
     limits = drawing.reach_of([at], time_x=time_x)
 
-    def paint(axes: Axes) -> Keys:
+    def paint_plot(axes: Axes) -> Keys:
         drawing.paint_x_axis(axes, limits, x_label, time_x=time_x)
         drawing.paint_rows(axes, [name for name, _ in shown])
         keys = drawing.paint_bands(axes, bands)
@@ -175,7 +179,9 @@ def strips_plot(
             drawing.paint_strip(axes, i, at, ys)
         return keys
 
-    return drawing.figure_of(title, drawing.draw_svg(62 + 40 * len(shown), title, paint), lines)
+    return drawing.figure_of(
+        title, drawing.draw_svg(62 + 40 * len(shown), title, paint_plot), lines
+    )
 
 
 def layers_plot(
@@ -204,7 +210,7 @@ def layers_plot(
     columns = [column[thinned] for column in columns]
     top = max(1.04 * float(np.sum(columns, axis=0).max()), 1.0)
 
-    def paint(axes: Axes) -> Keys:
+    def paint_plot(axes: Axes) -> Keys:
         drawing.paint_x_axis(axes, drawing.reach_of([at], time_x=time_x), x_label, time_x=time_x)
         drawing.paint_y_axis(axes, (0.0, top), y_label, is_percent=False)
         shades = drawing.paint_bands(axes, bands)
@@ -217,4 +223,4 @@ def layers_plot(
             bottom = bottom + column
         return keys + shades
 
-    return drawing.figure_of(title, drawing.draw_svg(310, title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(310, title, paint_plot), lines)

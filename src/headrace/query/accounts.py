@@ -320,7 +320,7 @@ class Money:
             self._spend_money(self.dearest)
             return
         factor = 1.0 + (self.doubt_factor - 1.0) * min(1.0, max(0.0, asked.doubt))
-        held = self._cost(self._dearest_price, factor)
+        held = self._cost_of(self._dearest_price, factor)
         self._spend_money(held)
         self._held[asked.request_id] = (held, factor)
         if len(self._held) > HELD_MAX:
@@ -331,9 +331,9 @@ class Money:
         if request_id in self._held:
             held, factor = self._held.pop(request_id)
             price = self.by_class.get(label, self.default) * self._factor_of(by)
-            self._spend_money(self._cost(price, factor) - held)
+            self._spend_money(self._cost_of(price, factor) - held)
 
-    def expected(
+    def expect_costs(
         self, probabilities: NDArray[np.float64], classes: Sequence[str]
     ) -> NDArray[np.float64]:
         """Return the expected price of a label of each of n events, in money, shape (n,).
@@ -343,7 +343,7 @@ class Money:
         Each row is independent of the others.
 
         >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0}, doubt_factor=2.0)
-        >>> account.expected(np.array([[1.0, 0.0], [0.5, 0.5]]), ["fine", "fraud"]).tolist()
+        >>> account.expect_costs(np.array([[1.0, 0.0], [0.5, 0.5]]), ["fine", "fraud"]).tolist()
         [2.0, 7.0]
         """
         n, k = probabilities.shape
@@ -368,7 +368,7 @@ class Money:
         """Give back all that was held for the request; nothing if it is no longer known."""
         self._spend_money(-self._held.pop(request_id, (0, 1.0))[0])
 
-    def _cost(self, price: float, factor: float) -> int:
+    def _cost_of(self, price: float, factor: float) -> int:
         return min(self.dearest, in_millionths(price * factor))
 
 

@@ -22,11 +22,11 @@ from .online import (
     Lean,
     Place,
     RankChances,
+    choose_lean,
     for_both,
     in_hand_of,
-    knowledge,
-    lean,
     place_drawn,
+    rate_knowledge,
     rate_of,
 )
 from .pool import Pool
@@ -182,7 +182,7 @@ class Arrivals(OfParts):
         """Return how many of these events go by until one is drawn; change nothing.
 
         `doubts`, `needs` and `is_duplicate` have shape (n,); `keys`, shape (n,), are the hashed
-        ids. The pool is for rules, and not read here. `errors`, shape (n,), are the `deviations` of
+        ids. The pool is for rules, and not read here. `errors`, shape (n,), are the `deviations_of`
         the events' guesses; without them nothing is drawn for the estimate.
         """
         if errors is None:
@@ -269,7 +269,7 @@ class Arrivals(OfParts):
         """
         self.is_due = False
         earned = budget.steady_labels_per_event()
-        known = 1.0 if self.is_doubt_given else knowledge(labels_n, classes_n)
+        known = 1.0 if self.is_doubt_given else rate_knowledge(labels_n, classes_n)
         late_labels = earned * self.lateness.events_n(budget.events_n, open_n)
         to_spend = min(budget.balance, room_n * ONE) - budget.held_n * ONE
         credit = (to_spend - self.place.ahead - waiting_n * ONE) / ONE - in_hand_of(budget.asked_n)
@@ -277,7 +277,7 @@ class Arrivals(OfParts):
         rate = 1.0 if is_granted else rate_of(earned, credit)
         self._trim.rate = round(rate * ONE)
         rate = min(1.0, rate * self._trim.factor)
-        shape = lean(self.share, known, late_labels)
+        shape = choose_lean(self.share, known, late_labels)
         self.chances = RankChances(self._doubts.ordered, rate, shape)
         if self.needed is not None:
             self.needed.aim_draw(rate, shape.share)

@@ -55,7 +55,7 @@ from .rounds import Decision, FirstChance, PastRounds
 from .ruled import RuledArrivals, arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row, utilities_of
-from .strategies.state import Pick, keeps_state, tell
+from .strategies.state import Pick, keeps_state, tell_strategy
 from .strategies.uncertainty import random
 
 _PARTS: Parts = {
@@ -145,7 +145,7 @@ class Asking(Paying, OfParts):
 
     def take_gap(self, seq: int) -> None:
         """Adjust the control draw to the pace of events from event `seq` on, a counted point."""
-        self.control_draw.follow(self.budget.labels_per_event(), seq)
+        self.control_draw.adjust_rate(self.budget.labels_per_event(), seq)
 
     def ask_control(
         self, candidate: Candidate, model_version: int, now: float
@@ -209,7 +209,7 @@ class Asking(Paying, OfParts):
 
     # ---------------------------------------------------------------------------- arrival
 
-    def doubts(self, pool: Pool) -> NDArray[np.float64]:
+    def rate_doubts(self, pool: Pool) -> NDArray[np.float64]:
         """Return the strategy's utility of each event, looked at alone; shape (n,)."""
         return utilities_by_row(self.strategy, self.strategy_name, pool, self.chance)
 
@@ -326,17 +326,19 @@ class Asking(Paying, OfParts):
     def tell_asked(self, picks: Iterable[Pick]) -> None:
         """Notify the strategy of events that were asked because it had a say."""
         for pick in picks:
-            tell(self.strategy, "asked", pick)
+            tell_strategy(self.strategy, "asked", pick)
 
     def tell_drawn(self, events: Columns, row: int, drawn: Drawn) -> None:
         """Notify the strategy that event `row` was drawn on arrival, unless it was a blind draw."""
         if not drawn.is_blind:
             key_and_row = int(events.keys[row]), events.rows[row].copy()
-            tell(self.strategy, "asked", Pick(*key_and_row, drawn.utility, drawn.propensity))
+            tell_strategy(
+                self.strategy, "asked", Pick(*key_and_row, drawn.utility, drawn.propensity)
+            )
 
     def tell_drift(self) -> None:
         """Notify the strategy that a drift was found."""
-        tell(self.strategy, "drifted")
+        tell_strategy(self.strategy, "drifted")
 
     def ask_round(
         self, decision: Decision, candidates: list[Candidate], model_version: int
@@ -353,7 +355,7 @@ class Asking(Paying, OfParts):
         self.threshold = decision.threshold
         self.rounds.count_round(decision.reason, decision.now)
         utilities = decision.utilities
-        priority = self.open.priorities(utilities[decision.chosen], utilities)
+        priority = self.open.rank_priorities(utilities[decision.chosen], utilities)
         for i, (row, candidate) in enumerate(zip(decision.chosen, candidates, strict=True)):
             if self.remembers(candidate.id):
                 # The pool has this id twice: the first of both was asked a moment ago.
@@ -417,10 +419,10 @@ class Asking(Paying, OfParts):
         """
         return strategy == BLIND or not self.open.is_scored
 
-    def utilities(self, pool: Pool) -> NDArray[np.float64]:
+    def rate_events(self, pool: Pool) -> NDArray[np.float64]:
         """Return the utilities of these events, computed as when they are asked; shape (n,)."""
         if self.arrivals is not None:
-            return self.doubts(pool)
+            return self.rate_doubts(pool)
         return utilities_of(self.strategy, self.strategy_name, pool, self.chance)
 
     def with_judging_chance(self, drawn: Drawn) -> Drawn:
@@ -472,9 +474,9 @@ class Asking(Paying, OfParts):
         if isinstance(self.arrivals, RuledArrivals):
             self.arrivals.tell_end(key, worth)
         if worth is None:
-            tell(self.strategy, "unanswered", key)
+            tell_strategy(self.strategy, "unanswered", key)
         else:
-            tell(self.strategy, "labelled", key, worth)
+            tell_strategy(self.strategy, "labelled", key, worth)
         if is_answered:
             if self.arrivals is not None:
                 self.arrivals.note_answer(asked_at, self.budget.events_n)

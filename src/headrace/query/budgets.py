@@ -399,7 +399,7 @@ class Budget:
         """
         for account in self.accounts:
             if isinstance(account, Money):
-                return account.expected(probabilities, classes)
+                return account.expect_costs(probabilities, classes)
         return None
 
     def charge(self, n: int = 1, asked: Asked | None = None) -> None:

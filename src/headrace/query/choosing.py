@@ -11,7 +11,7 @@ from ..chance import Chance
 from .pool import Pool
 from .rounds import choose, inclusion
 from .spread import NAME as SPREAD
-from .spread import corners, spread_inclusion
+from .spread import find_corners, spread_inclusion
 from .strategies import Strategy, utilities_of
 from .strategies.mixed import Mixture
 
@@ -104,7 +104,7 @@ def choose_spread(
 
     What a model doubted before says little about what is new.
     """
-    corner = corners(pool, k)
+    corner = find_corners(pool, k)
     p = spread_inclusion(corner, k, is_candidate)
     return _draw_rows(SPREAD, pool, is_candidate, p, p, k, chance, purpose, corner)
 

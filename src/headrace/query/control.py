@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .rounds import Decision, FirstChance, either
+from .rounds import Decision, FirstChance, combine_chances
 
 CONTROL_MIN = 1e-4
 """Floor of the control draw's probability, while the pace of events is not known yet."""
@@ -29,7 +29,7 @@ class ControlDraw:
     `share` is the part of the labels earned that the draw spends.
 
     >>> draw = ControlDraw(0.25, labels_per_event=0.1)
-    >>> draw.follow(0.2, seq=100)
+    >>> draw.adjust_rate(0.2, seq=100)
     >>> draw.p_of(99), draw.p_of(100)
     (0.025, 0.05)
     """
@@ -42,7 +42,7 @@ class ControlDraw:
         # Number, request id and probability of each drawn event whose first round is to come.
         self._unweighted: deque[tuple[int, str, float]] = deque()
 
-    def follow(self, labels_per_event: float, seq: int) -> None:
+    def adjust_rate(self, labels_per_event: float, seq: int) -> None:
         """Adjust the draw to the rate of earning, from event `seq` on; at counted points."""
         p = max(CONTROL_MIN, self.share * labels_per_event)
         if p != self.p:
@@ -83,12 +83,12 @@ class ControlDraw:
             chance, row = 0.0, int(np.searchsorted(seq_of_row, seq))
             if is_counted and seq_of_row[row] == seq:
                 chance = float(decision.inclusion[row])
-            settled.append(FirstChance(request_id, either(control_p, chance)))
+            settled.append(FirstChance(request_id, combine_chances(control_p, chance)))
         if not is_counted:
             return settled
         for row in decision.chosen[seq_of_row[decision.chosen] >= fresh_from].tolist():
             chance, control_p = float(decision.inclusion[row]), self.p_of(int(seq_of_row[row]))
-            settled.append(FirstChance(request_id_of(row), either(control_p, chance)))
+            settled.append(FirstChance(request_id_of(row), combine_chances(control_p, chance)))
         return settled
 
     def settle_gone(self, first_seq: int) -> list[FirstChance]:

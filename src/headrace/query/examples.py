@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .pool import bounded
+from .pool import bound_numbers
 
 EXAMPLES_MAX = 100
 """At most this many examples of all classes together are kept, the latest of each class."""
@@ -36,7 +36,7 @@ class Examples:
     >>> for x in (0.0, 0.1, 0.2): examples.add("fine", np.array([x]))
     >>> examples.add("fraud", np.array([5.0]))
     >>> rows, is_category = np.array([[0.05], [4.9]]), np.zeros(1, bool)
-    >>> examples.likeness(rows, ["fraud"], is_category)["fraud"].round(1).tolist()
+    >>> examples.rate_likeness(rows, ["fraud"], is_category)["fraud"].round(1).tolist()
     [0.0, 1.0]
     """
 
@@ -57,7 +57,7 @@ class Examples:
             while len(rows) > most:
                 rows.popleft()
 
-    def likeness(
+    def rate_likeness(
         self, rows: Floats, labels: list[str], is_category: NDArray[np.bool_]
     ) -> Mapping[str, Floats]:
         """Return for each of these classes how much nearer events are to it than to others, (n,).
@@ -113,7 +113,7 @@ def _compare_examples(
 
 def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
     """Return the standard deviation of each number over these rows, 1 if it is 0; shape (d,)."""
-    rows = bounded(rows)
+    rows = bound_numbers(rows)
     is_known = ~np.isnan(rows)
     n = np.maximum(is_known.sum(axis=0), 1)
     mean = np.where(is_known, rows, 0.0).sum(axis=0) / n
@@ -130,7 +130,7 @@ def row_distances(
     Two categories that differ, or a value and a missing one, are 1 apart. Each row is independent
     of the others.
     """
-    rows, others = bounded(rows), bounded(others)
+    rows, others = bound_numbers(rows), bound_numbers(others)
     piece_n = max(1, PIECE_MAX // max(1, others.size))
     pieces = [rows[i : i + piece_n] for i in range(0, len(rows), piece_n)]
     distances = [np.empty((0, len(others)))]

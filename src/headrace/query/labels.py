@@ -19,7 +19,7 @@ class Labels:
 
     >>> labels = Labels()
     >>> labels.settle(7, "fraud"); labels.settle(9, "fine"); labels.drop(9)
-    >>> labels.codes(np.array([7, 8, 9], np.uint64), {"fine": 0, "fraud": 1}.get).tolist()
+    >>> labels.find_codes(np.array([7, 8, 9], np.uint64), {"fine": 0, "fraud": 1}.get).tolist()
     [1, -1, -1]
     """
 
@@ -39,12 +39,12 @@ class Labels:
         """Drop the label of an event whose answers contradict each other."""
         self._label_of.pop(key, None)
 
-    def keep(self, keys: NDArray[np.uint64]) -> None:
+    def keep_only(self, keys: NDArray[np.uint64]) -> None:
         """Forget the labels of all events but these: the others were erased or are kept nowhere."""
         keys_kept = set(keys.tolist())
         self._label_of = {key: one for key, one in self._label_of.items() if key in keys_kept}
 
-    def codes(
+    def find_codes(
         self, keys: NDArray[np.uint64], code_of: Callable[[str], int | None]
     ) -> NDArray[np.int64]:
         """Return the code of each event's label, shape (n,); -1 where it has none.

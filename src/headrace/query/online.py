@@ -28,7 +28,7 @@ SHARPNESS = 15.0
 """How sharply the closest calls are preferred where labels come at once."""
 
 FEW_LABELS = 5.0
-"""With this many labels `knowledge` is one half: doubt decides half of its full share."""
+"""With this many labels `rate_knowledge` is one half: doubt decides half of its full share."""
 
 LATE_LABELS_SHARE = 100.0
 LATE_LABELS_SHARPNESS = 12.5
@@ -54,33 +54,33 @@ class Lean(NamedTuple):
     sharpness: float
 
 
-def knowledge(labels_n: int, classes_n: int) -> float:
+def rate_knowledge(labels_n: int, classes_n: int) -> float:
     """Return how far the doubt of a model can be used, 0 to 1.
 
         knowledge = labels / (labels + 5)
 
     and 0 before a second class has come: a model of one class doubts nothing.
 
-    >>> knowledge(5, 1), knowledge(5, 2)
+    >>> rate_knowledge(5, 1), rate_knowledge(5, 2)
     (0.0, 0.5)
     """
     return labels_n / (labels_n + FEW_LABELS) if classes_n > 1 else 0.0
 
 
-def lean(share: float, known: float, late_labels: float) -> Lean:
+def choose_lean(share: float, known: float, late_labels: float) -> Lean:
     """Return how far the draw leans to a blind one.
 
-    `share` is the least part drawn blindly, `known` the result of `knowledge`, and `late_labels`
-    how many labels are asked while an answer is on its way. The doubt of a model that knows little
-    is worth little; a model whose labels are late asks the same question many times over before the
-    first answer comes:
+    `share` is the least part drawn blindly, `known` the result of `rate_knowledge`, and
+    `late_labels` how many labels are asked while an answer is on its way. The doubt of a model that
+    knows little is worth little; a model whose labels are late asks the same question many times
+    over before the first answer comes:
 
         share     = 1 - (1 - share) * known / (1 + late / 100)
         sharpness = 15 / (1 + late / 12.5)
 
-    >>> lean(0.25, 0.0, 0.0)
+    >>> choose_lean(0.25, 0.0, 0.0)
     Lean(share=1.0, sharpness=15.0)
-    >>> lean(0.25, 1.0, 50.0)
+    >>> choose_lean(0.25, 1.0, 50.0)
     Lean(share=0.5, sharpness=3.0)
     """
     doubt = (1.0 - share) * known / (1.0 + late_labels / LATE_LABELS_SHARE)
@@ -166,7 +166,7 @@ class RankChances:
         return float(self.ordered[n - preferred_n]) if 0 < preferred_n <= n else 0.0
 
 
-def deviations(guesses: NDArray[np.float64]) -> NDArray[np.float64]:
+def deviations_of(guesses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the standard deviation of being right around each guess c: sqrt(c (1 - c)), (n,).
 
     A guess, shape (n,), is the chance that a prediction is right.
@@ -183,7 +183,7 @@ def for_both(
 ) -> NDArray[np.int64]:
     """Return the probabilities by doubt and for the estimate together, in billionths, shape (n,).
 
-    Probabilities in proportion to the `deviations` of guesses give the difference estimator its
+    Probabilities in proportion to the `deviations_of` guesses give the difference estimator its
     least variance (Neyman, JRSS 97, 1934; Zrnic and Candès, ICML 2024). `errors`, shape (n,), are
     the deviations of the events, `error` is their mean over earlier events; while it is 0, doubt
     alone decides. `estimate_share` of what is not drawn blindly is drawn for the estimate.

@@ -72,16 +72,18 @@ class OpenQuestions:
 
     def priority_of(self, utility: float) -> float:
         """Return the priority of an event of this utility, by the events of the last look."""
-        return self.priorities(np.array([utility]), self._usual)[0]
+        return self.rank_priorities(np.array([utility]), self._usual)[0]
 
-    def priorities(self, utilities: NDArray[np.float64], usual: NDArray[np.float64]) -> list[float]:
+    def rank_priorities(
+        self, utilities: NDArray[np.float64], usual: NDArray[np.float64]
+    ) -> list[float]:
         """Return the priorities of events of these utilities, by rank among the `usual` ones.
 
         They are 0 where questions are not scored again.
         """
         if not self.is_scored:
             return [0.0] * len(utilities)
-        return [round_priority(one) for one in worths(utilities, np.sort(usual)).tolist()]
+        return [round_priority(one) for one in rank_utilities(utilities, np.sort(usual)).tolist()]
 
     def add_question(self, question: OpenQuestion) -> None:
         """Add a question that doubt chose."""
@@ -100,7 +102,7 @@ class OpenQuestions:
         for request_id in request_ids:
             self._asked.pop(request_id, None)
 
-    def questions(self, open_keys: Collection[int]) -> list[OpenQuestion]:
+    def list_questions(self, open_keys: Collection[int]) -> list[OpenQuestion]:
         """Return the questions about the events with these hashed ids, in order of asking."""
         return [
             question
@@ -141,7 +143,7 @@ class OpenQuestions:
         `utilities` and `is_redundant`, shape (n,), are those of the questions; `now` is in seconds.
         `note_look` comes first.
         """
-        worth = worths(utilities, self._usual)
+        worth = rank_utilities(utilities, self._usual)
         changes = []
         for question, value, is_like in zip(questions, worth.tolist(), is_redundant, strict=True):
             why = REDUNDANT if is_like else UNINFORMATIVE if value < self.settings.worth else ""
@@ -172,12 +174,14 @@ class OpenQuestions:
         return int(question.event.keys[0])
 
 
-def worths(utilities: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
+def rank_utilities(
+    utilities: NDArray[np.float64], usual: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return which share of the `usual` utilities, ascending, is below each; equals count half.
 
-    >>> worths(np.array([0.1, 0.3, 9.0]), np.array([0.1, 0.2, 0.3, 0.3]))
+    >>> rank_utilities(np.array([0.1, 0.3, 9.0]), np.array([0.1, 0.2, 0.3, 0.3]))
     array([0.125, 0.75 , 1.   ])
-    >>> worths(np.array([0.1]), np.empty(0))
+    >>> rank_utilities(np.array([0.1]), np.empty(0))
     array([0.5])
     """
     if not len(usual):

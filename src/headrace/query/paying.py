@@ -103,7 +103,7 @@ class Paying:
         With a record it says whether the request was paid.
         """
         if self.record is not None:
-            return self.record.has(request.request_id, self.budget.events_n)
+            return self.record.has_request(request.request_id, self.budget.events_n)
         if request.opinion_n > 1:
             return self.regular_n >= 1
         return self.can_open_n(request.reason) >= 1

@@ -157,7 +157,7 @@ class Pool:
 
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and variance of each numeric feature over the candidates that have it."""
-        numbers = bounded(self.X[:, ~self.is_category])
+        numbers = bound_numbers(self.X[:, ~self.is_category])
         known = ~np.isnan(numbers)
         n = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known, numbers, 0.0).sum(axis=0) / n
@@ -168,7 +168,7 @@ class Pool:
         self, X: NDArray[np.float64], mean: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the numbers of these rows less their mean; missing ones become 0."""
-        numbers = bounded(X[:, ~self.is_category])
+        numbers = bound_numbers(X[:, ~self.is_category])
         return np.where(np.isnan(numbers), 0.0, numbers - mean)
 
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -248,7 +248,7 @@ def _lock_array(array: Any) -> Any:
     return view
 
 
-def bounded(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def bound_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the numbers clipped to `NUMBER_MAX`: their squares, and sums of these, are finite."""
     return np.clip(numbers, -NUMBER_MAX, NUMBER_MAX)
 
@@ -261,14 +261,16 @@ def squared_distances(
     return np.asarray(np.maximum(squares - 2.0 * (points @ others.T), 0.0))
 
 
-def disagreement(model: NDArray[np.float64], served: NDArray[np.float64]) -> NDArray[np.float64]:
+def compare_predictions(
+    model: NDArray[np.float64], served: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return how far two models are apart as probabilities of two outcomes, shape (n, 2).
 
     The outcomes are that the models agree, and that they don't. Both arguments have shape (n, k)
     over the same classes. With d the total variation distance, a row is (1 - d/2, d/2), so that
     every strategy that reads uncertainty ranks by d.
 
-    >>> disagreement(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    >>> compare_predictions(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
     array([[0.5, 0.5]])
     """
     half = np.abs(model - served).sum(axis=1) / 4.0

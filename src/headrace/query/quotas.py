@@ -121,12 +121,12 @@ class Quotas:
         for i in range(len(self.slices)):
             self._by_slice[i] += n * (bits >> i & 1)
 
-    def missing(self, classes: Sequence[str]) -> dict[str, int]:
+    def count_missing(self, classes: Sequence[str]) -> dict[str, int]:
         """Return how many labels each quota lacks, by `class NAME` and `slice NAME`.
 
         >>> quotas = Quotas(QuotaSettings(per_class_n=2), {})
         >>> quotas.count_label(1, "fraud", "control")
-        >>> quotas.missing(["fine", "fraud"])
+        >>> quotas.count_missing(["fine", "fraud"])
         {'class fine': 2, 'class fraud': 1}
         """
         settings = self.settings
@@ -140,7 +140,7 @@ class Quotas:
 
     # ---------------------------------------------------------------------------------- needs
 
-    def needs(
+    def measure_needs(
         self,
         rows: NDArray[np.float64],
         probabilities: NDArray[np.float64],
@@ -176,7 +176,7 @@ class Quotas:
             return needs
         model = np.nan_to_num(widen_classes(probabilities, k))
         is_category = np.array([name in features.categories for name in features.names])
-        likeness = self._examples.likeness(rows, short, is_category[: rows.shape[1]])
+        likeness = self._examples.rate_likeness(rows, short, is_category[: rows.shape[1]])
         for name in short:
             n, p = labels_n[name], model[:, classes.index(name)]
             share = (self._blind_by_class.get(name, 0) + 1) / (self._blind_n + k)

@@ -124,8 +124,9 @@ class Record:
     """The requests of a stretch that begins after `events_n` events, in order of asking.
 
     `asked` are their ids, `decided` their numbers, `rescored` the messages about open questions.
-    `has`, `round_at` and `correct_decision` say what the recomputation is to ask, `take_request`
-    removes a request that is asked, and `find_missing` returns those that nothing led to.
+    `has_request`, `round_at` and `correct_decision` say what the recomputation is to ask,
+    `take_request` removes a request that is asked, and `find_missing` returns those that nothing
+    led to.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Record:
         self._held: set[str] = set()
         self.differences = Differences(decided_n=len(self._left))
 
-    def until(self, events_n: int, n: int) -> int:
+    def count_to_next(self, events_n: int, n: int) -> int:
         """Return how many of the next n events go by until the next request on record.
 
         `events_n` events were observed before.
@@ -151,7 +152,7 @@ class Record:
         until = 0 if first is None else self._from_n + first.after_n - events_n
         return min(n, until) if until > 0 else n
 
-    def has(self, request_id: str, events_n: int) -> bool:
+    def has_request(self, request_id: str, events_n: int) -> bool:
         """Whether this request was asked outside rounds after `events_n` events."""
         decided = self._left.get(request_id)
         if decided is None or decided.round_n >= 0:
@@ -164,7 +165,7 @@ class Record:
         Where the event can't be paid for (`is_paid` is false) the draw may have fallen on it, and
         the request waits.
         """
-        if self.has(request_id, events_n) or not is_paid:
+        if self.has_request(request_id, events_n) or not is_paid:
             return False
         self.differences.turned_n += 1
         return True
@@ -182,9 +183,9 @@ class Record:
         self.differences.turned_n += not numbers
         return min(numbers, default=None)
 
-    def insists(self, request_id: str, events_n: int) -> bool:
-        """Whether this request was asked then, as `has`; if so it is due, whatever is drawn now."""
-        is_on_record = self.has(request_id, events_n)
+    def insists_on(self, request_id: str, events_n: int) -> bool:
+        """Whether this request was asked then; if so it is due, whatever is drawn now."""
+        is_on_record = self.has_request(request_id, events_n)
         if is_on_record:
             self._due.add(request_id)
         return is_on_record
@@ -269,7 +270,7 @@ class Record:
             request_id: decided for request_id, decided in ones.items() if request_id in self._left
         }
 
-    def drop(self, request_id: str) -> None:
+    def drop_request(self, request_id: str) -> None:
         """Drop a request whose event is no longer kept."""
         del self._left[request_id]
 

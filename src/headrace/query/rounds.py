@@ -45,7 +45,7 @@ class Decision:
         """The lowest utility that was chosen."""
         return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
 
-    def picks(self, pool: Pool) -> list[Pick]:
+    def list_picks(self, pool: Pool) -> list[Pick]:
         """Return the chosen events in the form in which a strategy is notified of them."""
         picks = []
         for row in self.chosen.tolist():
@@ -85,9 +85,9 @@ class PastRounds:
 
     @property
     def redundancy(self) -> float | None:
-        """How alike the events are that the last round chose; see `redundancy`."""
+        """How alike the events are that the last round chose; see `redundancy_of`."""
         if self._last is not None:
-            self._redundancy, self._last = redundancy(*self._last), None
+            self._redundancy, self._last = redundancy_of(*self._last), None
         return self._redundancy
 
     def forget_pool(self) -> None:
@@ -103,7 +103,7 @@ class FirstChance:
     propensity: float
 
 
-def either(control_p: float, chance: float) -> float:
+def combine_chances(control_p: float, chance: float) -> float:
     """Return the probability that the control draw or a round, independent of it, asks an event."""
     return control_p + (1.0 - control_p) * chance
 
@@ -179,7 +179,7 @@ def choose(  # noqa: PLR0917 - what is drawn, and what is not always there
     return rows
 
 
-def redundancy(pool: Pool, chosen: NDArray[np.intp]) -> float | None:
+def redundancy_of(pool: Pool, chosen: NDArray[np.intp]) -> float | None:
     """Return how alike the chosen events are: 1 if all are equal, 0 as unlike as a blind draw.
 
     It is 1 less the mean squared distance of two chosen events over that of two events of the pool,
@@ -189,7 +189,7 @@ def redundancy(pool: Pool, chosen: NDArray[np.intp]) -> float | None:
     >>> X = np.array([[0.0], [0.0], [0.0], [4.0]])
     >>> pool = Pool(ids=list("abcd"), keys=np.arange(4, dtype=np.uint64), at=np.zeros(4), X=X,
     ...     is_category=np.zeros(1, bool), probabilities=np.ones((4, 1)), wanted_n=2)
-    >>> redundancy(pool, np.array([0, 1])), redundancy(pool, np.arange(4))
+    >>> redundancy_of(pool, np.array([0, 1])), redundancy_of(pool, np.arange(4))
     (1.0, 0.0)
     """
     if len(chosen) < 2:

@@ -32,7 +32,7 @@ from .budgets import Budget
 from .online import ONE, rate_of
 from .pool import Pool
 from .quotas import NeedChances
-from .rules import RANK, made
+from .rules import RANK, make_rule
 from .rules.rule import Arriving, Draw, Rule
 from .strategies import BY_ROW, Strategy, faults_by_row
 from .strategies.uncertainty import random
@@ -252,7 +252,7 @@ class RuledArrivals:
 
 def own_rule(arrival: ArrivalSettings) -> Rule | None:
     """Return the user's rule that the settings name, None for one of this package."""
-    return made(arrival.rule, arrival.options) if ":" in arrival.rule else None
+    return make_rule(arrival.rule, arrival.options) if ":" in arrival.rule else None
 
 
 def arrivals_of(
@@ -297,7 +297,7 @@ def arrivals_of(
             f"query.estimate_share is {settings.estimate_share:g} and query.arrival.rule is "
             f"{rule_name}; only rank draws for the estimate: leave one of them out"
         )
-    rule = made(rule_name, settings.arrival.options)
+    rule = make_rule(rule_name, settings.arrival.options)
     if getattr(rule, "is_of_unit_doubt", False) and name not in UNIT_DOUBTS:
         raise BadSettings(
             f"query.arrival.rule is {rule_name}, which compares doubts from 0 to 1, and "

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadSettings
-from ..importing import nearest
+from ..importing import suggest_nearest
 from ..messages import class_name
 
 Value: TypeAlias = float | str
@@ -172,7 +172,7 @@ def parse_slice(text: str, setting: str = "query.slices") -> Predicate:
     reader = _Reader(_tokens_of(text, setting), f"{setting} is {text!r}")
     predicate = reader.read_either(0)
     if reader.token.kind != "end":
-        reader.fail("'and', 'or' or its end")
+        reader.raise_unexpected("'and', 'or' or its end")
     return predicate
 
 
@@ -204,7 +204,7 @@ class _Reader:
     def token(self) -> _Token:
         return self._tokens[self._i]
 
-    def fail(self, wanted: str) -> None:
+    def raise_unexpected(self, wanted: str) -> None:
         raise BadSettings(f"{self._said}; {wanted} is expected and not {self.token}")
 
     def _accept(self, *said: str) -> str | None:
@@ -240,11 +240,11 @@ class _Reader:
 
     def _demand_sign(self, sign: str) -> None:
         if self._accept(sign) is None:
-            self.fail(repr(sign))
+            self.raise_unexpected(repr(sign))
 
     def _read_test(self) -> Condition:
         if self.token.kind != "name":
-            self.fail("a feature")
+            self.raise_unexpected("a feature")
         feature = self.token.said
         self._i += 1
         if self._accept("is"):
@@ -258,7 +258,7 @@ class _Reader:
             return Condition(feature, "in", self._read_values())
         op = self._accept("=", "==", "!=", *_ORDER)
         if op is None:
-            self.fail("'<', '<=', '>', '>=', '=', '!=', 'in' or 'is missing'")
+            self.raise_unexpected("'<', '<=', '>', '>=', '=', '!=', 'in' or 'is missing'")
         value = self._read_value()
         if op in _ORDER:
             if isinstance(value, str):
@@ -313,7 +313,7 @@ def faults_of_slices(slices: dict[str, str], declared: dict[str, str]) -> list[s
 def _faults_of(test: Condition, said: str, declared: dict[str, str]) -> list[str]:
     kind = declared.get(test.feature)
     if kind is None:
-        hint = nearest(test.feature, declared)
+        hint = suggest_nearest(test.feature, declared)
         return [f"{said}; {test.feature!r} is no feature of schema.features{hint}"]
     if test.op == "missing":
         return []
@@ -335,4 +335,4 @@ def unknown_features(slices: Iterable[str], known: Iterable[str]) -> dict[str, s
     """
     names = list(known)
     asked = (test.feature for text in slices for test in parse_slice(text).tests)
-    return {name: nearest(name, names) for name in asked if name not in names}
+    return {name: suggest_nearest(name, names) for name in asked if name not in names}

@@ -17,7 +17,7 @@ NAME = "spread"
 _CLIP = 4.0
 
 
-def corners(pool: Pool, k: int) -> NDArray[np.intp]:
+def find_corners(pool: Pool, k: int) -> NDArray[np.intp]:
     """Return the nearest of k centres for each of n candidates, shape (n,).
 
     The centres are as far apart as possible: Gonzalez, "Clustering to minimize the maximum
@@ -34,10 +34,10 @@ def corners(pool: Pool, k: int) -> NDArray[np.intp]:
     >>> X = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
     >>> pool = Pool(ids=list("abcde"), keys=np.arange(5, dtype=np.uint64), at=np.zeros(5), X=X,
     ...     is_category=np.zeros(1, bool), probabilities=np.ones((5, 1)), wanted_n=3)
-    >>> corners(pool, 3).tolist()
+    >>> find_corners(pool, 3).tolist()
     [1, 1, 0, 0, 2]
     """
-    rows = _standardised(pool.X, pool.is_category)
+    rows = _standardise_rows(pool.X, pool.is_category)
     centre = int((rows * rows).sum(axis=1).argmin()) if len(rows) else 0
     nearest = np.zeros(len(rows), dtype=np.intp)
     distance = np.full(len(rows), np.inf)
@@ -89,7 +89,9 @@ def _level_chances(
     return p
 
 
-def _standardised(X: NDArray[np.float64], is_category: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _standardise_rows(
+    X: NDArray[np.float64], is_category: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     known = ~np.isnan(X)
     known_n = np.maximum(known.sum(axis=0), 1)
     filled = np.where(known, X, 0.0)

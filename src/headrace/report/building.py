@@ -24,7 +24,7 @@ from ..observe.shares import FeatureShares
 from ..settings import Settings
 from ..shard import Shard
 from . import Report
-from .numbers import add_up, combine, unite
+from .numbers import add_up, combine_sections, unite_values
 from .people import join_annotators, report_annotators
 from .sections import (
     AnswersReport,
@@ -91,9 +91,11 @@ def combine_report(
         events=events,
         schema=schema,
         asking=_combine_asking(settings, all_shards, schema.classes),
-        budget=combine(BudgetReport, [_report_budget(shard) for shard in all_shards]),
-        labels=combine(LabelsReport, [_report_labels(desk, events.last_at) for desk in all_desks]),
-        answers=combine(
+        budget=combine_sections(BudgetReport, [_report_budget(shard) for shard in all_shards]),
+        labels=combine_sections(
+            LabelsReport, [_report_labels(desk, events.last_at) for desk in all_desks]
+        ),
+        answers=combine_sections(
             AnswersReport,
             [AnswersReport(cost_per_answer=settings.label.cost), *map(_report_answers, all_desks)],
         ),
@@ -172,9 +174,9 @@ def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
     classes = [schema.classes for schema in _drop_repeated([trainer.schema, *schemas])]
     vanished = [shard.schema.find_vanished(shard.window.since(0).rows) for shard in shards]
     return replace(
-        combine(SchemaReport, [_report_schema(schema) for schema in schemas]),
-        classes=unite(classes),
-        vanished=unite(vanished),
+        combine_sections(SchemaReport, [_report_schema(schema) for schema in schemas]),
+        classes=unite_values(classes),
+        vanished=unite_values(vanished),
     )
 
 
@@ -200,7 +202,7 @@ def _combine_events(
     shards: Sequence[Shard], worker: WorkerReport, classes: Sequence[str]
 ) -> EventsReport:
     rejected = EventsReport(rejected_n=worker.rejected_n)
-    events = combine(EventsReport, [rejected, *map(_report_events, shards)])
+    events = combine_sections(EventsReport, [rejected, *map(_report_events, shards)])
     predicted_n = events.predicted_n
     return replace(
         events, predicted_n={name: predicted_n[name] for name in classes if name in predicted_n}
@@ -228,7 +230,7 @@ def _report_events(shard: Shard) -> EventsReport:
 def _combine_asking(
     settings: Settings, shards: Sequence[Shard], classes: tuple[str, ...]
 ) -> AskingReport:
-    asking = combine(AskingReport, [_report_asking(shard, classes) for shard in shards])
+    asking = combine_sections(AskingReport, [_report_asking(shard, classes) for shard in shards])
     askings = [shard.asking for shard in shards]
     latest = max(askings, key=lambda a: max(a.rounds.last_at.values(), default=-1.0), default=None)
     if latest is None:
@@ -252,7 +254,7 @@ def _report_asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
         by_reason=by_reason,
         by_strategy=_join_keys(asking.asked_by),
         by_class=dict(asking.asked_by_class),
-        quota_missing_n=asking.quotas.missing(classes),
+        quota_missing_n=asking.quotas.count_missing(classes),
         duplicates_n=asking.duplicates.passed_over_n,
         rescored_n=dict(asking.open.rescored_n),
         propensity_min=asking.propensity_min,
@@ -312,7 +314,9 @@ def _report_noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotator
     noise = trainer.noise
     return NoiseReport(
         label_shares=noise.shares,
-        answer_share=annotators.error(max((len(desk.classes) for desk in desks), default=0)),
+        answer_share=annotators.estimate_error(
+            max((len(desk.classes) for desk in desks), default=0)
+        ),
         suspicious_n=noise.suspicious_n,
         suspicious=tuple(noise.latest),
         confirmed_n=sum(desk.counts.requests.confirmed_n for desk in desks),
@@ -404,7 +408,7 @@ def _report_estimates(
 
 def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftReport:
     monitors = [shard.drift for shard in shards]
-    drift = combine(DriftReport, [_report_drift(monitor) for monitor in monitors])
+    drift = combine_sections(DriftReport, [_report_drift(monitor) for monitor in monitors])
     return replace(
         drift,
         **_find_causes(monitors, DriftLevel[drift.level]),

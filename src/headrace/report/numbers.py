@@ -7,7 +7,7 @@
 ... class Asking:
 ...     requests_n: int = number("requests", "Label requests.")
 ...     propensity_min: float = number("0 to 1", "The lowest.", MIN, default=1.0)
->>> combine(Asking, [Asking(requests_n=2, propensity_min=0.1), Asking(requests_n=3)])
+>>> combine_sections(Asking, [Asking(requests_n=2, propensity_min=0.1), Asking(requests_n=3)])
 Asking(requests_n=5, propensity_min=0.1)
 """
 
@@ -58,7 +58,7 @@ def add_up(values: Sequence[Any]) -> Any:
     return sum(values)
 
 
-def highest(values: Sequence[Any]) -> Any:
+def take_highest(values: Sequence[Any]) -> Any:
     """Return the highest number, for mappings key by key."""
     return _reduce_by_key(values, max) if isinstance(values[0], Mapping) else max(values)
 
@@ -71,16 +71,16 @@ def _reduce_by_key(parts: Iterable[Mapping[Any, Any]], reduce: Callable[..., Any
     return total
 
 
-def unite(values: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+def unite_values(values: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
     """Return each element of the sequences once, in order of first occurrence."""
     return tuple(dict.fromkeys(one for value in values for one in value))
 
 
 SUM = Reducer("sum", add_up)
-MAX = Reducer("max", highest)
+MAX = Reducer("max", take_highest)
 MIN = Reducer("min", min)
 MEAN = Reducer("max", lambda values: sum(values) / len(values))
-UNION = Reducer("max", unite)
+UNION = Reducer("max", unite_values)
 EACH = Reducer("each", None)
 
 
@@ -126,7 +126,7 @@ def find_number(section: type, path: str) -> Number:
     return notes[name]
 
 
-def combine(section: type[Section], parts: Sequence[Section]) -> Section:
+def combine_sections(section: type[Section], parts: Sequence[Section]) -> Section:
     """Combine several sections into one, each field by its reducer; without any, the defaults."""
     if len(parts) == 1:
         return parts[0]

@@ -140,7 +140,7 @@ def report_annotators(annotators: Annotators) -> AnnotatorsReport:
 def _find_most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
     """Return the annotators with the most answers, at most `ANNOTATORS_MAX`."""
     everybody = [
-        _annotator(name, number, counts)
+        _report_annotator(name, number, counts)
         for number, (name, counts) in enumerate(annotators.by_name.items(), start=1)
     ]
     return tuple(sorted(everybody, key=lambda a: (-a.answers_n, a.name))[:ANNOTATORS_MAX])
@@ -153,13 +153,13 @@ def _list_by_number(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
     for counts in (annotators.others, *(counts for _, counts in numbered[NUMBERED_MAX:])):
         others.add(counts)
     first = [
-        _annotator(name, number, counts)
+        _report_annotator(name, number, counts)
         for number, (name, counts) in enumerate(numbered[:NUMBERED_MAX], start=1)
     ]
-    return (*first, _annotator(OTHERS, 0, others))
+    return (*first, _report_annotator(OTHERS, 0, others))
 
 
-def _annotator(name: str, number: int, counts: Annotator) -> AnnotatorReport:
+def _report_annotator(name: str, number: int, counts: Annotator) -> AnnotatorReport:
     return AnnotatorReport(
         name=name,
         number=number,

@@ -66,13 +66,13 @@ def decode_state(data: bytes, foreign: list[Any]) -> Any:
     kind = tuple[list[tuple[str, int, list[str]]], Any]
     with _without_collection():
         shapes, root = msgspec.msgpack.decode(data, type=kind)
-        return _Reader([_Shape.named(*shape) for shape in shapes], foreign).value(root)
+        return _Reader([_Shape.find_shape(*shape) for shape in shapes], foreign).read_value(root)
 
 
 def _write_state(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
     writer = _Writer(plain)
     with _without_collection():
-        root = writer.node(state)
+        root = writer.write_node(state)
         return msgspec.msgpack.encode([writer.shapes, root]), writer.foreign
 
 
@@ -128,7 +128,7 @@ def _is_enum(cls: type) -> bool:
 
 
 @functools.cache
-def _declared(cls: Any) -> frozenset[str] | None:
+def _find_declared_fields(cls: Any) -> frozenset[str] | None:
     """Return the fields that an object must have; None for a class that does not declare them."""
     if dataclasses.is_dataclass(cls):
         return frozenset(field.name for field in dataclasses.fields(cls))
@@ -146,7 +146,7 @@ class _Shape(NamedTuple):
     fields: list[str]
 
     @classmethod
-    def named(cls, name: str, version: int, fields: list[str]) -> _Shape:
+    def find_shape(cls, name: str, version: int, fields: list[str]) -> _Shape:
         kind = _class_named(name)
         now = version_of(kind)
         if version > now:
@@ -155,7 +155,7 @@ class _Shape(NamedTuple):
             raise BadInput(f"{name} of version {version} can't be brought to version {now}")
         return cls(kind, version, fields)
 
-    def upgraded(self, values: list[Any]) -> dict[str, Any]:
+    def upgrade_values(self, values: list[Any]) -> dict[str, Any]:
         fields = dict(zip(self.fields, values, strict=True))
         if self.version < version_of(self.cls):
             fields = self.cls.upgrade_state(fields, self.version)
@@ -168,7 +168,7 @@ def version_of(cls: Any) -> int:
 
 
 @functools.cache
-def _defaults(cls: Any) -> dict[str, float]:
+def _find_float_defaults(cls: Any) -> dict[str, float]:
     """Return the float defaults, which msgspec leaves out of a message if a field is that object.
 
     A state leaves them out too, so that a state that is read and written again has the same bytes.
@@ -224,7 +224,7 @@ class _Writer:
         self._kept: list[Any] = []
         self._shape_numbers: dict[tuple[type, tuple[str, ...]], int] = {}
 
-    def node(self, value: Any) -> Any:
+    def write_node(self, value: Any) -> Any:
         kind: Any = type(value)
         if kind in self._plain:
             return value
@@ -239,48 +239,48 @@ class _Writer:
         return write(self, value)
 
     def _write_nodes(self, values: Iterable[Any]) -> list[Any]:
-        plain, node = self._plain, self.node
+        plain, node = self._plain, self.write_node
         return [value if type(value) in plain else node(value) for value in values]
 
-    def int_(self, value: int) -> Any:
+    def write_int(self, value: int) -> Any:
         if -(1 << 63) <= value < 1 << 64:
             return value
         return [_BIG, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)]
 
-    def str_(self, value: str) -> Any:
+    def write_str(self, value: str) -> Any:
         try:
             value.encode()
         except UnicodeEncodeError:
             return [_TEXT, value.encode("utf-8", "surrogatepass")]
         return value
 
-    def list_(self, value: list[Any]) -> Any:
+    def write_list(self, value: list[Any]) -> Any:
         if self._plain.issuperset(map(type, value)):
             return [_PLAIN_LIST, value]
         return [_LIST, *self._write_nodes(value)]
 
-    def tuple_(self, value: tuple[Any, ...]) -> Any:
+    def write_tuple(self, value: tuple[Any, ...]) -> Any:
         if self._plain.issuperset(map(type, value)):
             return [_PLAIN_TUPLE, *value]
         return [_TUPLE, *self._write_nodes(value)]
 
-    def dict_(self, value: dict[Any, Any]) -> Any:
+    def write_dict(self, value: dict[Any, Any]) -> Any:
         plain = self._plain
         if plain.issuperset(map(type, value.values())) and plain.issuperset(map(type, value)):
             return [_PLAIN_DICT, value]
         return [_DICT, *self._write_nodes(itertools.chain.from_iterable(value.items()))]
 
-    def set_(self, value: set[Any] | frozenset[Any]) -> Any:
+    def write_set(self, value: set[Any] | frozenset[Any]) -> Any:
         # Sorted by their bytes: the order of a set differs from process to process.
-        nodes = sorted(map(self.node, value), key=msgspec.msgpack.encode)
+        nodes = sorted(map(self.write_node, value), key=msgspec.msgpack.encode)
         return [_SET if type(value) is set else _FROZENSET, *nodes]
 
-    def deque_(self, value: deque[Any]) -> Any:
+    def write_deque(self, value: deque[Any]) -> Any:
         return [_DEQUE, value.maxlen, *self._write_nodes(value)]
 
-    def array(self, value: np.ndarray[Any, Any]) -> Any:
+    def write_array(self, value: np.ndarray[Any, Any]) -> Any:
         if value.dtype == np.object_:
-            return [_OBJECT_ARRAY, value.shape, self.list_(value.ravel().tolist())]
+            return [_OBJECT_ARRAY, value.shape, self.write_list(value.ravel().tolist())]
         if _DTYPE.fullmatch(value.dtype.str) is None:
             raise TypeError(f"an array of {value.dtype} can't be part of a state")
         # The layout is kept, since the order in which a product adds up depends on it.
@@ -289,17 +289,19 @@ class _Writer:
         data = value.tobytes("F" if is_fortran else "C")
         return [_ARRAY, value.dtype.str, value.shape, flags, data]
 
-    def scalar(self, value: np.generic) -> Any:
+    def write_scalar(self, value: np.generic) -> Any:
         return [_SCALAR, value.dtype.str, value.tobytes()]
 
-    def enum(self, value: Enum) -> Any:
+    def write_enum(self, value: Enum) -> Any:
         return [_ENUM, name_of(type(value)), value.name]
 
-    def object_(self, value: Any) -> Any:
+    def write_object(self, value: Any) -> Any:
         kind = type(value)
         if issubclass(kind, msgspec.Struct):
             names, values = kind.__struct_fields__, _values_of(kind)(value)
-            if left_out := [k for k, d in _defaults(kind).items() if getattr(value, k) is d]:
+            if left_out := [
+                k for k, d in _find_float_defaults(kind).items() if getattr(value, k) is d
+            ]:
                 pairs = zip(names, values, strict=True)
                 kept = {name: field for name, field in pairs if name not in left_out}
                 names, values = tuple(kept), kept.values()
@@ -312,21 +314,21 @@ class _Writer:
             self.shapes.append((name_of(kind), version_of(kind), names))
         return [_OBJECT, number, *self._write_nodes(values)]
 
-    def foreign_(self, value: Any) -> Any:
+    def write_foreign(self, value: Any) -> Any:
         self.foreign.append(value)
         return [_FOREIGN, len(self.foreign) - 1]
 
 
 _WRITES: dict[type, Callable[[_Writer, Any], Any]] = {
-    int: _Writer.int_,
-    str: _Writer.str_,
-    list: _Writer.list_,
-    tuple: _Writer.tuple_,
-    dict: _Writer.dict_,
-    set: _Writer.set_,
-    frozenset: _Writer.set_,
-    deque: _Writer.deque_,
-    np.ndarray: _Writer.array,
+    int: _Writer.write_int,
+    str: _Writer.write_str,
+    list: _Writer.write_list,
+    tuple: _Writer.write_tuple,
+    dict: _Writer.write_dict,
+    set: _Writer.write_set,
+    frozenset: _Writer.write_set,
+    deque: _Writer.write_deque,
+    np.ndarray: _Writer.write_array,
 }
 _WITHOUT_IDENTITY = (int, str, tuple, frozenset)
 
@@ -334,10 +336,10 @@ _WITHOUT_IDENTITY = (int, str, tuple, frozenset)
 @functools.cache
 def _choose_writer(kind: Any) -> Callable[[_Writer, Any], Any]:
     if issubclass(kind, np.generic):
-        return _Writer.scalar
+        return _Writer.write_scalar
     if _is_enum(kind):
-        return _Writer.enum
-    return _Writer.object_ if is_ours(kind) else _Writer.foreign_
+        return _Writer.write_enum
+    return _Writer.write_object if is_ours(kind) else _Writer.write_foreign
 
 
 # ------------------------------------------------------------------------------------ reading
@@ -351,10 +353,10 @@ class _Reader:
         self._foreign = foreign
         self._made: list[Any] = []
 
-    def value(self, node: Any) -> Any:
+    def read_value(self, node: Any) -> Any:
         return _READS[node[0]](self, node) if type(node) is list else node
 
-    def _values(self, node: list[Any], start: int = 1) -> list[Any]:
+    def _read_values(self, node: list[Any], start: int = 1) -> list[Any]:
         return [
             _READS[part[0]](self, part) if type(part) is list else part for part in node[start:]
         ]
@@ -363,57 +365,57 @@ class _Reader:
         self._made.append(made)
         return made
 
-    def reference(self, node: list[Any]) -> Any:
+    def read_reference(self, node: list[Any]) -> Any:
         made = self._made[node[1]]
         if made is _NOT_YET:
             raise BadInput("a part that is made whole stands inside itself")
         return made
 
-    def list_(self, node: list[Any]) -> Any:
+    def read_list(self, node: list[Any]) -> Any:
         made = self._identify_object([])
-        made.extend(self._values(node))
+        made.extend(self._read_values(node))
         return made
 
-    def plain(self, node: list[Any]) -> Any:
+    def read_plain(self, node: list[Any]) -> Any:
         return self._identify_object(node[1])
 
-    def tuple_(self, node: list[Any]) -> Any:
-        return tuple(self._values(node))
+    def read_tuple(self, node: list[Any]) -> Any:
+        return tuple(self._read_values(node))
 
-    def plain_tuple(self, node: list[Any]) -> Any:
+    def read_plain_tuple(self, node: list[Any]) -> Any:
         return tuple(node[1:])
 
-    def dict_(self, node: list[Any]) -> Any:
+    def read_dict(self, node: list[Any]) -> Any:
         made = self._identify_object({})
-        values = iter(self._values(node))
+        values = iter(self._read_values(node))
         made.update(zip(values, values, strict=True))
         return made
 
-    def set_(self, node: list[Any]) -> Any:
+    def read_set(self, node: list[Any]) -> Any:
         made = self._identify_object(set())
-        made.update(self._values(node))
+        made.update(self._read_values(node))
         return made
 
-    def frozenset_(self, node: list[Any]) -> Any:
-        return frozenset(self._values(node))
+    def read_frozenset(self, node: list[Any]) -> Any:
+        return frozenset(self._read_values(node))
 
-    def deque_(self, node: list[Any]) -> Any:
+    def read_deque(self, node: list[Any]) -> Any:
         made: deque[Any] = self._identify_object(deque(maxlen=node[1]))
-        made.extend(self._values(node, 2))
+        made.extend(self._read_values(node, 2))
         return made
 
-    def array(self, node: list[Any]) -> Any:
+    def read_array(self, node: list[Any]) -> Any:
         _, dtype, shape, flags, data = node
         made = np.frombuffer(bytearray(data), _read_dtype(dtype))
         made = made.reshape(shape, order="F" if flags & _FORTRAN else "C")
         made.flags.writeable = not flags & _READ_ONLY
         return self._identify_object(made)
 
-    def object_array(self, node: list[Any]) -> Any:
+    def read_object_array(self, node: list[Any]) -> Any:
         place = len(self._made)
         self._made.append(_NOT_YET)
         _, shape, (kind, *rest) = node
-        values = rest[0] if kind == _PLAIN_LIST else [self.value(part) for part in rest]
+        values = rest[0] if kind == _PLAIN_LIST else [self.read_value(part) for part in rest]
         if len(values) != math.prod(shape):
             raise BadInput(f"{len(values)} objects are no array of shape {shape}")
         # Not by assignment, which would unpack tuples of equal length.
@@ -421,38 +423,38 @@ class _Reader:
         self._made[place] = made
         return made
 
-    def scalar(self, node: list[Any]) -> Any:
+    def read_scalar(self, node: list[Any]) -> Any:
         return self._identify_object(np.frombuffer(node[2], _read_dtype(node[1]), count=1)[0])
 
-    def big(self, node: list[Any]) -> Any:
+    def read_big(self, node: list[Any]) -> Any:
         return int.from_bytes(node[1], "little", signed=True)
 
-    def text(self, node: list[Any]) -> Any:
+    def read_text(self, node: list[Any]) -> Any:
         return node[1].decode("utf-8", "surrogatepass")
 
-    def enum(self, node: list[Any]) -> Any:
+    def read_enum(self, node: list[Any]) -> Any:
         return self._identify_object(_class_named(node[1])[node[2]])
 
-    def foreign(self, node: list[Any]) -> Any:
+    def read_foreign(self, node: list[Any]) -> Any:
         return self._identify_object(self._foreign[node[1]])
 
-    def object_(self, node: list[Any]) -> Any:
+    def read_object(self, node: list[Any]) -> Any:
         shape = self._shapes[node[1]]
         cls = shape.cls
         if issubclass(cls, msgspec.Struct | tuple):
             place = len(self._made)
             self._made.append(_NOT_YET)
-            made = cls(**shape.upgraded(self._values(node, 2)))
+            made = cls(**shape.upgrade_values(self._read_values(node, 2)))
             self._made[place] = made
             return made
         made = self._identify_object(cls.__new__(cls))
-        self._fill_object(made, shape.upgraded(self._values(node, 2)))
+        self._fill_object(made, shape.upgrade_values(self._read_values(node, 2)))
         return made
 
     @staticmethod
     def _fill_object(made: Any, fields: dict[str, Any]) -> None:
         cls: Any = type(made)
-        declared = _declared(cls)
+        declared = _find_declared_fields(cls)
         if declared is None:
             set_state = getattr(cls, "__setstate__", None)
             if set_state is None:
@@ -476,22 +478,22 @@ def _read_dtype(text: Any) -> np.dtype[Any]:
 
 _NOT_YET = object()
 _READS: dict[int, Callable[[_Reader, list[Any]], Any]] = {
-    _REFERENCE: _Reader.reference,
-    _LIST: _Reader.list_,
-    _PLAIN_LIST: _Reader.plain,
-    _TUPLE: _Reader.tuple_,
-    _PLAIN_TUPLE: _Reader.plain_tuple,
-    _DICT: _Reader.dict_,
-    _PLAIN_DICT: _Reader.plain,
-    _SET: _Reader.set_,
-    _FROZENSET: _Reader.frozenset_,
-    _DEQUE: _Reader.deque_,
-    _ARRAY: _Reader.array,
-    _OBJECT_ARRAY: _Reader.object_array,
-    _SCALAR: _Reader.scalar,
-    _BIG: _Reader.big,
-    _TEXT: _Reader.text,
-    _OBJECT: _Reader.object_,
-    _ENUM: _Reader.enum,
-    _FOREIGN: _Reader.foreign,
+    _REFERENCE: _Reader.read_reference,
+    _LIST: _Reader.read_list,
+    _PLAIN_LIST: _Reader.read_plain,
+    _TUPLE: _Reader.read_tuple,
+    _PLAIN_TUPLE: _Reader.read_plain_tuple,
+    _DICT: _Reader.read_dict,
+    _PLAIN_DICT: _Reader.read_plain,
+    _SET: _Reader.read_set,
+    _FROZENSET: _Reader.read_frozenset,
+    _DEQUE: _Reader.read_deque,
+    _ARRAY: _Reader.read_array,
+    _OBJECT_ARRAY: _Reader.read_object_array,
+    _SCALAR: _Reader.read_scalar,
+    _BIG: _Reader.read_big,
+    _TEXT: _Reader.read_text,
+    _OBJECT: _Reader.read_object,
+    _ENUM: _Reader.read_enum,
+    _FOREIGN: _Reader.read_foreign,
 }

@@ -31,14 +31,14 @@ class Difference(NamedTuple):
         return f"{self.path or 'the whole'}: {self.one} and {self.other}"
 
 
-def differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference]:
+def find_differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference]:
     """Return the first differences between two states, in the order in which they are frozen.
 
     Raises `TypeError` for objects that can't be frozen.
 
-    >>> [str(found) for found in differences({"a": [1, 2.0]}, {"a": [1, -2.0]})]
+    >>> [str(found) for found in find_differences({"a": [1, 2.0]}, {"a": [1, -2.0]})]
     ["['a'][1]: 2.0 and -2.0"]
-    >>> differences([float("nan")], [float("nan")])
+    >>> find_differences([float("nan")], [float("nan")])
     []
     """
     found: list[Difference] = []
@@ -76,10 +76,10 @@ def _pair_parts(path: str, one: Any, other: Any) -> Difference | list[tuple[str,
         sides = zip(one, other, strict=True)
         return [(f"{path}[{i}]", mine, theirs) for i, (mine, theirs) in enumerate(sides)]
     if kind in (set, frozenset) and one != other:
-        return Difference(path, _shown(one - other), _shown(other - one))
+        return Difference(path, _format_value(one - other), _format_value(other - one))
     if kind is np.ndarray:
         return _compare_arrays(path, one, other)
-    return [] if kind in (set, frozenset) else list(_reduced(path, one, other))
+    return [] if kind in (set, frozenset) else list(_pair_reduced(path, one, other))
 
 
 def _compare_arrays(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, Any]]:
@@ -96,7 +96,7 @@ def _compare_arrays(path: str, one: Any, other: Any) -> Difference | list[tuple[
     first = int(np.flatnonzero((bytes_of[0] != bytes_of[1]).any(axis=1))[0])
     place = [int(i) for i in np.unravel_index(first, one.shape)]
     mine, theirs = one.ravel()[first], other.ravel()[first]
-    return Difference(f"{path}{place}", _shown(mine.item()), _shown(theirs.item()))
+    return Difference(f"{path}{place}", _format_value(mine.item()), _format_value(theirs.item()))
 
 
 def _compare_mappings(
@@ -104,14 +104,18 @@ def _compare_mappings(
 ) -> Difference | list[tuple[str, Any, Any]]:
     if one.keys() != other.keys():
         return Difference(
-            f"{path} keys", _shown([*(one.keys() - other)]), _shown([*(other.keys() - one)])
+            f"{path} keys",
+            _format_value([*(one.keys() - other)]),
+            _format_value([*(other.keys() - one)]),
         )
     if list(one) != list(other):
-        return Difference(f"{path} order of keys", _shown(list(one)), _shown(list(other)))
+        return Difference(
+            f"{path} order of keys", _format_value(list(one)), _format_value(list(other))
+        )
     return [(f"{path}[{key!r}]", one[key], other[key]) for key in one]
 
 
-def _reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+def _pair_reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield pairs of an object's parts as pickle sees them: constructor, attributes, items."""
     if isinstance(one, msgspec.Struct):
         for name in one.__struct_fields__:
@@ -129,7 +133,7 @@ def _reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     state, values, pairs = (*rest, None, None, None)[:3]
     state_too, values_too, pairs_too = (*rest_too, None, None, None)[:3]
     yield from _list_attributes(path, state, state_too)
-    yield path, _listed(values), _listed(values_too)
+    yield path, _list_values(values), _list_values(values_too)
     yield path, dict(pairs or ()), dict(pairs_too or ())
 
 
@@ -149,7 +153,7 @@ def _pair_states(one: Any, other: Any) -> list[tuple[Any, Any]]:
     return [(one, other)]
 
 
-def _listed(values: Iterator[Any] | None) -> list[Any]:
+def _list_values(values: Iterator[Any] | None) -> list[Any]:
     return list(values) if values is not None else []
 
 
@@ -162,10 +166,10 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def _make_difference(path: str, one: Any, other: Any) -> Difference:
-    return Difference(path, _shown(one), _shown(other))
+    return Difference(path, _format_value(one), _format_value(other))
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if not isinstance(value, (*_ATOMS, float, list, tuple, dict, set, frozenset, *_NAMED)):
         return f"{type(value).__name__}"
     text = repr(value)

@@ -19,7 +19,7 @@ import msgspec
 
 from ..errors import BadInput, BadSettings
 from .codec import decode_state, encode_state
-from .model_pickle import allowed_by, pickled, unpickled
+from .model_pickle import allowed_by, pickle_object, unpickle_object
 
 __all__ = ["FORMAT", "Header", "allowed_by", "freeze", "thaw"]
 
@@ -61,12 +61,12 @@ def freeze(state: object, *, kind: str) -> bytes:
         data, foreign = encode_state(state)
     except (TypeError, RecursionError) as error:
         raise BadSettings(f"the state can't be written: {error}") from error
-    body = data + (pickled(foreign) if foreign else b"")
+    body = data + (pickle_object(foreign) if foreign else b"")
     header = msgspec.json.encode(
         Header(
             format=FORMAT,
             kind=kind,
-            **_versions(),
+            **_list_versions(),
             sha256=hashlib.sha256(body).hexdigest(),
             length=len(body),
             data=len(data),
@@ -86,10 +86,10 @@ def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> An
     Traceback (most recent call last):
     headrace.errors.BadInput: this state is of kind 'model'; 'engine' is wanted
     """
-    header, body = _parts(blob, kind)
+    header, body = _split_blob(blob, kind)
     data, models = body[: header.data], body[header.data :]
     try:
-        return decode_state(data, unpickled(models, allowed) if models else [])
+        return decode_state(data, unpickle_object(models, allowed) if models else [])
     except (KeyboardInterrupt, SystemExit):
         raise
     # Damage can raise anything; a panic in river's Rust is a BaseException, but no Exception.
@@ -103,7 +103,7 @@ def _in_words(error: BaseException) -> str:
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def _list_versions() -> dict[str, str]:
     return {
         "headrace": version("headrace"),
         "python": platform.python_version(),
@@ -112,7 +112,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _parts(blob: bytes, kind: str) -> tuple[Header, bytes]:
+def _split_blob(blob: bytes, kind: str) -> tuple[Header, bytes]:
     """Return header and body of a blob. Raises `BadInput` if it can't be read here."""
     start = len(_MAGIC) + _LENGTH_BYTES
     if blob[: len(_MAGIC)] != _MAGIC:
@@ -134,7 +134,7 @@ def _parts(blob: bytes, kind: str) -> tuple[Header, bytes]:
     if header.data < len(body):
         # Python's version is not checked: pickles survive its versions, libraries' layouts don't.
         for library in ("river", "numpy"):
-            then, now = getattr(header, library), _versions()[library]
+            then, now = getattr(header, library), _list_versions()[library]
             if then.split(".")[:2] != now.split(".")[:2]:
                 raise BadInput(
                     f"the models in this state are of {library} {then} and {now} is installed; "

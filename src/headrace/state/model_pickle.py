@@ -54,7 +54,7 @@ _NOT_IN_STATES = (
 )
 
 
-def pickled(foreign: object) -> bytes:
+def pickle_object(foreign: object) -> bytes:
     """Return the pickle of an object. Raises `BadSettings` if it holds a lambda or an open file."""
     try:
         return pickle.dumps(foreign, protocol=5)
@@ -65,7 +65,7 @@ def pickled(foreign: object) -> bytes:
         ) from error
 
 
-def unpickled(body: bytes, allowed: frozenset[str] = frozenset()) -> Any:
+def unpickle_object(body: bytes, allowed: frozenset[str] = frozenset()) -> Any:
     """Return the object in a pickle; `allowed` comes from `allowed_by`. May raise any exception."""
     return _Reader(body, allowed).load()
 
@@ -83,7 +83,7 @@ def allowed_by(model: object) -> frozenset[str]:
     >>> allowed_by(tree.HoeffdingTreeClassifier())
     frozenset()
     """
-    reader = _Recorder(pickled(model), frozenset())
+    reader = _Recorder(pickle_object(model), frozenset())
     try:
         reader.load()
     except pickle.UnpicklingError as error:
@@ -105,7 +105,7 @@ class _Reader(pickle.Unpickler):
         if f"{module}:{name}" in _NAMES:
             return super().find_class(module, name)
         if (module, name) == ("builtins", "getattr"):
-            return self._method
+            return self._bind_method
         self._check_module(module)
         named = super().find_class(module, name)
         if (
@@ -126,7 +126,7 @@ class _Reader(pickle.Unpickler):
     def _is_users(self, package: str) -> bool:
         return package in self._allowed
 
-    def _method(self, owner: Any, name: str) -> Any:
+    def _bind_method(self, owner: Any, name: str) -> Any:
         """Return a bound method: a restricted `getattr`, by which pickle names such methods."""
         kind = owner if isinstance(owner, type) else type(owner)
         if (kind.__module__, kind.__qualname__, name) not in _METHODS:

@@ -83,10 +83,10 @@ def check_bridge(
     """
     for number in count() if acts is None else acts:
         with tempfile.TemporaryDirectory() as folder:
-            if not _Try(new, Path(folder), number, may_repeat).run():
+            if not _Try(new, Path(folder), number, may_repeat).run_scenario():
                 break
     with tempfile.TemporaryDirectory() as folder:
-        _Try(new, Path(folder), 3, may_repeat, is_half_sent=True).run()
+        _Try(new, Path(folder), 3, may_repeat, is_half_sent=True).run_scenario()
 
 
 class _Try:
@@ -112,12 +112,12 @@ class _Try:
         self._said: dict[tuple[str, str], str | None] = {}
         self._now = 1_000.0
 
-    def run(self) -> bool:
+    def run_scenario(self) -> bool:
         """Run the scenario; return whether there was a crash."""
-        requests = [_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
+        requests = [_make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
         self._end.requests += requests[:5]
         self._carry_all()
-        self._expect({f"r{i}" for i in range(5)})
+        self._expect_tasks({f"r{i}" for i in range(5)})
         self._send_answer("r0", "fine", "ann")
         self._send_answer("r1", None, "ann")
         self._send_answer("r1", "fraud", "bob")
@@ -130,7 +130,9 @@ class _Try:
         self._carry_all()
         self._now = 10_000.0
         self._carry_all()
-        self._expect({f"r{i}" for i in (2, 3, 4, 6)} | (set(self._rig.tasks()) & {"r0", "r1"}))
+        self._expect_tasks(
+            {f"r{i}" for i in (2, 3, 4, 6)} | (set(self._rig.tasks()) & {"r0", "r1"})
+        )
         self._expect_answers()
         return self._acts_n > self._crash_at or self._is_half_sent
 
@@ -156,7 +158,7 @@ class _Try:
         try:
             with closing(Outbox(self._path, outlives_power=False)) as outbox:
                 carrier = Carrier(
-                    bridge, self._end, outbox, clock=lambda: self._now, on_act=self._before
+                    bridge, self._end, outbox, clock=lambda: self._now, on_act=self._crash_if_due
                 )
                 for _ in range(STEPS_MAX):
                     if not carrier.step():
@@ -167,7 +169,7 @@ class _Try:
                 bridge.close()
         return False
 
-    def _before(self, act: str) -> None:
+    def _crash_if_due(self, act: str) -> None:
         if self._is_half_sent:
             return
         self._acts_n += 1
@@ -182,7 +184,7 @@ class _Try:
             if n > 1 and not self._may_repeat:
                 raise AssertionError(f"{self._where}: the tool has {n} tasks for {request_id}")
 
-    def _expect(self, wanted: set[str]) -> None:
+    def _expect_tasks(self, wanted: set[str]) -> None:
         self._expect_single()
         tasks = set(self._rig.tasks())
         if missing := sorted(wanted - tasks):
@@ -230,7 +232,7 @@ class _HalfSent:
             self._bridge.close()
 
 
-def _request(number: int, *, deadline: float) -> LabelRequested:
+def _make_request(number: int, *, deadline: float) -> LabelRequested:
     return LabelRequested(
         request_id=f"r{number}",
         event_id=f"e{number}",

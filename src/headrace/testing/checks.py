@@ -35,7 +35,7 @@ from ..query.budgets import Account, Budget
 from ..query.pool import Labelled, Pool, Sample
 from ..query.strategies import Strategy, needs_of
 from ..query.strategies.mixed import Mixture
-from ..query.strategies.state import Pick, keeps_state, tell
+from ..query.strategies.state import Pick, keeps_state, tell_strategy
 from ..settings import SchemaSettings
 from .claims import claim
 from .spending import check_spending
@@ -97,7 +97,7 @@ def _check_utilities(name: str, strategy: Strategy) -> None:
 
 def _check_state(name: str, strategy: Strategy) -> None:
     """Check that only notifications change the state, that copies have it, and that it forgets."""
-    pool = _with_more(Chance(11), _pool(Chance(11), 60, 3, 5))
+    pool = _with_more(Chance(11), _make_pool(Chance(11), 60, 3, 5))
     notified = copy.deepcopy(strategy)
     _tell_all(notified, pool, range(20))
     before = pickle.dumps(notified)
@@ -110,7 +110,7 @@ def _check_state(name: str, strategy: Strategy) -> None:
     for other in others:
         is_same = np.asarray(other(pool, Chance(1))).tobytes() == utilities.tobytes()
         claim(is_same, f"{name} forgets something when it is copied or pickled")
-    tell(notified, "forget_events")
+    tell_strategy(notified, "forget_events")
     state_left = pickle.dumps(notified)
     numbers = pool.X[:40][~np.isnan(pool.X[:40])]
     # Whole numbers, such as codes of categories, may be in the pickle for other reasons.
@@ -129,14 +129,14 @@ def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
     for row in rows:
         by_arm = tuple(0.1 * (1 + (row + arm) % 3) for arm in range(arms_n))
         of_row = int(pool.keys[row]), pool.X[row].copy(), float(utilities[row])
-        tell(strategy, "asked", Pick(*of_row, 0.2, by_arm))
+        tell_strategy(strategy, "asked", Pick(*of_row, 0.2, by_arm))
     for row in reversed(rows[::2]):
-        tell(strategy, "labelled", int(pool.keys[row]), 0.25 * (row % 5))
-    tell(strategy, "unanswered", int(pool.keys[rows[1]]))
+        tell_strategy(strategy, "labelled", int(pool.keys[row]), 0.25 * (row % 5))
+    tell_strategy(strategy, "unanswered", int(pool.keys[rows[1]]))
     # An event that the strategy itself had not asked about.
-    tell(strategy, "labelled", 7, 1.0)
+    tell_strategy(strategy, "labelled", 7, 1.0)
     if rows.start:
-        tell(strategy, "drifted")
+        tell_strategy(strategy, "drifted")
 
 
 def check_budget(make: Callable[[], Account]) -> None:
@@ -312,7 +312,7 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     name = type(model).__name__
     first, second = _teach_learner(make), _teach_learner(make)
     schema: Any = first.schema
-    X = _rows(schema)
+    X = _make_rows(schema)
     scores = first.probabilities(X)
     claim(scores.shape == (len(X), 3), f"{name} gave probabilities of shape {scores.shape}")
     claim(bool(np.allclose(scores.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
@@ -326,7 +326,7 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     claim(
         revived.probabilities(X).tobytes() == scores.tobytes(), f"{name} is another after pickling"
     )
-    unlearned = first.unlearned().probabilities(X)
+    unlearned = first.make_unlearned().probabilities(X)
     fresh = Learner(as_model(make()), schema).probabilities(X)
     claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
     if in_two_processes:
@@ -338,7 +338,7 @@ def fingerprint(make: Callable[[], RiverClassifier]) -> str:
     """Return a model's probabilities after the examples of `check_model`, as hexadecimal text."""
     learner = _teach_learner(make)
     schema: Any = learner.schema
-    return learner.probabilities(_rows(schema)).tobytes().hex()
+    return learner.probabilities(_make_rows(schema)).tobytes().hex()
 
 
 def _run_elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
@@ -367,11 +367,11 @@ def _make_pools() -> Iterator[Pool]:
     for n in (1, 2, 17, 60):
         for classes_n in (0, 1, 2, 5):
             for wanted_n in (1, 5, 100):
-                pool = _pool(chance, n, classes_n, wanted_n)
+                pool = _make_pool(chance, n, classes_n, wanted_n)
                 yield pool
                 yield _with_more(chance, pool)
             yield _with_nothing_known(pool)
-    for pool in _odd_pools(_pool(chance, 12, 3, 4)):
+    for pool in _odd_pools(_make_pool(chance, 12, 3, 4)):
         yield pool
         yield _with_more(chance, pool)
 
@@ -398,7 +398,7 @@ def _with_more(chance: Chance, pool: Pool) -> Pool:
     asked = pool.X[: (n + 1) // 2, : min(3, pool.X.shape[1])].copy()
     labelled = asked[:: 2 if k else 1][: len(asked) if k else 0]
     codes = np.arange(len(labelled)) % max(1, k)
-    others = _pool(chance, 30, k, 1)
+    others = _make_pool(chance, 30, k, 1)
     width = pool.X.shape[1]
     keys = np.concatenate([others.keys, pool.keys[::2]])
     reservoir = Sample(np.vstack([others.X[:, :width], pool.X[::2]]), keys)
@@ -424,7 +424,7 @@ def _with_nothing_known(pool: Pool) -> Pool:
     )
 
 
-def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
+def _make_pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
     ids = [f"{n}/{classes_n}/{i}" for i in range(n)]
     keys = chance.keys(ids)
     X = np.stack([chance.uniforms(f"x{j}", keys) for j in range(4)], axis=1)
@@ -443,7 +443,7 @@ def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
     return Pool(ids, keys, at, X, is_category, np.ascontiguousarray(p), wanted_n)
 
 
-def _events(n: int) -> list[Event]:
+def _make_events(n: int) -> list[Event]:
     chance = Chance(13)
     events = []
     for i in range(n):
@@ -458,8 +458,8 @@ def _events(n: int) -> list[Event]:
     return events
 
 
-def _rows(schema: Schema, n: int = 40) -> NDArray[np.float64]:
-    return schema.rows(batch_of(_events(n)))
+def _make_rows(schema: Schema, n: int = 40) -> NDArray[np.float64]:
+    return schema.rows(batch_of(_make_events(n)))
 
 
 def _teach_learner(make: Callable[[], RiverClassifier]) -> Learner:
@@ -471,7 +471,7 @@ def _teach_learner(make: Callable[[], RiverClassifier]) -> Learner:
     for settings in (SchemaSettings(classes=CLASSES), numbers):
         schema = Schema(settings)
         learner = Learner(as_model(make()), schema)
-        for i, row in enumerate(_rows(schema, 80)):
+        for i, row in enumerate(_make_rows(schema, 80)):
             learner.learn(row, int(Chance(13).uniform("u", str(i)) > 0.6))
         if learner.unlearnable_n == 0:
             return learner

@@ -47,10 +47,10 @@ def check_online(make: Callable[[], Rule]) -> None:
     name = type(make()).__name__
     claim(make() is not make(), f"{name} has to be made anew on each call")
     _check_odd_events(name, make)
-    events = _pool(300)
+    events = _make_pool(300)
     for k in (1, 2, 4):
         _check_batches(name, make, _with_classes(events, k))
-    _check_frequencies(name, make, _with_classes(_pool(48), 3))
+    _check_frequencies(name, make, _with_classes(_make_pool(48), 3))
 
 
 # ------------------------------------------------------------------------------ event by event
@@ -109,27 +109,32 @@ class _Played:
     arrivals: RuledArrivals
     most_over: float
 
-    def bits(self) -> bytes:
+    def to_bytes(self) -> bytes:
         return self.propensities.tobytes() + self.is_asked.tobytes()
 
 
 def _check_batches(name: str, make: Callable[[], Rule], events: Pool) -> None:
     k = events.probabilities.shape[1]
     subject = f"{name}, events of {k} classes:"
-    whole = _play(name, make(), events, sizes=[300])
+    whole = _play_rule(name, make(), events, sizes=[300])
     for sizes in ([1], [7, 1, 40], [64]):
-        other = _play(name, make(), events, sizes=sizes)
-        claim(other.bits() == whole.bits(), f"{subject} batches of {sizes} decide otherwise")
-    copied = _play(name, copy.deepcopy(make()), events, sizes=[300])
-    claim(copied.bits() == whole.bits(), f"{subject} a copy decides otherwise")
-    half = _play(name, make(), events.take(np.arange(150)), sizes=[300])
+        other = _play_rule(name, make(), events, sizes=sizes)
+        claim(
+            other.to_bytes() == whole.to_bytes(), f"{subject} batches of {sizes} decide otherwise"
+        )
+    copied = _play_rule(name, copy.deepcopy(make()), events, sizes=[300])
+    claim(copied.to_bytes() == whole.to_bytes(), f"{subject} a copy decides otherwise")
+    half = _play_rule(name, make(), events.take(np.arange(150)), sizes=[300])
     try:
         revived = pickle.loads(pickle.dumps(half.arrivals.rule))
     except Exception as error:
         raise AssertionError(f"{name} can't be pickled: {error}") from error
     rest = events.take(np.arange(150, 300))
-    ends = [_play(name, rule, rest, sizes=[150]) for rule in (half.arrivals.rule, revived)]
-    claim(ends[0].bits() == ends[1].bits(), f"{subject} it forgets something when it is pickled")
+    ends = [_play_rule(name, rule, rest, sizes=[150]) for rule in (half.arrivals.rule, revived)]
+    claim(
+        ends[0].to_bytes() == ends[1].to_bytes(),
+        f"{subject} it forgets something when it is pickled",
+    )
     over = f"{subject} it asked {whole.most_over:.1f} labels more than were earned"
     claim(whole.most_over <= 5.0, over)
     if k > 1:
@@ -142,7 +147,7 @@ def _check_frequencies(name: str, make: Callable[[], Rule], events: Pool) -> Non
     n = len(events)
     surprise, variance = np.zeros(n), np.zeros(n)
     for seed in range(SEEDS_N):
-        played = _play(name, make(), events, sizes=[n], seed=seed)
+        played = _play_rule(name, make(), events, sizes=[n], seed=seed)
         p = played.propensities
         surprise += played.is_asked - p
         variance += p * (1.0 - p)
@@ -153,7 +158,7 @@ def _check_frequencies(name: str, make: Callable[[], Rule], events: Pool) -> Non
     )
 
 
-def _play(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 1) -> _Played:
+def _play_rule(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 1) -> _Played:
     """Run the rule over the events as a shard does, in batches of these sizes in turn."""
     budget, chance = Budget([Share(SHARE)], reserve=0), Chance(seed)
     arrivals = RuledArrivals(name, rule, CONTROL_SHARE, chance)
@@ -162,7 +167,7 @@ def _play(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 
     played = _Played(np.zeros(n), np.zeros(n, dtype=np.bool_), arrivals, 0.0)
     doubts = 1.0 - events.probabilities.max(axis=1, initial=0.0)
     start = turn = 0
-    _aim(arrivals, budget, k)
+    _aim_draw(arrivals, budget, k)
     while start < n:
         end = min(n, start + sizes[turn % len(sizes)])
         turn += 1
@@ -183,17 +188,17 @@ def _play(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 
                 budget.charge()
             played.most_over = max(played.most_over, -budget.balance / ONE)
             if arrivals.is_due:
-                _aim(arrivals, budget, k)
+                _aim_draw(arrivals, budget, k)
             start = stop
     return played
 
 
-def _aim(arrivals: RuledArrivals, budget: Budget, k: int) -> None:
+def _aim_draw(arrivals: RuledArrivals, budget: Budget, k: int) -> None:
     known = {"labels_n": 100, "classes_n": k}
     arrivals.aim_draw(budget, open_n=0, room_n=10_000, waiting_n=0, **known)
 
 
-def _pool(n: int) -> Pool:
+def _make_pool(n: int) -> Pool:
     """Return events with numbers, a category and gaps; some are twins of the one before."""
     chance = Chance(11)
     ids = [f"event {i}" for i in range(n)]

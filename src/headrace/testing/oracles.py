@@ -84,12 +84,12 @@ class Crowd:
         turns = ((first + turn) % self.annotators_n + 1 for turn in range(self.annotators_n))
         names = [name for turn in turns if (name := f"annotator-{turn}") not in request.not_by]
         for name in names[: self.answers_n]:
-            answer = self._answer(request, truth, classes, name)
+            answer = self._answer_as(request, truth, classes, name)
             if answer is not None:
                 answers.append(answer)
         return answers
 
-    def _answer(
+    def _answer_as(
         self, request: LabelRequested, truth: str, classes: Sequence[str], name: str
     ) -> Answer | None:
         luck = f"{request.request_id}/{name}"

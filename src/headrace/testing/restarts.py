@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..engine import Engine
-from ..learn.retrain import finish
+from ..learn.retrain import finish_job
 from ..messages import Input, Output, RetrainFinished
 
 
@@ -37,7 +37,7 @@ class MortalEngine:
         """Feed these inputs to the engine and return its outputs."""
         outputs = self.engine.feed(inputs)
         self._since += inputs
-        self._said += _lines(outputs)
+        self._said += _encode_outputs(outputs)
         return outputs
 
     def save(self) -> None:
@@ -56,11 +56,11 @@ class MortalEngine:
         pending: list[Input] = []
         for message in self._since:
             if isinstance(message, RetrainFinished):
-                outputs += _lines(self.engine.feed(pending))
+                outputs += _encode_outputs(self.engine.feed(pending))
                 pending = [self._run_again(message)]
             else:
                 pending.append(message)
-        outputs += _lines(self.engine.feed(pending))
+        outputs += _encode_outputs(self.engine.feed(pending))
         is_same = outputs == self._said
         self.is_same &= is_same
         return len(self._since), is_same
@@ -70,8 +70,8 @@ class MortalEngine:
         job = self.engine.trainer.retrainings.job(finished.job_id)
         if finished.error is not None or job is None:
             return finished
-        return finish(job, finished.at)
+        return finish_job(job, finished.at)
 
 
-def _lines(outputs: Sequence[Output]) -> list[bytes]:
+def _encode_outputs(outputs: Sequence[Output]) -> list[bytes]:
     return [msgspec.json.encode(output) for output in outputs]

@@ -27,7 +27,7 @@ import msgspec
 
 from ..chance import Chance
 from ..engine import Engine
-from ..learn.retrain import finish
+from ..learn.retrain import finish_job
 from ..messages import (
     Answer,
     Event,
@@ -65,16 +65,16 @@ class Luck:
         self._chance = Chance(seed)
         self._drawn: dict[str, int] = {}
 
-    def u(self, purpose: str) -> float:
+    def draw_uniform(self, purpose: str) -> float:
         """The next number in [0, 1) for this purpose."""
         n = self._drawn[purpose] = self._drawn.get(purpose, 0) + 1
         return self._chance.uniform(purpose, str(n))
 
     def is_hit(self, purpose: str, rate: float) -> bool:
-        return self.u(purpose) < rate
+        return self.draw_uniform(purpose) < rate
 
     def pick(self, purpose: str, choices: Sequence[Any]) -> Any:
-        return choices[int(self.u(purpose) * len(choices))]
+        return choices[int(self.draw_uniform(purpose) * len(choices))]
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,14 @@ class Faults:
     ordered: float = field(metadata={"max": 0.01})
 
     @classmethod
-    def drawn(cls, luck: Luck) -> Faults:
+    def draw_rates(cls, luck: Luck) -> Faults:
         """Return random rates; each kind of fault is absent in a third of the worlds."""
         rates = {}
         for rate in fields(cls):
             is_absent = luck.is_hit("absent", 1 / 3)
-            rates[rate.name] = 0.0 if is_absent else luck.u("rate") * rate.metadata["max"]
+            rates[rate.name] = (
+                0.0 if is_absent else luck.draw_uniform("rate") * rate.metadata["max"]
+            )
         return cls(**rates)
 
     @classmethod
@@ -133,7 +135,7 @@ def settings_of(luck: Luck) -> Settings:
             arrival = {"rule": luck.pick("rule", (RANK, *(n for n in RULES if n != "iwal")))}
     return parse(
         {
-            "seed": int(luck.u("seed") * 1e9),
+            "seed": int(luck.draw_uniform("seed") * 1e9),
             "stream": "simulated",
             "model": {"name": luck.pick("model", ("logistic", "naive-bayes", "committee"))},
             "observe": {"window_n": 100, "reservoir_n": 50},
@@ -175,36 +177,44 @@ class Stream:
         self._burst_n = 0
         self._n = 0
 
-    def next(self) -> tuple[list[tuple[float, Event]], float]:
+    def make_next(self) -> tuple[list[tuple[float, Event]], float]:
         """The deliveries, (time, event), of one event, and the quiet before it in seconds."""
         luck, faults = self.luck, self.faults
-        quiet_s = 2 * WEEK_S * luck.u("quiet time") if luck.is_hit("quiet", faults.quiet) else 0.0
+        quiet_s = (
+            2 * WEEK_S * luck.draw_uniform("quiet time")
+            if luck.is_hit("quiet", faults.quiet)
+            else 0.0
+        )
         if luck.is_hit("burst", faults.burst):
             self._burst_n = 30
         self._burst_n = max(0, self._burst_n - 1)
-        gap_s = 0.001 if self._burst_n else 1.0 - 30.0 * math.log(1.0 - luck.u("gap"))
+        gap_s = 0.001 if self._burst_n else 1.0 - 30.0 * math.log(1.0 - luck.draw_uniform("gap"))
         self.at += quiet_s + gap_s
-        event = self._event()
+        event = self._make_event()
         if luck.is_hit("poison", faults.poison):
             event = self._poison_event(event)
         if luck.is_hit("lost", faults.lost):
             return [], quiet_s
-        late_s = 200.0 * luck.u("by how much") if luck.is_hit("late", faults.reordered) else 0.0
+        late_s = (
+            200.0 * luck.draw_uniform("by how much")
+            if luck.is_hit("late", faults.reordered)
+            else 0.0
+        )
         arrivals = [(self.at + late_s, event)]
         if luck.is_hit("twice", faults.duplicate):
-            arrivals.append((self.at + late_s + 300.0 * luck.u("when again"), event))
+            arrivals.append((self.at + late_s + 300.0 * luck.draw_uniform("when again"), event))
         return arrivals, quiet_s
 
-    def _event(self) -> Event:
+    def _make_event(self) -> Event:
         luck, n = self.luck, self._n
         self._n += 1
         truth = luck.pick("truth", ("ham", "spam", "spam", "eggs") if n > 200 else ("ham", "spam"))
         centre = {"ham": -1.0, "spam": 1.0, "eggs": 3.0}[truth]
-        if luck.is_hit("drift now", self._drifted(n / self._events_n)):
+        if luck.is_hit("drift now", self._chance_of_drift(n / self._events_n)):
             centre = -centre
         features: dict[str, Any] = {
-            "x": centre + luck.u("x") - luck.u("x"),
-            "y": luck.u("y"),
+            "x": centre + luck.draw_uniform("x") - luck.draw_uniform("x"),
+            "y": luck.draw_uniform("y"),
             "where": luck.pick("where", ("here", "there")),
         }
         for name in tuple(features):
@@ -215,7 +225,7 @@ class Stream:
         served = luck.pick("served", (None, None, {"ham": 0.7, "spam": 0.3}))
         return Event(id=identity, at=self.at, features=features, probabilities=served)
 
-    def _drifted(self, part: float) -> float:
+    def _chance_of_drift(self, part: float) -> float:
         """Return the chance that an event at this part of the stream, 0 to 1, has drifted."""
         if self.drift == "sudden":
             return float(part > 0.5)
@@ -260,7 +270,7 @@ class Deliveries:
         self._pushed_n += 1
         heapq.heappush(self._due, (at, self._pushed_n, message))
 
-    def arrive(self, until: float) -> Iterator[Input]:
+    def pop_arrived(self, until: float) -> Iterator[Input]:
         """Yield the inputs that arrive up to this time, including those pushed meanwhile."""
         while self._due and self._due[0][0] <= until:
             yield heapq.heappop(self._due)[2]
@@ -272,7 +282,7 @@ class World:
     def __init__(self, seed: int, engine_of: EngineOf, events_n: int) -> None:
         self.luck = Luck(seed)
         self.settings = settings_of(self.luck)
-        self.faults = Faults.drawn(self.luck)
+        self.faults = Faults.draw_rates(self.luck)
         self.stream = Stream(self.luck, self.faults, events_n)
         self.mortal = MortalEngine(partial(engine_of, self.settings))
         self.events_n = events_n
@@ -283,12 +293,12 @@ class World:
 
     def play(self) -> list[bytes]:
         """Play bad times, then calm ones, then ticks until every request has ended."""
-        self._write(kind="settings", settings=msgspec.to_builtins(self.settings))
+        self._write_row(kind="settings", settings=msgspec.to_builtins(self.settings))
         self._live_through(self.events_n)
         self.stream.faults = self.faults = Faults.none()
-        self._write(kind="calm")
+        self._write_row(kind="calm")
         self._live_through(self.events_n)
-        self._write(kind="closing")
+        self._write_row(kind="closing")
         for _ in range(CLOSING_TICKS_MAX):
             arrives_at = self._deliveries.next_at
             due = [] if arrives_at is None else [arrives_at]
@@ -296,16 +306,16 @@ class World:
             if not due:
                 break
             self._deliver_until(min(due))
-            self._feed([Tick(at=max(min(due), self.stream.at))])
-        self._write(kind="end", open_n=len(self.open))
+            self._feed_inputs([Tick(at=max(min(due), self.stream.at))])
+        self._write_row(kind="end", open_n=len(self.open))
         return self.journal
 
     def _live_through(self, events_n: int) -> None:
         for _ in range(events_n):
             before = self.stream.at
-            arrivals, quiet_s = self.stream.next()
+            arrivals, quiet_s = self.stream.make_next()
             if quiet_s:
-                self._wait(before, self.stream.at - 1.0)
+                self._pass_time(before, self.stream.at - 1.0)
             for at, event in arrivals:
                 self._deliveries.push(at, event)
             if self.luck.is_hit("order", self.faults.ordered):
@@ -318,7 +328,7 @@ class World:
                 self._deliver_until(self.stream.at)
         self._deliver_until(self.stream.at)
 
-    def _wait(self, start: float, end: float) -> None:
+    def _pass_time(self, start: float, end: float) -> None:
         """Pass quiet time by ticks, some of them at the engine's own deadlines."""
         self._deliver_until(start)
         now = start
@@ -329,33 +339,33 @@ class World:
                 now = deadline
             start = now
             self._deliver_until(now)
-            self._feed([Tick(at=now)])
+            self._feed_inputs([Tick(at=now)])
 
     def _deliver_until(self, until: float) -> None:
         events: list[Input] = []
-        for message in self._deliveries.arrive(until):
+        for message in self._deliveries.pop_arrived(until):
             if isinstance(message, Event):
                 events.append(message)
                 continue
-            self._feed(events)
+            self._feed_inputs(events)
             events = []
-            self._feed([message])
-        self._feed(events)
+            self._feed_inputs([message])
+        self._feed_inputs(events)
 
-    def _feed(self, inputs: list[Input]) -> None:
+    def _feed_inputs(self, inputs: list[Input]) -> None:
         if not inputs:
             return
         outputs = self.mortal.feed(inputs)
-        self._write(
+        self._write_row(
             kind="feed",
-            inputs=[_plain(message) for message in inputs],
-            outputs=[_plain(output) for output in outputs],
+            inputs=[_to_plain(message) for message in inputs],
+            outputs=[_to_plain(output) for output in outputs],
         )
         if self.luck.is_hit("snapshot", 0.05):
             self.mortal.save()
         if self.luck.is_hit("crash", self.faults.crash):
             inputs_n, is_same = self.mortal.crash()
-            self._write(kind="restart", inputs_n=inputs_n, is_same=is_same)
+            self._write_row(kind="restart", inputs_n=inputs_n, is_same=is_same)
         for output in outputs:
             self._react_to(output)
 
@@ -366,14 +376,14 @@ class World:
         elif isinstance(output, RequestEnded):
             self.open.pop(output.request_id, None)
         elif isinstance(output, RetrainRequested):
-            at = output.at + self._retrain_s * self.luck.u("retrain")
+            at = output.at + self._retrain_s * self.luck.draw_uniform("retrain")
             job = self.mortal.engine.trainer.retrainings.job(output.job_id)
             if self.luck.is_hit("failing", self.faults.failing_retrain):
                 self._deliveries.push(
                     at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory")
                 )
             elif job is not None:
-                self._deliveries.push(at, finish(job, at))
+                self._deliveries.push(at, finish_job(job, at))
 
     def _ask_people(self, request: LabelRequested) -> None:
         luck, faults = self.luck, self.faults
@@ -384,9 +394,9 @@ class World:
         for turn in range(request.answers_wanted + 2 * luck.is_hit("crowd", 0.2)):
             if luck.is_hit("silent", faults.silent):
                 continue
-            delay_s = -60.0 * math.log(1.0 - luck.u("answer delay"))
+            delay_s = -60.0 * math.log(1.0 - luck.draw_uniform("answer delay"))
             if luck.is_hit("late answer", faults.late):
-                delay_s += (request.deadline - request.at) * 2.0 * luck.u("how late")
+                delay_s += (request.deadline - request.at) * 2.0 * luck.draw_uniform("how late")
             answer = Answer(
                 request_id=request.request_id,
                 label=self._give_opinion(request),
@@ -395,9 +405,9 @@ class World:
             )
             self._deliveries.push(answer.at, answer)
             if luck.is_hit("again", faults.repeated):
-                self._deliveries.push(answer.at + 500.0 * luck.u("again after"), answer)
+                self._deliveries.push(answer.at + 500.0 * luck.draw_uniform("again after"), answer)
             if luck.is_hit("correct", faults.correcting):
-                at = answer.at + 900.0 * luck.u("correct after")
+                at = answer.at + 900.0 * luck.draw_uniform("correct after")
                 corrected = msgspec.structs.replace(
                     answer, at=at, label=self._give_opinion(request)
                 )
@@ -410,7 +420,7 @@ class World:
             return str(self.luck.pick("mistake", ("ham", "spam", "eggs", "bread")))
         return self.stream.truths.get(request.event_id, "ham")
 
-    def _write(self, **row: Any) -> None:
+    def _write_row(self, **row: Any) -> None:
         self.journal.append(msgspec.json.encode(row))
 
 
@@ -430,7 +440,7 @@ def simulate(
     return world
 
 
-def _plain(message: Input | Output) -> Any:
+def _to_plain(message: Input | Output) -> Any:
     """Return a message as plain values for JSON, without the model of a finished retraining."""
     if isinstance(message, RetrainFinished):
         message = msgspec.structs.replace(message, challenger=None)

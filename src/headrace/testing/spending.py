@@ -33,7 +33,7 @@ def check_spending(name: str, make: Callable[[], Account]) -> None:
     """
     for is_arrival in (True, False):
         for late in ("taken", "refused"):
-            _Play(name, make(), late, is_arrival=is_arrival).run()
+            _Play(name, make(), late, is_arrival=is_arrival).play_stream()
 
 
 class _Play:
@@ -62,41 +62,41 @@ class _Play:
         self.asked: dict[str, LabelRequested] = {}
         self.settled: set[str] = set()
 
-    def run(self) -> None:
+    def play_stream(self) -> None:
         luck = Chance(17)
         for i in range(EVENTS_N):
             is_fraud = luck.uniform("class", str(i)) < 0.15
             x = luck.uniform("x", str(i)) + (0.6 if is_fraud else 0.0)
             event = Event(id=f"{int(is_fraud)}/{i}", at=float(i), features={"x": x})
-            self.take(self.engine.feed([event]))
+            self.check_outputs(self.engine.feed([event]))
             due = [answer for at, answer in self.answers if at <= i]
             self.answers = [pending for pending in self.answers if pending[0] > i]
             for answer in due:
-                self.take(self.engine.feed([answer]))
+                self.check_outputs(self.engine.feed([answer]))
             if i in (100, 180):
-                self._order(i)
+                self._order_labels(i)
         self.check_parts()
 
-    def _order(self, i: int) -> None:
+    def _order_labels(self, i: int) -> None:
         """Order a round or an audit, and check that it asks as many labels as can be spent."""
         is_audit = i > 100
         reason = AUDIT if is_audit else "ordered"
         # The order itself would move the clock, and with time an account may earn a label.
-        self.take(self.engine.feed([Tick(at=float(i))]))
+        self.check_outputs(self.engine.feed([Tick(at=float(i))]))
         can_n = self.engine.shard.asking.can_open_n(reason)
         order = RoundOrdered(at=float(i), key=str(i), is_audit=is_audit, labels_n=3)
         outputs = self.engine.feed([order])
         n = sum(isinstance(output, LabelRequested) for output in outputs)
         fault = f"{self.told} {n} labels were asked for a round that is {reason}, of {can_n} there"
         claim(n == max(0, min(3, can_n)), fault)
-        self.take(outputs)
+        self.check_outputs(outputs)
 
-    def take(self, outputs: list[Output]) -> None:
+    def check_outputs(self, outputs: list[Output]) -> None:
         """Note requests and labels in these outputs, and check the budget against them."""
         for one in outputs:
             if isinstance(one, LabelRequested):
                 self.asked[one.request_id] = one
-                self._answer(one)
+                self._schedule_answer(one)
             elif isinstance(one, LabelSettled):
                 self.settled.add(one.request_id)
         budget, case = self.budget, self.told
@@ -125,7 +125,7 @@ class _Play:
             held_n = budget.audit.held_n(before_n) + budget.reserve.held_n(before_n)
             claim(left_n >= held_n, f"{self.told} {reason} took what is held for drift")
 
-    def _answer(self, request: LabelRequested) -> None:
+    def _schedule_answer(self, request: LabelRequested) -> None:
         """Schedule the answer to a request: in time, late, or never."""
         luck = Chance(19).uniform("answer", request.event_id)
         if luck >= LATE:

@@ -217,14 +217,14 @@ def test_cut_anywhere_it_goes_on_to_the_same_bytes(past, tmp_path_factory, data)
         closing(RunFolder(state, parse(KEPT))) as opened,
         closing(DecidedLog(state, opened.journal, opened.settings)) as log,
     ):
-        log.follow()
+        log.follow_records()
     assert decided(stream) == decided(past)
 
 
 def test_records_that_a_loss_of_power_took_are_told(copied: Stream) -> None:
     state = copied.places.state
     with closing(RunFolder(state)) as folder:
-        ends = [end for _, end in folder.journal.records()]
+        ends = [end for _, end in folder.journal.read_records()]
     shutil.rmtree(state / "snapshots")
     os.truncate(state / "journal", ends[-5])
     run(copied)
@@ -260,7 +260,7 @@ def test_a_whole_log_agrees_with_the_records(past: Stream) -> None:
     found = verify_log(past.places.state)
     assert (found.faults, found.notes) == ([], [])
     assert len(found.compared) == 2
-    parts = found.summary.parts()
+    parts = found.summary.counts_by_part()
     assert sum(n for name, n in parts["asked"].items() if " by " in name and "ordered" not in name)
     assert parts["answered"]["eva"] == len(lines_of(past.places.answers))
     assert parts["asked"]["round ordered by olga"] == 1

@@ -71,13 +71,13 @@ class Brokers:
         for gone in [one for one in self.logs[part] if one < offset]:
             del self.logs[part][gone]
 
-    def bounds(self) -> dict[Part, tuple[int, int]]:
+    def read_bounds(self) -> dict[Part, tuple[int, int]]:
         if self.is_away:
             raise Unreachable("away")
         return {part: (self.firsts[part], self.ends[part]) for part in self.logs}
 
     def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
-        self.bounds()
+        self.read_bounds()
         found = {}
         for part, log in self.logs.items():
             wanted = [log[o] for o in sorted(log) if o >= places.get(part, 0)][: min(n, 7)]
@@ -126,7 +126,7 @@ def brokers() -> Brokers:
 def follow(folder: Path, brokers: Any, times: int = 1_000, stream=SETTINGS) -> None:
     with closing(TopicsLog(folder, stream, brokers)) as log:
         for _ in range(times):
-            if not log.follow():
+            if not log.follow_topics():
                 break
 
 
@@ -145,7 +145,7 @@ def test_every_record_has_its_entry_and_no_feature_is_in_it(brokers, tmp_path) -
         assert secret not in content
     told = verify_log(tmp_path)
     assert (told.faults, told.notes) == ([], [])
-    parts = told.summary.parts()
+    parts = told.summary.counts_by_part()
     assert parts["answered"]["eva, through desk"] == 20
     assert parts["ended"] == {"settled, by majority": 20}
     assert parts["moved the model"]["challengers adopted"] == 1
@@ -373,7 +373,7 @@ def test_it_waits_for_brokers_that_are_away(brokers, tmp_path) -> None:
         stop.set()
 
     with closing(TopicsLog(tmp_path, SETTINGS, brokers)) as log:
-        log.run(stop, note)
+        log.follow_until_stopped(stop, note)
     assert notes == ["away; trying again until it is back"]
 
 
@@ -403,11 +403,11 @@ def test_who_ordered_is_told_where_it_was_read_and_where_it_was_passed_on() -> N
     }
     place: dict[str, Any] = {"topic": KAFKA.answers, "partition": 1, "offset": 0, "timestamp": 1}
     given = SimpleNamespace(key=ORDER_KEY, value=value, headers=(), **place)
-    [entry] = records.entries(Part(KAFKA.answers, 1), given)
+    [entry] = records.make_entries(Part(KAFKA.answers, 1), given)
     assert entry == told | {"record": [KAFKA.answers, 1, 0]}
     passed = SimpleNamespace(key=None, value=value, offset=6, headers=origin_headers(origin))
-    [entry] = records.entries(Part(KAFKA.training, 0), passed)
+    [entry] = records.make_entries(Part(KAFKA.training, 0), passed)
     assert entry == told | {"origin": [0, 4, 0], "record": [KAFKA.training, 0, 6]}
     given.value = b"{}"
-    [entry] = records.entries(Part(KAFKA.answers, 1), given)
+    [entry] = records.make_entries(Part(KAFKA.answers, 1), given)
     assert entry["what"] == "refused" and entry["reason"] == "bad_order"

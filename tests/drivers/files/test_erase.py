@@ -220,17 +220,17 @@ def test_bridges_and_desks_forget_and_tell_the_tool(stream):
     outbox.take_in(records, place, START_AT)
     store = Store(folder / "desk" / "desk.sqlite", lease_s=60.0)
     hers = [one for one in requests if one.features["customer"] == HER]
-    store.take([Delivery(request_id=one.request_id, request=one) for one in requests])
-    store.answer("ann", hers[0].request_id, "yes", note=f"known to be {HER}")
-    outbox.sent(outbox.to_send(10_000))
+    store.take_deliveries([Delivery(request_id=one.request_id, request=one) for one in requests])
+    store.add_answer("ann", hers[0].request_id, "yes", note=f"known to be {HER}")
+    outbox.note_sent(outbox.to_send(10_000))
     assert "state/bridges/desk/desk.sqlite-wal" in files_with(stream.folder, HER)
     assert erase(stream, HER) == 1
     assert files_with(stream.folder, HER) == ["events.jsonl"]
     leaving = [one for one in outbox.to_send(10_000) if one.request is None]
     assert {one.request_id for one in leaving} == {one.request_id for one in hers}
-    assert store.question(hers[0].request_id) is None
+    assert store.find_question(hers[0].request_id) is None
     others = [one for one in requests if one not in hers]
-    assert store.question(others[0].request_id) == others[0]
+    assert store.find_question(others[0].request_id) == others[0]
     # The bridge goes on reading where it was, over lines that are blank now.
     more, _ = end.read(place, 10_000)
     end.close()

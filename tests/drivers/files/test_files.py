@@ -261,7 +261,7 @@ def _tear_the_ends(stream, luck):
 def _snapshot_sizes(stream):
     with closing(RunFolder(stream.places.state)) as folder:
         place = stream.places.state / "snapshots"
-        snapshot = SnapshotStore(place, stream=folder.settings.stream, kept_n=2).latest()
+        snapshot = SnapshotStore(place, stream=folder.settings.stream, kept_n=2).read_latest()
     return {} if snapshot is None else snapshot.positions
 
 

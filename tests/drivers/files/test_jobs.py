@@ -28,7 +28,7 @@ def runner_of(*, is_beside: bool) -> JobRunner:
 def test_at_once_all_are_run_as_they_come():
     engine, ended = engine_with(4, 5), []
     with closing(runner_of(is_beside=False)) as jobs:
-        for job_id, challenger, error in jobs.ended(engine):
+        for job_id, challenger, error in jobs.pop_ended(engine):
             ended.append((job_id, challenger, error is not None))
             fed(engine)
     assert ended == [(4, None, True), (5, None, True)]
@@ -37,10 +37,10 @@ def test_at_once_all_are_run_as_they_come():
 def test_beside_a_run_one_is_begun_and_ends_at_a_later_look():
     engine, ended = engine_with(4), []
     with closing(runner_of(is_beside=True)) as jobs:
-        assert list(jobs.ended(engine)) == []
+        assert list(jobs.pop_ended(engine)) == []
         while not ended:
-            for job_id, challenger, error in jobs.ended(engine):
+            for job_id, challenger, error in jobs.pop_ended(engine):
                 ended.append((job_id, challenger, error is not None))
                 fed(engine)
-        assert list(jobs.ended(engine)) == []
+        assert list(jobs.pop_ended(engine)) == []
     assert ended == [(4, None, True)]

@@ -104,8 +104,8 @@ def test_a_desk_knows_what_is_usual_only_of_what_it_may_see(private):
     questions = [one for one in records if isinstance(one, LabelRequested)]
     usual = Usual(questions)
     assert len(questions) > 40
-    assert {row["name"] for row in usual.of(questions[-1])} == {"x", "y", "who", "card"}
-    assert HIDDEN not in repr(usual.of(questions[-1]))
+    assert {row["name"] for row in usual.rank_features(questions[-1])} == {"x", "y", "who", "card"}
+    assert HIDDEN not in repr(usual.rank_features(questions[-1]))
 
 
 def test_a_run_that_is_cut_goes_on_to_the_same_bytes(private, tmp_path):

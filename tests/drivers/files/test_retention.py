@@ -202,7 +202,7 @@ def test_desks_forget_it_and_one_that_is_busy_later(tmp_path):
     records, _ = end.read("", 10_000)
     end.close()
     store = Store(folder / "desk.sqlite", lease_s=60.0)
-    store.take([Delivery(request_id=one.request_id, request=one) for one in records])
+    store.take_deliveries([Delivery(request_id=one.request_id, request=one) for one in records])
     store.close()
     asked = kept_in(stream, 60)
     assert asked[0] < 30

@@ -32,7 +32,9 @@ def shown(**http):
     [(1_000, 0, 0, 0.0), (1_000, 55, 6, None), (0, 55, None, None), (0, 0, 0, 0.0)],
 )
 def test_the_lag_in_records_is_told_by_their_mean_length(read_bytes, lag_bytes, lag_n, lag_s):
-    report = shown().look(engine_of(100), rejected_n={}, read_bytes=read_bytes, lag_bytes=lag_bytes)
+    report = shown().make_report(
+        engine_of(100), rejected_n={}, read_bytes=read_bytes, lag_bytes=lag_bytes
+    )
     (partition,) = report.worker.partitions
     assert (partition.lag_n, partition.lag_s, partition.events_n) == (lag_n, lag_s, 100)
 
@@ -41,20 +43,24 @@ def test_the_newest_snapshot_is_told_whether_found_or_written(tmp_path):
     path = tmp_path / "snapshot"
     path.write_bytes(b"with its envelope")
     found = shown()
-    found.found(path, b"blob")
-    found.refused(2)
-    snapshots = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker.snapshots
+    found.note_restored(path, b"blob")
+    found.note_refused(2)
+    snapshots = found.make_report(
+        engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0
+    ).worker.snapshots
     told = (snapshots.written_at, snapshots.bytes_n, snapshots.refused_n)
     assert told == (path.stat().st_mtime, 4, 2)
-    found.wrote(b"longer", engine_of(1))
-    snapshots = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker.snapshots
+    found.note_written(b"longer", engine_of(1))
+    snapshots = found.make_report(
+        engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0
+    ).worker.snapshots
     assert (snapshots.written_at, snapshots.bytes_n) == (NOW, 6)
 
 
 def test_without_a_port_nothing_is_served_and_nothing_timed():
     quiet = shown()
     assert quiet.serve(pytest.fail) is None
-    with quiet.feeding(engine_of(1)), quiet.retraining():
+    with quiet.time_feeding(engine_of(1)), quiet.time_retraining():
         pass
 
 
@@ -96,7 +102,7 @@ def test_a_run_serves_its_report_and_times_while_it_goes_on(tmp_path, monkeypatc
 def test_a_report_is_due_again_after_a_while(monkeypatch):
     report = shown()
     assert report.is_due
-    report.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0)
+    report.make_report(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0)
     made_at = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: made_at)
     assert not report.is_due
@@ -118,14 +124,14 @@ def test_a_fall_of_somebodys_agreement_is_said_once_and_not_again_after_a_start(
     notes, engine = [], engine_of(1)
     told = RunMetrics(parse(SETTINGS), clock=lambda: NOW, on_note=notes.append)
     look = {"rejected_n": {}, "read_bytes": 1, "lag_bytes": 0}
-    told.look(engine, **look)
+    told.make_report(engine, **look)
     watch = engine.desk.annotators.by_name.setdefault("cy", Annotator()).steadiness
     watch.falls_n, watch.fall = 1, Fall(9.0, 10, 20, 269, 299)
     for _ in range(2):
         engine.feed([])
-        told.look(engine, **look)
+        told.make_report(engine, **look)
     told_once = (
         "annotator 'cy' agrees less: with 10 of the latest 20 labels, with 269 of 299 before"
     )
     assert notes == [told_once]
-    RunMetrics(parse(SETTINGS), clock=lambda: NOW, on_note=pytest.fail).look(engine, **look)
+    RunMetrics(parse(SETTINGS), clock=lambda: NOW, on_note=pytest.fail).make_report(engine, **look)

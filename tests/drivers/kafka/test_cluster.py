@@ -34,5 +34,5 @@ def test_records_are_counted_though_the_consumer_does_not_stop(
 ) -> None:
     monkeypatch.setattr(cluster, "make_consumer", lambda kafka, **options: Stuck())
     monkeypatch.setattr(reading, "STOP_S_MAX", 0.01)
-    counting = cluster.Cluster(KafkaSettings(), None).records({"events": 2, "answers": 1})
+    counting = cluster.Cluster(KafkaSettings(), None).count_records({"events": 2, "answers": 1})
     assert asyncio.run(asyncio.wait_for(counting, 5.0)) == {"events": 14, "answers": 7}

@@ -121,9 +121,13 @@ def test_an_order_reaches_every_desk_and_says_how_many_shards_answer() -> None:
 
 def test_digests_are_compared_with_texts_as_the_log_spells_them() -> None:
     order = msgspec.structs.replace(ADA, field="n", values=(digest_of("7", SALT),))
-    assert Subject(order).names("e", None, {"n": 7.0}) and not Subject(order).names("e", "7", {})
+    assert Subject(order).names_event("e", None, {"n": 7.0}) and not Subject(order).names_event(
+        "e", "7", {}
+    )
     keyed = msgspec.structs.replace(order, field="key")
-    assert Subject(keyed).names("e", "7", {}) and not Subject(keyed).names("e", None, {"n": 7})
+    assert Subject(keyed).names_event("e", "7", {}) and not Subject(keyed).names_event(
+        "e", None, {"n": 7}
+    )
     assert digest_of("7", SALT) != digest_of("7", "00" * 16)
 
 
@@ -138,7 +142,7 @@ def test_a_desk_forgets_open_and_ended_requests_and_tells_all_who_may_have_them(
     assert [(one.request_id, one.reason) for one in withdrawn] == [(open_one.request_id, REASON)]
     assert isinstance(moot, QuestionChanged) and isinstance(moot.record, RequestWithdrawn)
     assert (moot.record.request_id, moot.record.event_id) == (ended.request_id, "")
-    assert desk.desk.requests() == [other] and b"Ada" not in desk.freeze()
+    assert desk.desk.list_requests() == [other] and b"Ada" not in desk.freeze()
     assert passed_on.desk == 1 and passed_on.at == 60.0 and passed_on.is_learned
     assert passed_on.request_ids == tuple(sorted((open_one.request_id, ended.request_id)))
     assert passed_on.erased == {"open requests": 1, "ended requests": 1}
@@ -278,13 +282,13 @@ def test_what_was_saved_before_an_order_goes_with_what_is_saved_after_it(
     assert store.newest_seq() == 5
     # Nothing came in since: it has the number of the one before, and takes its place.
     save(states, 5, b"nobody", 1)
-    assert [store.latest().blob, len(store._folder.names())] == [b"nobody", 1]
+    assert [store.read_latest().blob, len(store._folder.list_names())] == [b"nobody", 1]
     save(states, 8, b"nobody", 1)
     save(states, 9, b"Ada", 1)
-    assert len(store._folder.names()) == 3, "snapshots are kept as ever"
+    assert len(store._folder.list_names()) == 3, "snapshots are kept as ever"
     # Killed before it removed them: whoever saves next does.
     save(States(own, lambda sentence: None), 12, b"nobody", 1)
-    assert [store.latest().blob, len(store._folder.names())] == [b"nobody", 1]
+    assert [store.read_latest().blob, len(store._folder.list_names())] == [b"nobody", 1]
 
 
 # ---------------------------------------------------------------------------------- by its age
@@ -306,7 +310,7 @@ def test_a_desk_forgets_what_is_too_old_once_in_a_step_and_has_all_forget_it() -
     withdrawn, order = (said.output for said in desk.fold(tick, tick.at, desk.position))
     assert (withdrawn.request_id, withdrawn.reason) == (old.request_id, "retention")
     assert (order.before, order.examples_before, order.desk) == (8_640.0, 8_640.0, 1)
-    assert order.erased == {"open requests": 1} and desk.desk.requests() == [young]
+    assert order.erased == {"open requests": 1} and desk.desk.list_requests() == [young]
     assert desk.fold(tick, tick.at + 1.0, desk.position) == []
     assert desk.erasures_n == 1, "what was saved before is to go"
 

@@ -18,7 +18,7 @@ from headrace.flow.saving import freeze_log
 from headrace.flow.shards import PartitionShard, decoder_of
 from headrace.flow.share import share_of
 from headrace.flow.training import new_log
-from headrace.learn.retrain import finish
+from headrace.learn.retrain import finish_job
 from headrace.messages import LabelSettled, Output, RetrainRequested
 from headrace.request_ids import base_id, desk_of
 from headrace.settings import parse
@@ -91,7 +91,7 @@ def retrained(engine: Engine) -> list[Output]:
     """What follows from the retraining that is open, if there is one."""
     outputs: list[Output] = []
     while (job := engine.open_job) is not None:
-        outputs += engine.feed([finish(job, engine.now)])
+        outputs += engine.feed([finish_job(job, engine.now)])
     return outputs
 
 
@@ -359,13 +359,13 @@ def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> N
     asked, log = [], new_log(settings)
     for partition in range(2):
         shard = PartitionShard(settings, partition, 2, log.trainer)
-        claim = shard.claim(log.caps)
+        claim = shard.claim_caps(log.caps)
         assert claim is not None
         assert log.fold(claim)
-        shard.hear(claim, log)
+        shard.hear_entry(claim, log)
         lines = [msgspec.json.encode(event) for event in events_of(200)]
         shard.feed(decoder_of(settings), [record_of(i, line) for i, line in enumerate(lines)], 200)
-        outputs = shard.take(0, -1).outputs
+        outputs = shard.take_step(0, -1).outputs
         asked.append(sum(isinstance(output, LabelRequested) for output in outputs))
     assert asked == [1, 0]
 
@@ -393,11 +393,11 @@ def test_a_request_waits_for_its_response_in_the_state_of_a_shard():
     whole.feed(decoder, records, 6)
     begun = PartitionShard(settings, 0, 1, log.trainer)
     begun.feed(decoder, records[:1], 5)
-    assert begun.take(0, -1).outputs == []
+    assert begun.take_step(0, -1).outputs == []
     other = PartitionShard(settings, 0, 1, log.trainer)
     other.thaw(begun.freeze(), frozenset(), log.trainer)
     other.seek(5)
     other.feed(decoder, records[1:], 6)
-    asked = other.take(0, -1).outputs
+    asked = other.take_step(0, -1).outputs
     assert [one.event_id for one in asked if isinstance(one, LabelRequested)] == ["7/0", "7/1"]
-    assert asked == whole.take(0, -1).outputs
+    assert asked == whole.take_step(0, -1).outputs

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.drivers.kafka.rules import rules_in_use
-from headrace.learn.rules import differing
+from headrace.learn.rules import list_differing
 from headrace.settings import parse
 
 RAW = {
@@ -41,7 +41,7 @@ def test_nothing_that_is_said_holds_a_value_of_the_settings() -> None:
 def test_what_differs_is_named() -> None:
     ours = rules_in_use(parse(RAW))
     other = RAW | {"label": {"deadline_s": 61.0}, "seed": 4}
-    assert differing(ours, rules_in_use(parse(other))) == ["label.deadline_s", "seed"]
+    assert list_differing(ours, rules_in_use(parse(other))) == ["label.deadline_s", "seed"]
 
 
 def test_code_that_a_setting_names_is_said_by_its_content(
@@ -54,7 +54,9 @@ def test_code_that_a_setting_names_is_said_by_its_content(
     __import__("mine_for_rules")
     before = rules_in_use(settings)
     path.write_text("def decode(record): return 1\n")
-    assert differing(before, rules_in_use(settings)) == ["code of mine_for_rules (input.decoder)"]
+    assert list_differing(before, rules_in_use(settings)) == [
+        "code of mine_for_rules (input.decoder)"
+    ]
     del sys.modules["mine_for_rules"]
 
 

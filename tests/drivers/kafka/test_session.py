@@ -36,9 +36,9 @@ def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():
     async def heard() -> Session:
         found = session()
         found.flow.owned.parts = {Part("inference", 0)}
-        found.group.leave()
-        await found.group.revoked()
-        await found.group.assigned({("inference", 1)})
+        found.group.ignore_changes()
+        await found.group.on_revoked()
+        await found.group.on_assigned({("inference", 1)})
         return found
 
     found = asyncio.run(heard())
@@ -62,7 +62,7 @@ def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_n
             try:
                 await asyncio.sleep(10)
             except asyncio.CancelledError:
-                waiting.append(asyncio.create_task(found.group.revoked()))
+                waiting.append(asyncio.create_task(found.group.on_revoked()))
                 await asyncio.sleep(0)
                 raise
 
@@ -71,7 +71,7 @@ def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_n
                 found._tasks.create_task(listen())
                 found._tasks.create_task(fail())
         except* ValueError:
-            found.group.release()
+            found.group.confirm_release()
         await waiting[0]
         return found
 

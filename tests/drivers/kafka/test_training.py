@@ -39,7 +39,7 @@ def training_behind(n: int, second_s: float) -> Training:
         new_log(SETTINGS), 0, n, run=lambda job: None, timer=lambda: next(ticks) * second_s
     )
     records = [Kept("training", 0, i, None, value_of(label_of(i)), (), 0) for i in range(n)]
-    training.read(records)
+    training.decode_records(records)
     return training
 
 

@@ -33,7 +33,7 @@ def test_it_waits_until_it_is_known_from_where_to_read_then_reads_on_from_there(
         waiting = asyncio.create_task(tail.until_followed())
         await asyncio.sleep(0)
         assert not waiting.done()
-        tail.follow(Part("training", 0), 7)
+        tail.follow_part(Part("training", 0), 7)
         await waiting
         return await tail.read()
 

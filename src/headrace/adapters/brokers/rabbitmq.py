@@ -161,7 +161,7 @@ class RabbitSource:
         if not address.name:
             raise BadSettings("--events names no queue; must be amqp://HOST:PORT/QUEUE")
         self._address, self._settings, self._follow = address, settings, follow
-        self._link = Link(address, settings, "queue", self._prepare)
+        self._link = Link(address, settings, "queue", self._prepare_channel)
         self._waiting: deque[tuple[int, str, bytes]] = deque()
         self._taken_to = 0
         self._known: dict[str, None] = {}
@@ -192,7 +192,7 @@ class RabbitSource:
             return Batch(mark=mark, is_end=is_end)
         return Batch(bodies=tuple(bodies), mark=msgspec.json.encode(list(self._known)).decode())
 
-    def _prepare(self, channel: BlockingChannel) -> None:
+    def _prepare_channel(self, channel: BlockingChannel) -> None:
         channel.basic_qos(prefetch_count=self._settings.batch_max)
         # The queue is not ours to create: where there is none, this raises an error.
         channel.queue_declare(self._address.name, passive=True)

@@ -67,7 +67,7 @@ class Exported:
     closed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     over: Over = "sum"
 
-    def family(self, source: Any, stream: str) -> Metric:
+    def make_family(self, source: Any, stream: str) -> Metric:
         """Return the samples of a source now, for prometheus-client."""
         name, labels = self.name.removesuffix("_total"), ("stream", *self.labels)
         if self.kind == "info":
@@ -88,7 +88,9 @@ class Exported:
         return family
 
 
-def plain(name: str, path: str, convert: Callable[[Any], float | None] | None = None) -> Exported:
+def define_metric(
+    name: str, path: str, convert: Callable[[Any], float | None] | None = None
+) -> Exported:
     """Define a metric by a path of the report, as "budget.available_n"; None is no sample.
 
     Its unit, its meaning and its `over` are those noted beside the field. `convert` turns the value
@@ -100,10 +102,10 @@ def plain(name: str, path: str, convert: Callable[[Any], float | None] | None = 
         value = read(report)
         return [((), value if convert is None or value is None else convert(value))]
 
-    return _export(name, note, read_value)
+    return _make_metric(name, note, read_value)
 
 
-def by(
+def define_by_label(
     label: str,
     name: str,
     path: str,
@@ -132,7 +134,7 @@ def by(
             pairs = numbers.items()
         return [((child,), value) for child, value in pairs]
 
-    return _export(name, note, read_pairs, (label,), {label: names} if names else {})
+    return _make_metric(name, note, read_pairs, (label,), {label: names} if names else {})
 
 
 def per_class(name: str, path: str, *, has_none: bool = False) -> Exported:
@@ -147,10 +149,10 @@ def per_class(name: str, path: str, *, has_none: bool = False) -> Exported:
         pairs = by_class(counts, report.schema.classes)
         return [((child,), value) for child, value in pairs]
 
-    return _export(name, note, read_classes, ("class",))
+    return _make_metric(name, note, read_classes, ("class",))
 
 
-def gather(
+def define_gathered(
     label: str, name: str, unit: str, about: str, paths: Mapping[str, str], *, over: Over = "sum"
 ) -> Exported:
     """Define a metric with one label from several numbers: `paths` has the path of each value."""
@@ -166,7 +168,7 @@ def gather(
     )
 
 
-def compute(
+def define_computed(
     name: str,
     unit: str,
     about: str,
@@ -175,7 +177,7 @@ def compute(
     over: Over = "sum",
 ) -> Exported:
     """Define a metric of one number, which `value` computes from a report."""
-    return _export(name, Number(unit, about, Reducer(over, None)), lambda r: [((), value(r))])
+    return _make_metric(name, Number(unit, about, Reducer(over, None)), lambda r: [((), value(r))])
 
 
 def compute_by(
@@ -190,7 +192,7 @@ def compute_by(
 ) -> Exported:
     """Define a metric with one label, whose pairs `values` computes from a report."""
     names = tuple(closed)
-    return _export(
+    return _make_metric(
         name,
         Number(unit, about, Reducer(over, None)),
         lambda report: [((child,), value) for child, value in values(report)],
@@ -199,7 +201,7 @@ def compute_by(
     )
 
 
-def _export(
+def _make_metric(
     name: str,
     note: Number,
     read: Read,

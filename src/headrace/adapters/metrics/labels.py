@@ -13,7 +13,17 @@ from ...query.spread import NAME as SPREAD
 from ...report import AnnotatorReport, Report
 from ...report.people import NUMBERED_MAX
 from ...report.sections import ASKED_REASONS
-from .catalogue import OTHER, Buckets, Exported, by, compute, compute_by, gather, per_class, plain
+from .catalogue import (
+    OTHER,
+    Buckets,
+    Exported,
+    compute_by,
+    define_by_label,
+    define_computed,
+    define_gathered,
+    define_metric,
+    per_class,
+)
 
 ROUND_REASONS = ("schedule", "drift", "ordered", "audit")
 QUOTAS_MAX = 5
@@ -52,11 +62,11 @@ def _by_number(
     value: Callable[[AnnotatorReport], float | None],
     unborn: float | None = 0,
 ) -> Exported:
-    def read(report: Report) -> list[tuple[str, float | None]]:
+    def read_numbers(report: Report) -> list[tuple[str, float | None]]:
         by_number = {str(a.number or OTHER): value(a) for a in report.annotators.by_number}
         return [(number, by_number.get(number, unborn)) for number in NUMBERS]
 
-    return compute_by("number", name, unit, about, read, closed=NUMBERS, over="each")
+    return compute_by("number", name, unit, about, read_numbers, closed=NUMBERS, over="each")
 
 
 ASKING = (
@@ -78,48 +88,50 @@ ASKING = (
         _read_quotas,
         over="max",
     ),
-    by(
+    define_by_label(
         "reason",
         "headrace_query_rounds_total",
         "asking.rounds_by_reason",
         closed=ROUND_REASONS,
     ),
-    by(
+    define_by_label(
         "reason",
         "headrace_query_last_round_timestamp_seconds",
         "asking.last_round_at",
         closed=ROUND_REASONS,
     ),
-    plain("headrace_query_threshold", "asking.threshold"),
-    plain("headrace_query_redundancy_ratio", "asking.redundancy"),
-    plain("headrace_query_duplicates_total", "asking.duplicates_n"),
-    by("outcome", "headrace_query_rescored_total", "asking.rescored_n", closed=RESCORED),
-    plain("headrace_query_is_cold", "asking.is_cold"),
-    plain("headrace_propensity_floor_ratio", "asking.propensity_min"),
+    define_metric("headrace_query_threshold", "asking.threshold"),
+    define_metric("headrace_query_redundancy_ratio", "asking.redundancy"),
+    define_metric("headrace_query_duplicates_total", "asking.duplicates_n"),
+    define_by_label(
+        "outcome", "headrace_query_rescored_total", "asking.rescored_n", closed=RESCORED
+    ),
+    define_metric("headrace_query_is_cold", "asking.is_cold"),
+    define_metric("headrace_propensity_floor_ratio", "asking.propensity_min"),
 )
 
 BUDGET = (
-    plain("headrace_budget_available_labels", "budget.available_n"),
-    plain("headrace_budget_reserve_labels", "budget.held_n"),
-    plain("headrace_budget_spent_labels", "budget.spent_n"),
-    plain("headrace_budget_refunded_labels", "budget.refunded_n"),
-    plain("headrace_budget_cap_labels", "budget.cap_n"),
-    plain("headrace_budget_share_ratio", "budget.labels_per_event"),
-    plain("headrace_budget_is_exhausted", "budget.is_exhausted"),
-    compute(
+    define_metric("headrace_budget_available_labels", "budget.available_n"),
+    define_metric("headrace_budget_reserve_labels", "budget.held_n"),
+    define_metric("headrace_budget_spent_labels", "budget.spent_n"),
+    define_metric("headrace_budget_refunded_labels", "budget.refunded_n"),
+    define_metric("headrace_budget_cap_labels", "budget.cap_n"),
+    define_metric("headrace_budget_share_ratio", "budget.labels_per_event"),
+    define_metric("headrace_budget_is_exhausted", "budget.is_exhausted"),
+    define_computed(
         "headrace_label_cost_units_total",
         "units of label.cost",
         "What the accepted answers cost.",
         lambda r: r.answers.cost,
     ),
-    plain("headrace_label_cost_per_answer_units", "answers.cost_per_answer"),
+    define_metric("headrace_label_cost_per_answer_units", "answers.cost_per_answer"),
 )
 
 LABELS = (
-    plain("headrace_label_requests_open", "labels.open_n"),
-    plain("headrace_label_requests_stale", "labels.stale_n"),
-    plain("headrace_label_oldest_request_timestamp_seconds", "labels.oldest_open_at"),
-    gather(
+    define_metric("headrace_label_requests_open", "labels.open_n"),
+    define_metric("headrace_label_requests_stale", "labels.stale_n"),
+    define_metric("headrace_label_oldest_request_timestamp_seconds", "labels.oldest_open_at"),
+    define_gathered(
         "end",
         "headrace_label_requests_ended_total",
         "requests",
@@ -131,7 +143,7 @@ LABELS = (
             "withdrawn": "labels.withdrawn_n",
         },
     ),
-    gather(
+    define_gathered(
         "outcome",
         "headrace_second_opinions_total",
         "answers",
@@ -144,8 +156,8 @@ LABELS = (
         },
     ),
     per_class("headrace_labels_total", "labels.by_class"),
-    plain("headrace_answers_accepted_total", "answers.accepted_n"),
-    gather(
+    define_metric("headrace_answers_accepted_total", "answers.accepted_n"),
+    define_gathered(
         "outcome",
         "headrace_answers_unusual_total",
         "answers",
@@ -165,11 +177,11 @@ LABELS = (
         about="From request to accepted answer.",
         read=_read_turnaround,
     ),
-    plain("headrace_label_agreement_ratio", "annotators.agreement"),
+    define_metric("headrace_label_agreement_ratio", "annotators.agreement"),
 )
 
 ANNOTATORS = (
-    plain("headrace_annotators", "annotators.known_n"),
+    define_metric("headrace_annotators", "annotators.known_n"),
     _by_number(
         "headrace_annotator_answers_total",
         "answers",
@@ -214,9 +226,9 @@ ANNOTATORS = (
         lambda a: a.gold_right_n / a.gold_n if a.gold_n else None,
         unborn=None,
     ),
-    plain("headrace_gold_questions_total", "answers.gold_questions_n"),
-    plain("headrace_gold_answers_total", "answers.gold_answers_n"),
-    compute(
+    define_metric("headrace_gold_questions_total", "answers.gold_questions_n"),
+    define_metric("headrace_gold_answers_total", "answers.gold_answers_n"),
+    define_computed(
         "headrace_annotator_falls_total",
         "falls",
         "Times that an annotator was noticed to name the settled label less often than before.",

@@ -9,7 +9,16 @@ from ...learn.failures import ACTS, FAILING_N
 from ...observe.drift import DriftLevel
 from ...observe.shares import BINS
 from ...report import Report
-from .catalogue import FEATURES_MAX, Exported, by, by_class, compute, compute_by, gather, plain
+from .catalogue import (
+    FEATURES_MAX,
+    Exported,
+    by_class,
+    compute_by,
+    define_by_label,
+    define_computed,
+    define_gathered,
+    define_metric,
+)
 
 LEVELS = tuple(level.name for level in DriftLevel)
 ESTIMATES = ("value", "low", "high", "naive")
@@ -66,8 +75,8 @@ def _class_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
 
 
 MODEL = (
-    plain("headrace_model_version", "model.version"),
-    gather(
+    define_metric("headrace_model_version", "model.version"),
+    define_gathered(
         "kind",
         "headrace_model_updates_total",
         "updates",
@@ -83,7 +92,7 @@ MODEL = (
         },
         over="max",
     ),
-    gather(
+    define_gathered(
         "kind",
         "headrace_model_last_update_timestamp_seconds",
         "seconds",
@@ -116,10 +125,10 @@ MODEL = (
         closed=ACTS,
         over="max",
     ),
-    plain("headrace_model_is_retraining", "retraining.is_open"),
-    plain("headrace_model_memory_examples", "model.memory_n"),
-    plain("headrace_model_parked_models", "model.parked_n"),
-    gather(
+    define_metric("headrace_model_is_retraining", "retraining.is_open"),
+    define_metric("headrace_model_memory_examples", "model.memory_n"),
+    define_metric("headrace_model_parked_models", "model.parked_n"),
+    define_gathered(
         "kind",
         "headrace_model_evidence_age_seconds",
         "seconds",
@@ -142,13 +151,13 @@ ACCURACY = (
         closed={"judged": ("model", "served"), "estimate": ESTIMATES},
         over="each",
     ),
-    compute(
+    define_computed(
         "headrace_accuracy_labels",
         "labels",
         "Labels behind the estimate.",
         lambda r: r.estimates.accuracy.labels_n,
     ),
-    compute(
+    define_computed(
         "headrace_accuracy_blind_labels",
         "labels",
         "Labels of events drawn blindly that would give as narrow an interval.",
@@ -169,15 +178,15 @@ ACCURACY = (
 )
 
 DRIFT = (
-    plain("headrace_drift_level", "drift.level", DriftLevel.__getitem__),
-    by("level", "headrace_drift_changes_total", "drift.changes_n", closed=LEVELS),
-    by(
+    define_metric("headrace_drift_level", "drift.level", DriftLevel.__getitem__),
+    define_by_label("level", "headrace_drift_changes_total", "drift.changes_n", closed=LEVELS),
+    define_by_label(
         "level",
         "headrace_drift_last_change_timestamp_seconds",
         "drift.changed_at",
         closed=LEVELS,
     ),
-    plain("headrace_drift_since_timestamp_seconds", "drift.began_at"),
+    define_metric("headrace_drift_since_timestamp_seconds", "drift.began_at"),
     Exported(
         name="headrace_drift_statistic",
         kind="gauge",
@@ -210,8 +219,10 @@ DRIFT = (
 )
 
 SHARES = (
-    by("feature", "headrace_feature_psi", "drift.feature_psi", _limit_features),
-    by("feature", "headrace_feature_statistic", "drift.feature_ratios", _limit_features),
+    define_by_label("feature", "headrace_feature_psi", "drift.feature_psi", _limit_features),
+    define_by_label(
+        "feature", "headrace_feature_statistic", "drift.feature_ratios", _limit_features
+    ),
     Exported(
         name="headrace_feature_share_ratio",
         kind="gauge",

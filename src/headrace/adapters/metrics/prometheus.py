@@ -59,7 +59,7 @@ class ReportCollector(Collector):
         report = self.read()
         for metric in CATALOGUE:
             if metric not in TIMED:
-                yield metric.family(report, report.stream)
+                yield metric.make_family(report, report.stream)
 
 
 def registry_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...report import Report
-from .catalogue import CLASSES_MAX, Exported, compute_by, gather, plain
+from .catalogue import CLASSES_MAX, Exported, compute_by, define_gathered, define_metric
 
 MEASURES = ("balanced_accuracy", "kappa", "macro_f1")
 CLASS_MEASURES = ("recall", "precision")
@@ -67,7 +67,7 @@ QUALITY = (
         closed={"measure": CLASS_MEASURES, "estimate": BOUNDS},
         over="each",
     ),
-    gather(
+    define_gathered(
         "estimate",
         "headrace_calibration_error_ratio",
         "0 to 1",
@@ -79,8 +79,8 @@ QUALITY = (
         },
         over="each",
     ),
-    plain("headrace_calibration_temperature_ratio", "model.temperature"),
-    plain("headrace_events_unpredicted_total", "events.unpredicted_n"),
+    define_metric("headrace_calibration_temperature_ratio", "model.temperature"),
+    define_metric("headrace_events_unpredicted_total", "events.unpredicted_n"),
     compute_by(
         "estimate",
         "headrace_choosing_gain_ratio",
@@ -111,5 +111,5 @@ QUALITY = (
         closed=NOISE_BY,
         over="each",
     ),
-    plain("headrace_labels_suspicious_total", "noise.suspicious_n"),
+    define_metric("headrace_labels_suspicious_total", "noise.suspicious_n"),
 )

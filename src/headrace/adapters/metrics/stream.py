@@ -15,7 +15,15 @@ from ...observe.drift import DriftLevel
 from ...observe.signals import CONFIDENCE_BOUNDS
 from ...report import PartitionReport, Report
 from ...report.numbers import find_number
-from .catalogue import Buckets, Exported, by, compute_by, gather, per_class, plain
+from .catalogue import (
+    Buckets,
+    Exported,
+    compute_by,
+    define_by_label,
+    define_gathered,
+    define_metric,
+    per_class,
+)
 
 IGNORED = ("unknown", "mistyped", "not_finite", "other_category", "number_in_text")
 RESTARTS = ("brokers", "network", "fenced", "partitions")
@@ -48,23 +56,23 @@ def _by_partition(
 
 
 EVENTS = (
-    plain("headrace_events_observed_total", "events.observed_n"),
-    by(
+    define_metric("headrace_events_observed_total", "events.observed_n"),
+    define_by_label(
         "reason",
         "headrace_inputs_rejected_total",
         "events.rejected_n",
         closed=[reason.value for reason in Reason],
     ),
-    gather(
+    define_gathered(
         "side",
         "headrace_events_off_clock",
         "events",
         "Events so far that are further from the clock than it follows one: ahead, or behind.",
         {"ahead": "events.ahead_n", "behind": "events.behind_n"},
     ),
-    plain("headrace_last_event_timestamp_seconds", "events.last_at"),
-    plain("headrace_window_events", "events.window_n"),
-    plain("headrace_reservoir_events", "events.reservoir_n"),
+    define_metric("headrace_last_event_timestamp_seconds", "events.last_at"),
+    define_metric("headrace_window_events", "events.window_n"),
+    define_metric("headrace_reservoir_events", "events.reservoir_n"),
     per_class("headrace_predictions_total", "events.predicted_n"),
     Exported(
         name="headrace_prediction_confidence_ratio",
@@ -75,9 +83,9 @@ EVENTS = (
             ((), Buckets(CONFIDENCE_BOUNDS, r.events.confidence_counts, r.events.confidence_sum))
         ],
     ),
-    plain("headrace_predictions_failed_total", "events.failed_predictions_n"),
-    plain("headrace_features", "schema.features_n"),
-    plain("headrace_features_vanished", "schema.vanished", len),
+    define_metric("headrace_predictions_failed_total", "events.failed_predictions_n"),
+    define_metric("headrace_features", "schema.features_n"),
+    define_metric("headrace_features_vanished", "schema.vanished", len),
     compute_by(
         "kind",
         "headrace_feature_values_ignored_total",
@@ -108,19 +116,21 @@ PARTITIONS = (
 )
 
 WORKER = (
-    plain("headrace_desk_partitions", "worker.desk_partitions", len),
-    plain("headrace_training_log_offset", "worker.training_offset"),
-    plain("headrace_training_log_lag_records", "worker.training_lag_n"),
-    plain("headrace_worker_is_decider", "worker.is_decider"),
-    plain("headrace_rebalances_total", "worker.rebalances_n"),
-    by("reason", "headrace_session_restarts_total", "worker.restarts_n", closed=RESTARTS),
-    by("log", "headrace_records_lost_total", "worker.lost_n", closed=LOGS_READ),
-    plain("headrace_recomputed_decisions_different_total", "worker.recomputed_n"),
-    plain("headrace_worker_rules_differing", "worker.differing_n"),
-    plain("headrace_last_rebalance_timestamp_seconds", "worker.rebalanced_at"),
-    plain("headrace_snapshot_last_timestamp_seconds", "worker.snapshots.written_at"),
-    plain("headrace_snapshot_size_bytes", "worker.snapshots.bytes_n"),
-    gather(
+    define_metric("headrace_desk_partitions", "worker.desk_partitions", len),
+    define_metric("headrace_training_log_offset", "worker.training_offset"),
+    define_metric("headrace_training_log_lag_records", "worker.training_lag_n"),
+    define_metric("headrace_worker_is_decider", "worker.is_decider"),
+    define_metric("headrace_rebalances_total", "worker.rebalances_n"),
+    define_by_label(
+        "reason", "headrace_session_restarts_total", "worker.restarts_n", closed=RESTARTS
+    ),
+    define_by_label("log", "headrace_records_lost_total", "worker.lost_n", closed=LOGS_READ),
+    define_metric("headrace_recomputed_decisions_different_total", "worker.recomputed_n"),
+    define_metric("headrace_worker_rules_differing", "worker.differing_n"),
+    define_metric("headrace_last_rebalance_timestamp_seconds", "worker.rebalanced_at"),
+    define_metric("headrace_snapshot_last_timestamp_seconds", "worker.snapshots.written_at"),
+    define_metric("headrace_snapshot_size_bytes", "worker.snapshots.bytes_n"),
+    define_gathered(
         "kind",
         "headrace_snapshot_failures_total",
         "snapshots",

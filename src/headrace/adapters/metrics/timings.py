@@ -30,7 +30,7 @@ class _Histogram:
         self.counts = np.zeros(len(bounds) + 1, dtype=np.int64)
         self.sum = 0.0
 
-    def add(self, value: float, n: int) -> None:
+    def count_values(self, value: float, n: int) -> None:
         self.counts[np.searchsorted(self.bounds, value, side="left")] += n
         self.sum += n * value
 
@@ -39,7 +39,7 @@ class _Histogram:
         self.counts += np.bincount(places, minlength=len(self.counts))
         self.sum += float(values.sum())
 
-    def buckets(self) -> Buckets:
+    def make_buckets(self) -> Buckets:
         return Buckets(self.bounds, self.counts.tolist(), self.sum)
 
 
@@ -47,7 +47,7 @@ class Timings(Collector):
     """The times of one stream, to be registered beside the report.
 
     >>> timings = Timings("payments")
-    >>> timings.fed(1_000, 0.02, ages_s=2.5)
+    >>> timings.count_fed(1_000, 0.02, ages_s=2.5)
     >>> [family.name for family in timings.collect()][0]
     'headrace_event_processing_seconds'
     """
@@ -59,7 +59,7 @@ class Timings(Collector):
         self._age = _Histogram(AGE_BOUNDS_S)
         self._retraining = _Histogram(RETRAIN_BOUNDS_S)
 
-    def fed(self, events_n: int, seconds: float, ages_s: NDArray[np.float64] | float) -> None:
+    def count_fed(self, events_n: int, seconds: float, ages_s: NDArray[np.float64] | float) -> None:
         """Count `events_n` events that were fed in `seconds`.
 
         Each event of the batch counts with the mean time. `ages_s`, shape (events_n,), is the age
@@ -68,26 +68,26 @@ class Timings(Collector):
         if events_n < 1:
             return
         with self._lock:
-            self._processing.add(seconds / events_n, events_n)
+            self._processing.count_values(seconds / events_n, events_n)
             if isinstance(ages_s, float):
-                self._age.add(max(ages_s, 0.0), events_n)
+                self._age.count_values(max(ages_s, 0.0), events_n)
             else:
                 self._age.add_all(np.maximum(ages_s, 0.0))
 
-    def retrained(self, seconds: float) -> None:
+    def count_retraining(self, seconds: float) -> None:
         """Count a retraining that took `seconds`."""
         with self._lock:
-            self._retraining.add(seconds, 1)
+            self._retraining.count_values(seconds, 1)
 
     def collect(self) -> Iterator[Metric]:
         for metric in TIMED:
             with self._lock:
-                family = metric.family(self, self.stream)
+                family = metric.make_family(self, self.stream)
             yield family
 
 
 def _reader_of(name: str) -> Any:
-    return lambda timings: [((), getattr(timings, name).buckets())]
+    return lambda timings: [((), getattr(timings, name).make_buckets())]
 
 
 TIMED = (

@@ -54,7 +54,7 @@ class Folder(Protocol):
         another process removed it meanwhile; a second attempt may help.
         """
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of all files, and perhaps of folders too, in any order."""
 
     def remove(self, name: str) -> None:
@@ -86,7 +86,7 @@ class LocalFolder:
         sync_folder(self.path)
         return True
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         return [path.name for path in self.path.iterdir()]
 
     def remove(self, name: str) -> None:

@@ -65,7 +65,7 @@ class RemoteFolder:
         with self._translate_errors(f"{name} was written and can't be read back"):
             return self._holds_content(path, content)
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         with self._translate_errors("can't be listed"):
             for _ in range(_LISTINGS_MAX - 1):
                 # fsspec's memory:// raises KeyError if another thread removes a file meanwhile.

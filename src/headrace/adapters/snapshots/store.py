@@ -65,8 +65,8 @@ class SnapshotStore:
     number above its own. Methods may be called from any thread; they wait for disk or network.
 
     `newest` is the path of the snapshot that was read or written last. `refused` has one sentence
-    for each file that `latest` refused, `not_removed` one for each file that the last `write` could
-    not remove.
+    for each file that `read_latest` refused, `not_removed` one for each file that the last `write`
+    could not remove.
 
     Raises `BadSettings` for a bad place, series or `kept_n`, for a package that is not installed
     and for keys that can't be read; `OSError` for a folder that can't be created.
@@ -76,7 +76,7 @@ class SnapshotStore:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = SnapshotStore(folder, stream="clicks", series="shard-3", keys=keys, kept_n=2)
     ...     path = store.write(7, b"state", {"events.jsonl": 1234})
-    ...     snapshot = store.latest()
+    ...     snapshot = store.read_latest()
     >>> path[-32:], snapshot.blob, snapshot.positions
     ('shard-3/snapshot-000000000007.hr', b'state', {'events.jsonl': 1234})
     """
@@ -138,7 +138,7 @@ class SnapshotStore:
             at=at,
         )
         self.not_removed = []
-        # Half written when `latest` looked, and still here: the process that wrote it is dead.
+        # Half written when `read_latest` looked, and still here: the process that wrote it is dead.
         self._remove_files(self._left_over)
         self._left_over = []
         self._put_snapshot(seq, _seal_blob(header, blob, self._keys))
@@ -146,7 +146,7 @@ class SnapshotStore:
         self.newest = self._path_of(_make_name(seq))
         return self.newest
 
-    def latest(
+    def read_latest(
         self, read: Callable[[Snapshot], object] | None = None, *, seq_min: int = 0
     ) -> Snapshot | None:
         """Return the newest snapshot that is ours, whole and unaltered; `None` if there is none.
@@ -161,7 +161,7 @@ class SnapshotStore:
         self.refused = []
         tried: set[int] = set()
         unreachable: Unreachable | None = None
-        names = self._folder.names()
+        names = self._folder.list_names()
         self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
         waiting = sorted(_parse_numbers(names))
         while waiting:
@@ -184,14 +184,14 @@ class SnapshotStore:
             # Other processes may have written newer ones meanwhile, and removed these. We don't
             # list the folder after each refusal, for somebody may have put many bad files there.
             if is_gone or not waiting:
-                waiting = sorted(_parse_numbers(self._folder.names()) - tried)
+                waiting = sorted(_parse_numbers(self._folder.list_names()) - tried)
         if unreachable is not None:
             raise unreachable
         return None
 
     def newest_seq(self) -> int:
         """Return the highest number of a file, whatever is in it; -1 if there is none."""
-        return max(_parse_numbers(self._folder.names()), default=-1)
+        return max(_parse_numbers(self._folder.list_names()), default=-1)
 
     def first_refused(self) -> list[str]:
         """Return the first ten sentences of `refused`, and one that counts the others."""
@@ -205,7 +205,7 @@ class SnapshotStore:
         Call it only where no other process writes the series. Raises `OSError` if a file can't be
         removed.
         """
-        names = self._folder.names()
+        names = self._folder.list_names()
         for name in names:
             if LEFT_OVER.fullmatch(name):
                 self._folder.remove(name)
@@ -214,12 +214,12 @@ class SnapshotStore:
                 self._folder.remove(_make_name(number))
 
     def clear(self) -> int:
-        """Remove every snapshot, even those that `latest` refuses; return how many there were.
+        """Remove every snapshot, even those that `read_latest` refuses; return how many there were.
 
         Call it only where no other process writes the series. Raises `OSError` if one can't be
         removed, and may then still be read.
         """
-        names = [_make_name(seq) for seq in _parse_numbers(self._folder.names())]
+        names = [_make_name(seq) for seq in _parse_numbers(self._folder.list_names())]
         for name in names:
             self._folder.remove(name)
         return len(names)
@@ -262,7 +262,7 @@ class SnapshotStore:
         # Higher numbers are another process's, or from before a restart that went further back;
         # this one will reach and replace the latter.
         try:
-            numbers = _parse_numbers(self._folder.names())
+            numbers = _parse_numbers(self._folder.list_names())
         except OSError as error:
             self.not_removed.append(f"what is old: {error}")
         else:
@@ -282,7 +282,7 @@ def series_in(place: str | Path) -> list[str]:
 
     Raises `BadSettings` for a bad place, `OSError` if it can't be listed.
     """
-    return sorted(_open_folder(place, "").names())
+    return sorted(_open_folder(place, "").list_names())
 
 
 def seal_snapshot(

@@ -45,7 +45,7 @@ def read_csv(
             raise BadInput(f"{path} has no header: its first line must name the columns")
         faults = Faults(path, skipped)
         cell_rows = list(_read_rows(lines, len(header), rows, faults))
-    notes = [*_doubt_header(header), *faults.told(len(cell_rows))]
+    notes = [*_doubt_header(header), *faults.describe_lines(len(cell_rows))]
     cells: Sequence[Sequence[str]] = list(zip(*cell_rows, strict=True)) or [()] * len(header)
     columns: dict[str, Raw] = {}
     for name, values in zip(_name_columns(header, cells, notes), cells, strict=True):
@@ -68,11 +68,13 @@ def _read_rows(
 def _separator_of(head: Sequence[str]) -> str:
     """Return the separator that cuts both first lines into the same number of values, the most."""
 
-    def widths(separator: str) -> tuple[bool, int]:
+    def count_cells(separator: str) -> tuple[bool, int]:
         cut = [next(csv.reader([line], delimiter=separator), []) for line in head if line.strip()]
         return len({len(line) for line in cut}) == 1, len(cut[0]) if cut else 0
 
-    return max(SEPARATORS, key=lambda candidate: (widths(candidate)[1] > 1, *widths(candidate)))
+    return max(
+        SEPARATORS, key=lambda candidate: (count_cells(candidate)[1] > 1, *count_cells(candidate))
+    )
 
 
 def _doubt_header(header: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from ...observe.declared import (
     number_with_groups,
     number_with_point,
 )
-from ...observe.values import DIGITS_MAX, shown
+from ...observe.values import DIGITS_MAX, format_value
 from ...settings import ColumnsSettings
 from .table import Raw, Table, values_of
 
@@ -63,9 +63,9 @@ class Kinds:
     """Reads the columns of one table; `kinds` has the kind of each, by name, once it was read.
 
     >>> kinds = Kinds(Table({}, 4, is_text=True), ColumnsSettings())
-    >>> kinds.column("x", ["1", "n/a", None, "2.5"])
+    >>> kinds.make_column("x", ["1", "n/a", None, "2.5"])
     array([1. , nan, nan, 2.5])
-    >>> kinds.column("zip", ["0101", "7", "8", "9"])
+    >>> kinds.make_column("zip", ["0101", "7", "8", "9"])
     ['0101', '7', '8', '9']
     >>> kinds.kinds
     {'x': 'numeric', 'zip': 'categorical'}
@@ -80,7 +80,7 @@ class Kinds:
         self._is_comma_first = table.separator not in ("", ",")
         self._told: dict[str, list[str]] = {}
 
-    def column(self, name: str, raw: Raw) -> Column | None:
+    def make_column(self, name: str, raw: Raw) -> Column | None:
         """Return a column as numbers, shape (n,), or as texts; None if it has no value at all."""
         if not isinstance(raw, list) and not self._is_changed(name):
             column: Column | None = raw
@@ -95,7 +95,7 @@ class Kinds:
         self.kinds[name] = "text" if name in self._columns.text else kind
         return column
 
-    def notes(self) -> list[str]:
+    def describe_doubts(self) -> list[str]:
         """Return one sentence for each kind of doubt, with the columns that it is about."""
         sentences = []
         for doubt, sentence in _SENTENCES.items():
@@ -198,7 +198,9 @@ class Kinds:
         entry = name
         if example is not None:
             entry += (
-                f", such as {shown(example)})" if "(" in name else f" (such as {shown(example)})"
+                f", such as {format_value(example)})"
+                if "(" in name
+                else f" (such as {format_value(example)})"
             )
         self._told.setdefault(what, []).append(entry)
 

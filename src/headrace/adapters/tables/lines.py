@@ -40,7 +40,7 @@ def read_json_lines(
         for values in columns.values():
             if len(values) < rows_n:
                 values.append(None)
-    notes = faults.told(rows_n)
+    notes = faults.describe_lines(rows_n)
     plain: dict[str, Raw] = {name: values_of(values) for name, values in columns.items()}
     return Table(plain, rows_n, notes=tuple(notes))
 

@@ -155,14 +155,14 @@ def _read_events(
         raise BadSettings(faults)
     raws = feature_columns(columns, (), fields, settings.columns)
     kinds = Kinds(table, settings.columns)
-    read = {name: kinds.column(name, raw) for name, raw in raws.items()}
+    read = {name: kinds.make_column(name, raw) for name, raw in raws.items()}
     features = {
         name: _own_values(raws[name], column) for name, column in read.items() if column is not None
     }
     for kind in ("numeric", "categorical", "text"):
         if names := [name for name, kind_of in kinds.kinds.items() if kind_of == kind]:
             on_note(f"read as {kind}: {', '.join(names[:20])}{_count_more(names, 20)}")
-    for note in kinds.notes():
+    for note in kinds.describe_doubts():
         on_note(note)
     others = {path: values_of(columns[path]) for path in _list_paths(fields) if path in columns}
     others[fields.at] = times_of(table, fields.at, fields)

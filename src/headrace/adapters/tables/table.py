@@ -94,7 +94,7 @@ class Faults:
         self._first = self._first or f"line {line + self._before_n} of {self._path} {said}"
         self.n += 1
 
-    def told(self, rows_n: int) -> list[str]:
+    def describe_lines(self, rows_n: int) -> list[str]:
         """Return a sentence about the lines left out. Raises `BadInput` if they are too many."""
         if not self.n:
             return []

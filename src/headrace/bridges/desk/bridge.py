@@ -102,10 +102,10 @@ class Desk:
         )
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        self.store.take(deliveries)
+        self.store.take_deliveries(deliveries)
 
     def receive(self, mark: str) -> Receipt:
-        return self.store.replies(mark)
+        return self.store.read_replies(mark)
 
     def close(self) -> None:
         self.store.close()

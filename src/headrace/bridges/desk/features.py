@@ -57,9 +57,9 @@ class Usual:
                 for name, more in question.context.moments.items():
                     known = self._moments.get(name)
                     self._moments[name] = more if known is None else known.joined(more)
-        self._influences = _influences(questions)
+        self._influences = _measure_influences(questions)
 
-    def of(self, question: LabelRequested) -> list[dict[str, Any]]:
+    def rank_features(self, question: LabelRequested) -> list[dict[str, Any]]:
         """Return the features of a question, the most unusual and influential first.
 
         Each is a dict with `name`, `value`, `kind`, `usual` (a range, a share or None), `unusual`
@@ -125,7 +125,7 @@ def _is_number(value: Value) -> bool:
     return math.isfinite(value) and abs(value) < 1e300
 
 
-def _influences(questions: Sequence[LabelRequested]) -> dict[str, float]:
+def _measure_influences(questions: Sequence[LabelRequested]) -> dict[str, float]:
     """Return by feature its largest absolute correlation with the probability of a class."""
     if len(questions) < CORRELATED_MIN:
         return {}

@@ -72,12 +72,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Run(Protocol):
     """The run that the desk labels for: its numbers, its classes, and orders of rounds."""
 
-    def estimate(self) -> Estimated | None: ...
+    def read_estimate(self) -> Estimated | None: ...
 
-    def compared(self) -> dict[str, Comparisons]:
+    def read_comparisons(self) -> dict[str, Comparisons]:
         """Return by annotator how often they were right, as far as that is known."""
 
-    def classes(self) -> list[str]:
+    def list_classes(self) -> list[str]:
         """Return the classes that are declared; [] if none are."""
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
@@ -85,10 +85,10 @@ class Run(Protocol):
 
         `labels_n` is how many labels it may ask for, None for the whole budget; `by` is the person
         who orders it. Raises `BadSettings`, and `Unreachable` while the run can't be reached. It
-        may be called in any thread, as `round` may.
+        may be called in any thread, as `find_round` may.
         """
 
-    def round(self, key: str) -> dict[str, Any] | None:
+    def find_round(self, key: str) -> dict[str, Any] | None:
         """Return the state of an order; None for a key that was never ordered."""
 
 
@@ -138,15 +138,17 @@ class Server:
         self._refusals = Pace(REFUSALS_PER_S, REFUSALS_AT_ONCE)
         self._refusals_left_out_n = 0
         self._latest = Latest(-1, Usual([]), [])
-        self.app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
+        self.app = web.Application(
+            client_max_size=BODY_BYTES_MAX, middlewares=[self._guard_request]
+        )
         for route in ROUTES:
             add = self.app.router.add_get if route.is_safe else self.app.router.add_post
-            add(route.path, self._serve_route(route))
+            add(route.path, self._make_endpoint(route))
 
     # -------------------------------------------------------------------------- who may call
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _guard_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             self._check_host(request)
             response = await handler(request)
@@ -180,7 +182,7 @@ class Server:
         if origin is not None and origin.partition("://")[2] != name:
             raise Refused(403, "Another site may not call this one.")
 
-    def _serve_route(self, route: Route) -> Handler:
+    def _make_endpoint(self, route: Route) -> Handler:
         """Return the handler of a route, which checks the role and reports the act."""
         carry_out: Callable[[Call], Awaitable[web.StreamResponse]] = getattr(self, route.call)
 
@@ -202,7 +204,7 @@ class Server:
         if scheme.lower() == "bearer":
             caller = f"token from {request.remote}"
             if (person := self._people.by_token(token.strip())) is None:
-                self._count(self._logins, caller)
+                self._count_call(self._logins, caller)
                 self._report_refusal("login_refused", remote=request.remote)
         else:
             person = self._people.by_session(request.cookies.get(COOKIE, ""))
@@ -211,7 +213,7 @@ class Server:
                 raise Refused(403, "The header X-Headrace: 1 is missing.")
         if person is None:
             raise Refused(401, "Log in first: headrace desk --add NAME gives a link.")
-        self._count(self._pace, person.name)
+        self._count_call(self._pace, person.name)
         roles = route.roles or ()
         if person.role not in roles:
             call = f"{route.method} {route.path}"
@@ -228,12 +230,12 @@ class Server:
             fields["left_out_n"], self._refusals_left_out_n = self._refusals_left_out_n, 0
         self._on_act(what, **fields)
 
-    def _count(self, pace: Pace, caller: str) -> None:
+    def _count_call(self, pace: Pace, caller: str) -> None:
         if wait_s := pace.wait_s(caller):
             raise Refused(429, "Too many calls; wait a moment.", wait_s)
 
-    async def _login(self, call: Call) -> web.Response:
-        self._count(self._logins, f"login from {call.request.remote}")
+    async def _log_in(self, call: Call) -> web.Response:
+        self._count_call(self._logins, f"login from {call.request.remote}")
         body = await read_body(call.request, Login)
         person = self._people.by_token(body.token)
         if person is None:
@@ -251,7 +253,7 @@ class Server:
         )
         return response
 
-    async def _logout(self, call: Call) -> web.Response:
+    async def _log_out(self, call: Call) -> web.Response:
         self._people.close_session(call.request.cookies.get(COOKIE, ""))
         response = web.Response(status=204)
         response.del_cookie(COOKIE, path="/")
@@ -259,7 +261,7 @@ class Server:
 
     # ---------------------------------------------------------------------------- the page
 
-    async def _page(self, call: Call) -> web.Response:
+    async def _serve_page(self, call: Call) -> web.Response:
         name = call.request.match_info.get("name", "index.html")
         kind = _KINDS.get(Path(name).suffix)
         page = files(__package__) / "page" / name
@@ -267,9 +269,9 @@ class Server:
             raise Refused(404, "There is no such file.")
         return web.Response(text=page.read_text("utf-8"), content_type=kind, charset="utf-8")
 
-    async def _me(self, call: Call) -> web.Response:
+    async def _describe_caller(self, call: Call) -> web.Response:
         person = call.person
-        classes = self._classes()
+        classes = self._list_classes()
         return web.json_response(
             {
                 "name": person.name,
@@ -280,27 +282,27 @@ class Server:
             }
         )
 
-    def _classes(self) -> list[str]:
+    def _list_classes(self) -> list[str]:
         """Return the declared classes, then those that people named, then those of the model.
 
         A class keeps its place, and so its key on the page, when others are named.
         """
-        declared = self._run.classes()
+        declared = self._run.list_classes()
         if not self._can_add_class():
             return declared
         known = [] if declared else self._read_latest().classes
-        return list(dict.fromkeys((*declared, *self._store.named(), *known)))
+        return list(dict.fromkeys((*declared, *self._store.list_named_classes(), *known)))
 
     def _can_add_class(self) -> bool:
         # Where no classes are declared, people must be able to name the first ones.
-        return self.settings.new_classes or not self._run.classes()
+        return self.settings.new_classes or not self._run.list_classes()
 
     # ------------------------------------------------------------------------------ labelling
 
-    async def _next(self, call: Call) -> web.Response:
+    async def _lease_next(self, call: Call) -> web.Response:
         person = call.person
-        known = self._run.compared() if self.settings.expertise_share else None
-        leased = self._store.next(person.name, known)
+        known = self._run.read_comparisons() if self.settings.expertise_share else None
+        leased = self._store.lease_next(person.name, known)
         if leased is None:
             call.has_acted = False
             return web.Response(status=204)
@@ -317,8 +319,8 @@ class Server:
                 "strategy": question.strategy,
                 "utility": question.utility if math.isfinite(question.utility) else None,
             },
-            "classes": self._classes(),
-            "features": self._read_latest().usual.of(question),
+            "classes": self._list_classes(),
+            "features": self._read_latest().usual.rank_features(question),
             "guess": None,
             "opinion_n": question.opinion_n,
         }
@@ -327,7 +329,7 @@ class Server:
         """Return what the latest questions show, read again when there is a new question."""
         newest_n = self._store.newest_n()
         if self._latest.newest_n != newest_n:
-            recent, settings = self._store.recent(QUESTIONS_N), self.settings
+            recent, settings = self._store.list_recent(QUESTIONS_N), self.settings
             self._latest = Latest(
                 newest_n,
                 Usual(recent, texts=settings.texts, images=settings.images, links=settings.links),
@@ -335,22 +337,22 @@ class Server:
             )
         return self._latest
 
-    def _question(self, call: Call) -> LabelRequested:
-        question = self._store.question(call.request.match_info["id"])
+    def _find_question(self, call: Call) -> LabelRequested:
+        question = self._store.find_question(call.request.match_info["id"])
         if question is None:
             raise Refused(404, "There is no such question.")
         return question
 
-    async def _guess(self, call: Call) -> web.Response:
-        return web.json_response({"classes": self._question(call).prediction})
+    async def _show_guess(self, call: Call) -> web.Response:
+        return web.json_response({"classes": self._find_question(call).prediction})
 
-    async def _skip(self, call: Call) -> web.Response:
+    async def _skip_question(self, call: Call) -> web.Response:
         person = call.person
-        request_id = call.act["request_id"] = self._question(call).request_id
+        request_id = call.act["request_id"] = self._find_question(call).request_id
         self._store.pass_on(person.name, request_id)
         return web.Response(status=204)
 
-    async def _answer(self, call: Call) -> web.Response:
+    async def _store_answer(self, call: Call) -> web.Response:
         person = call.person
         body = await read_body(call.request, AnswerGiven)
         label = None if body.label is None else self._check_label(body.label)
@@ -359,7 +361,7 @@ class Server:
         took_s = body.took_s
         if took_s is not None and not 0 <= took_s <= 86_400:
             raise Refused(400, "took_s must be from 0 to 86400 (seconds).")
-        at = self._store.answer(
+        at = self._store.add_answer(
             person.name,
             body.request_id,
             label,
@@ -376,14 +378,14 @@ class Server:
     def _check_label(self, label: str) -> str:
         if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
             raise Refused(400, f"A class is a text of 1 to {LABEL_MAX} characters in one line.")
-        if not self._can_add_class() and label not in self._classes():
-            known = ", ".join(self._classes())[:500]
+        if not self._can_add_class() and label not in self._list_classes():
+            known = ", ".join(self._list_classes())[:500]
             raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
         return label
 
-    async def _undo(self, call: Call) -> web.Response:
+    async def _undo_answer(self, call: Call) -> web.Response:
         person = call.person
-        request_id = self._store.undo(person.name)
+        request_id = self._store.undo_answer(person.name)
         if request_id is None:
             raise Refused(409, "There is no answer of yours to take back.")
         call.act["request_id"] = request_id
@@ -391,20 +393,22 @@ class Server:
 
     # ------------------------------------------------------------------- status and rounds
 
-    async def _status(self, call: Call) -> web.Response:
+    async def _show_status(self, call: Call) -> web.Response:
         person = call.person
-        estimate = self._run.estimate()
+        estimate = self._run.read_estimate()
         if estimate is not None:
-            self._store.estimated(estimate.labels_n, estimate.accuracy, estimate.low, estimate.high)
-        series = self._store.series()
-        status: dict[str, Any] = dict(self._store.counts(person.name))
+            self._store.add_estimate(
+                estimate.labels_n, estimate.accuracy, estimate.low, estimate.high
+            )
+        series = self._store.list_estimates()
+        status: dict[str, Any] = dict(self._store.count_questions(person.name))
         status["estimate"] = None if estimate is None else msgspec.structs.asdict(estimate)
         status["series"] = series
         steady = [row for row in series if row[0] >= STEADY_N]
         bought = {"first": steady[0][1], "now": steady[-1][1]} if len(steady) > 1 else None
         status["bought"] = bought
         if person.role == "operator":
-            status["annotators"] = self._store.people()
+            status["annotators"] = self._store.list_people()
         return web.json_response(status)
 
     async def _open_round(self, call: Call) -> web.Response:
@@ -417,31 +421,33 @@ class Server:
             if not labels_n.is_integer():
                 raise Refused(400, f"labels is {labels_n:g}; must be a whole number.")
             labels_n = int(labels_n)
-        return await self._order(call, labels_n, body.reason, key)
+        return await self._order_round(call, labels_n, body.reason, key)
 
     async def _open_round_for_alert(self, call: Call) -> web.Response:
         order = await ordered_by(call.request)
         if order is None:
             call.has_acted = False
             return web.Response(status=204)
-        return await self._order(call, order.labels_n, order.reason, order.key)
+        return await self._order_round(call, order.labels_n, order.reason, order.key)
 
-    async def _order(self, call: Call, labels_n: int | None, reason: str, key: str) -> web.Response:
+    async def _order_round(
+        self, call: Call, labels_n: int | None, reason: str, key: str
+    ) -> web.Response:
         # Files and brokers may be slow, and others must be able to label meanwhile.
         name = call.person.name
         is_new = await asyncio.to_thread(self._run.open_round, labels_n, reason, key, name)
         call.act |= {"key": key, "labels_n": labels_n, "is_new": is_new}
-        state = await asyncio.to_thread(self._run.round, key) or {"state": "ordered"}
+        state = await asyncio.to_thread(self._run.find_round, key) or {"state": "ordered"}
         return web.json_response({"key": key, **state}, status=202 if is_new else 200)
 
-    async def _round(self, call: Call) -> web.Response:
+    async def _show_round(self, call: Call) -> web.Response:
         key = call.request.match_info["key"]
-        state = await asyncio.to_thread(self._run.round, key)
+        state = await asyncio.to_thread(self._run.find_round, key)
         if state is None:
             raise Refused(404, "No round was ordered under this key.")
         return web.json_response({"key": key, **state})
 
-    async def _openapi(self, call: Call) -> web.Response:
+    async def _describe_api(self, call: Call) -> web.Response:
         return web.json_response(describe_api())
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ...adapters.sealing import Sealer
-from ...label.consensus import standing
+from ...label.consensus import select_standing
 from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
@@ -87,7 +87,7 @@ class Store:
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
-    >>> store.next("ann") is None
+    >>> store.lease_next("ann") is None
     True
     >>> store.close()
     """
@@ -127,7 +127,7 @@ class Store:
 
     # ------------------------------------------------------------------------- for the carrier
 
-    def take(self, deliveries: Sequence[Delivery]) -> None:
+    def take_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """Store new questions, and end those whose delivery has no request."""
         with self._lock, open_transaction(self._db):
             for delivery in deliveries:
@@ -140,7 +140,7 @@ class Store:
                     "rank = excluded.rank",
                     (
                         delivery.request_id,
-                        self._cells.put(
+                        self._cells.seal_text(
                             msgspec.json.encode(delivery.request),
                             "questions.body",
                             delivery.request_id,
@@ -155,7 +155,7 @@ class Store:
                     f"DELETE FROM {table} WHERE {which}n <= (SELECT MAX(n) FROM {table}) - {KEPT_N}"
                 )
 
-    def replies(self, mark: str) -> Receipt:
+    def read_replies(self, mark: str) -> Receipt:
         """Return the answers behind number `mark` that can no longer be undone."""
         start = int(mark or 0)
         with self._lock:
@@ -177,7 +177,7 @@ class Store:
 
     # ---------------------------------------------------------------------------- for a person
 
-    def next(self, person: str, known: Known | None = None) -> Leased | None:
+    def lease_next(self, person: str, known: Known | None = None) -> Leased | None:
         """Lease to `person` the question they have, or the next best one; None if there is none.
 
         Questions drawn at random come first, in their order: the accuracy is estimated from them
@@ -256,7 +256,7 @@ class Store:
         )
         return self._db.execute(query, (event, person)).fetchone() is not None
 
-    def answer(
+    def add_answer(
         self,
         person: str,
         request_id: str,
@@ -303,7 +303,7 @@ class Store:
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
 
-    def undo(self, person: str) -> str | None:
+    def undo_answer(self, person: str) -> str | None:
         """Undo a person's last answer, lease its question to them again, and return its id.
 
         An answer that was handed on stays until a new one corrects it. None without an answer.
@@ -328,7 +328,7 @@ class Store:
             )
         return str(request_id)
 
-    def question(self, request_id: str) -> LabelRequested | None:
+    def find_question(self, request_id: str) -> LabelRequested | None:
         """Return a question, open or over; None if it is not known."""
         with self._lock:
             row = self._db.execute(
@@ -343,7 +343,7 @@ class Store:
         with self._lock:
             return self._query_number("SELECT COALESCE(MAX(n), 0) FROM questions")
 
-    def recent(self, n: int) -> list[LabelRequested]:
+    def list_recent(self, n: int) -> list[LabelRequested]:
         """Return the latest questions, at most n, the latest first."""
         with self._lock:
             rows = self._db.execute(
@@ -351,7 +351,7 @@ class Store:
             )
             return [self._decode_request(*row) for row in rows]
 
-    def named(self) -> list[str]:
+    def list_named_classes(self) -> list[str]:
         """Return the classes that people named in valid answers, in the order of first use."""
         with self._lock:
             rows = self._db.execute(
@@ -361,7 +361,7 @@ class Store:
             )
             return [*dict.fromkeys(str(self._read_label(*row)) for row in rows)]
 
-    def counts(self, person: str) -> dict[str, int]:
+    def count_questions(self, person: str) -> dict[str, int]:
         """Count open questions and this person's, and answers: all, and theirs within a day."""
         now = self._clock()
         with self._lock:
@@ -379,7 +379,7 @@ class Store:
                 ),
             }
 
-    def people(self) -> list[dict[str, Any]]:
+    def list_people(self) -> list[dict[str, Any]]:
         """Return who answered, how often, how fast, and who has a question now.
 
         `took_s` is the geometric mean of the seconds a question took them, between its 95 % bounds.
@@ -412,7 +412,7 @@ class Store:
             )
         return people
 
-    def estimated(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
+    def add_estimate(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
         """Store the accuracy that was estimated after `labels_n` labels, with its bounds."""
         row = (labels_n, accuracy, low, high)
         with self._lock:
@@ -430,7 +430,7 @@ class Store:
                     f"WHERE i % 2 = 0 AND i < {SERIES_N // 2})"
                 )
 
-    def series(self) -> list[list[float]]:
+    def list_estimates(self) -> list[list[float]]:
         """Return rows of labels, accuracy and its 95 % bounds, in the order of labels."""
         with self._lock:
             return [list(row) for row in self._db.execute("SELECT * FROM series ORDER BY labels_n")]
@@ -438,7 +438,7 @@ class Store:
     # ---------------------------------------------------------------------------------- parts
 
     def _decode_request(self, request_id: str, body: bytes) -> LabelRequested:
-        return _REQUEST.decode(self._cells.get(body, "questions.body", request_id))
+        return _REQUEST.decode(self._cells.unseal_text(body, "questions.body", request_id))
 
     def _write_answer(
         self, n: int | None, request_id: str, person: str, label: str | None, note: str
@@ -447,8 +447,8 @@ class Store:
         stored: list[str | bytes | None] = [label, note]
         if self._cells.are_sealed:
             row = f"{n} {request_id} {person}"
-            stored[0] = label and self._cells.put(label.encode(), "answers.label", row)
-            stored[1] = self._cells.put(note.encode(), "answers.note", row)
+            stored[0] = label and self._cells.seal_text(label.encode(), "answers.label", row)
+            stored[1] = self._cells.seal_text(note.encode(), "answers.note", row)
         self._db.execute("UPDATE answers SET label = ?, note = ? WHERE n = ?", (*stored, n))
 
     def _read_label(
@@ -456,8 +456,8 @@ class Store:
     ) -> str | None:
         if stored is None or not self._cells.are_sealed:
             return stored  # type: ignore[return-value]  # without keys it is text
-        content = stored.encode() if isinstance(stored, str) else stored
-        return self._cells.get(content, "answers.label", f"{n} {request_id} {person}").decode()
+        cell = stored.encode() if isinstance(stored, str) else stored
+        return self._cells.unseal_text(cell, "answers.label", f"{n} {request_id} {person}").decode()
 
     def _query_number(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
@@ -481,7 +481,7 @@ class Store:
             )
             for n, person, label, at in rows
         ]
-        return standing(answers, request.answers_wanted)
+        return select_standing(answers, request.answers_wanted)
 
     def _has_enough(self, request: LabelRequested) -> bool:
         """Whether a request has as many answers as it wants; the run may ask for one more."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import BadSettings
-from ...importing import imported, nearest
+from ...importing import import_function, suggest_nearest
 from .argilla import Argilla
 from .doccano import Doccano
 from .format import Format, Given, Reading
@@ -39,8 +39,8 @@ def format_class(name: str, setting: str) -> Callable[[FilesSettings], Any]:
     if name in FORMATS:
         return FORMATS[name]
     if ":" in name:
-        return imported(setting, name)
+        return import_function(setting, name)
     raise BadSettings(
-        f"{setting} is {name!r}, and there is no such format{nearest(name, FORMATS)}; known are "
-        f"{', '.join(FORMATS)}, or module:class of your own"
+        f"{setting} is {name!r}, and there is no such format{suggest_nearest(name, FORMATS)}; "
+        f"known are {', '.join(FORMATS)}, or module:class of your own"
     )

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ...messages import LabelRequested, Value, class_name
-from ...observe.values import Refusal, seconds_of, shown
+from ...observe.values import Refusal, format_value, seconds_of
 from .settings import FilesSettings
 
 FAULTS_MAX = 1_000
@@ -67,7 +67,7 @@ class Reading:
         """Return a class that is a text or a number; None, and a fault, for anything else."""
         if isinstance(value, str | int | float):
             return class_name(value)
-        self.fault(f"the label is {shown(value)}; must be a text", line)
+        self.fault(f"the label is {format_value(value)}; must be a text", line)
         return None
 
     def only_label(self, chosen: Collection[object], line: int, none: str = "") -> str | None:

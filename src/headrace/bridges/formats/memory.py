@@ -77,14 +77,14 @@ class FolderMemory:
 
     def use_settings(self, digest: str) -> None:
         """Forget that files were read if settings have changed, so that they are read again."""
-        if self.replies.noted("settings", digest) != digest:
+        if self.replies.recall_note("settings", digest) != digest:
             with open_transaction(self._db):
                 self._db.execute("DELETE FROM answer_files")
                 self._db.execute("UPDATE notes SET value = ? WHERE name = 'settings'", (digest,))
 
     # ---------------------------------------------------------------------------------- tasks
 
-    def take(self, deliveries: Sequence[Delivery], now: float) -> None:
+    def take_deliveries(self, deliveries: Sequence[Delivery], now: float) -> None:
         """Store requests, each once, and end those whose delivery has no request."""
         with open_transaction(self._db):
             for delivery in deliveries:
@@ -117,7 +117,7 @@ class FolderMemory:
             self._db.execute(f"DELETE FROM said WHERE request_id IN ({old})", (KEPT_N,))
             self._db.execute(f"DELETE FROM asked WHERE request_id IN ({old})", (KEPT_N,))
 
-    def gather(self, suffix: str, tasks_max: int, gather_s: float, now: float) -> None:
+    def assign_requests(self, suffix: str, tasks_max: int, gather_s: float, now: float) -> None:
         """Assign waiting requests to files of tasks, whose names end in `suffix`.
 
         `tasks_max` requests make a file; so do fewer when one has waited for `gather_s` seconds.
@@ -140,7 +140,7 @@ class FolderMemory:
                 )
             waiting_n -= len(rows)
 
-    def stale(self) -> list[TaskFile]:
+    def list_stale(self) -> list[TaskFile]:
         """Return the files of tasks that have to be written, with the requests still open."""
         rows = self._db.execute(
             "SELECT n, name, digest, next_digest FROM task_files WHERE is_stale ORDER BY n"

@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
-from ...importing import nearest
+from ...importing import suggest_nearest
 from ...messages import LabelRequested, Value
 from .format import Given, Reading, classes_of, guess_of, shorten_value
 from .settings import FilesSettings
@@ -112,7 +112,7 @@ class Table:
             known = ", ".join(names)[:200]
             reading.fault(
                 f"line 1 must name one column {missing[0]}, and names: {known}"
-                f"{nearest(missing[0], names)}"
+                f"{suggest_nearest(missing[0], names)}"
             )
             return reading
         for line, cells in rows:

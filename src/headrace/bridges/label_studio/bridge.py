@@ -180,7 +180,7 @@ class LabelStudio:
     def receive(self, mark: str) -> Receipt:
         """Return new, corrected and removed answers, after `poll_s` or a call of the webhook."""
         place = _parse_place(mark)
-        self._memory.confirm(mark, place.n)
+        self._memory.confirm_mark(mark, place.n)
         if mark != self._given:
             self._read.clear()  # the last receipt has not arrived
             self._given = mark
@@ -233,7 +233,7 @@ class LabelStudio:
             place = msgspec.structs.replace(place, n=place.n + 1)
         self._given = msgspec.json.encode(place).decode()
         if known:
-            self._memory.give(self._given, known)
+            self._memory.store_tasks(self._given, known)
         return Receipt(tuple(replies), self._given, tuple(faults))
 
     def _read_page(self, project: Project, place: Mark) -> list[Task]:
@@ -265,7 +265,7 @@ class LabelStudio:
         faults: list[str],
     ) -> None:
         """Add what is new on one task to `known`, `replies` and `faults`."""
-        before = self._memory.votes(task.id)
+        before = self._memory.find_votes(task.id)
         request_id = task.request_id
         if not request_id:
             if before is None and task.annotations:
@@ -331,7 +331,7 @@ class LabelStudio:
             found = self._change_project(found.id, wanted)
         project = self._check_project(found)
         if self._webhook is not None:
-            self._webhook.register(self._server, project.id, self._settings.webhook_url)
+            self._webhook.register_url(self._server, project.id, self._settings.webhook_url)
         self._project = project
         return project
 

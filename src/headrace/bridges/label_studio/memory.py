@@ -50,7 +50,7 @@ class Memory:
     def close(self) -> None:
         self._db.close()
 
-    def confirm(self, mark: str, n: int) -> None:
+    def confirm_mark(self, mark: str, n: int) -> None:
         """Keep the tasks given with this mark; forget them if another mark came back.
 
         `n` counts the marks with news up to this one. If it is lower than that of a mark that was
@@ -71,7 +71,7 @@ class Memory:
                 )
             self._db.execute("DELETE FROM given")
 
-    def votes(self, task_id: int) -> Votes | None:
+    def find_votes(self, task_id: int) -> Votes | None:
         """Return the votes on a task when it was read last; None if it never was."""
         row = self._db.execute("SELECT votes FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
         return None if row is None else _VOTES.decode(row[0])
@@ -84,7 +84,7 @@ class Memory:
         ).fetchone()
         return row is not None
 
-    def give(self, mark: str, tasks: list[Known]) -> None:
+    def store_tasks(self, mark: str, tasks: list[Known]) -> None:
         """Store the tasks that were read, until this mark comes back."""
         with open_transaction(self._db):
             self._db.executemany(

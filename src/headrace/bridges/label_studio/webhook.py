@@ -50,7 +50,7 @@ class Webhook:
         self._thread = threading.Thread(target=serve, name="headrace-webhook", daemon=True)
         self._thread.start()
 
-    def register(self, server: Server, project: int, url: str) -> None:
+    def register_url(self, server: Server, project: int, url: str) -> None:
         """Let Label Studio call `url` when somebody annotates in this project.
 
         Raises `BadSettings` where Label Studio refuses the address, and `Unreachable`.
@@ -91,7 +91,7 @@ class Webhook:
         self._server.server_close()
         self._thread.join()
 
-    def take(self, secret: str) -> int:
+    def take_call(self, secret: str) -> int:
         """Take a call with this secret; return the HTTP status of the response."""
         if not hmac.compare_digest(secret.encode("utf-8", "replace"), self._secret.encode()):
             return http.client.UNAUTHORIZED
@@ -108,7 +108,7 @@ def _make_server(host: str, port: int, webhook: Webhook) -> HTTPServer:
             length = self.headers.get("Content-Length", "")
             if length.isascii() and length.isdigit():
                 self.rfile.read(min(int(length), BODY_BYTES_MAX))
-            self.send_response(webhook.take(self.headers.get(HEADER, "")))
+            self.send_response(webhook.take_call(self.headers.get(HEADER, "")))
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -46,7 +46,7 @@ SAMPLES_N = 200
 class DemoRecord:
     """The record of a duel, for its page; two points of a plot are `step_n` events apart.
 
-    >>> record = DemoRecord.of(Duel.of(1_000, seed=7), events_n=1_000)
+    >>> record = DemoRecord.for_duel(Duel.against_random(1_000, seed=7), events_n=1_000)
     >>> record.step_n
     5
     """
@@ -58,19 +58,19 @@ class DemoRecord:
     sampled_n: int = 0
 
     @classmethod
-    def of(cls, duel: Duel, events_n: int) -> DemoRecord:
+    def for_duel(cls, duel: Duel, events_n: int) -> DemoRecord:
         return cls(duel, Chronicle(duel.ours.engine.settings), max(1, events_n // SAMPLES_N))
 
-    def note(self, outputs: Sequence[Output], *, is_last: bool = False) -> None:
+    def add_outputs(self, outputs: Sequence[Output], *, is_last: bool = False) -> None:
         """Add outputs that left our engine just now; `is_last` adds the last point of the plots."""
         report = self.duel.ours.engine.report
-        self.chronicle.happened(outputs, report.events.observed_n)
-        self.chronicle.watched(report.drift.statistics)
+        self.chronicle.add_outputs(outputs, report.events.observed_n)
+        self.chronicle.add_statistics(report.drift.statistics)
         if is_last or report.events.observed_n - self.sampled_n >= self.step_n:
             self.sampled_n = report.events.observed_n
-            self.chronicle.sample(report)
+            self.chronicle.add_sample(report)
             ours, theirs = (side.engine.report.estimates.accuracy for side in self.duel.sides)
-            self.twin.note(
+            self.twin.add_estimates(
                 (ours, self.duel.ours.true_of(ours)), (theirs, self.duel.twin.true_of(theirs))
             )
 
@@ -78,9 +78,9 @@ class DemoRecord:
         """Make the page, after the duel. Raises `BadSettings` without matplotlib."""
         self.chronicle.features = describe_features(self.duel.ours.engine.schema)
         # On the page a cell has no indent.
-        rows = [(row[0].replace("  ", "… "), *row[1:]) for row in self.duel.rows()]
+        rows = [(row[0].replace("  ", "… "), *row[1:]) for row in self.duel.list_rows()]
         begun = (float(self.duel.ours.half_n), "drift put in")
-        twin = replace(self.twin, rows=rows, verdict=self.duel.verdict(), marks=[begun])
+        twin = replace(self.twin, rows=rows, verdict=self.duel.state_verdict(), marks=[begun])
         return as_html(self.chronicle, twin=twin)
 
 
@@ -123,23 +123,23 @@ def run_demo(args: argparse.Namespace, console: Console | None = None) -> int:
     is_plain = bool(args.plain) or not console.is_terminal
     speed = args.speed if args.speed is not None else SPEED if console.is_terminal else 0.0
     _check_arguments(args.events, args.port, speed, args.seed)
-    show = Show(Duel.of(args.events, args.seed), args.events)
+    show = Show(Duel.against_random(args.events, args.seed), args.events)
     if args.report is not None:
         check_page(args.report)
-        show.told = DemoRecord.of(show.duel, args.events)
+        show.told = DemoRecord.for_duel(show.duel, args.events)
     served = _serve_metrics(show, args.port)
     try:
-        for line in show.opening(served.url):
+        for line in show.introduce_show(served.url):
             _print_line(console, line)
         batches, pace = make_stream(args.events, args.seed), _Pace(speed)
         if is_plain:
             _play_plain(show, batches, console, pace)
         else:
             _play_live(show, batches, console, pace, served.url)
-        show.finish()
+        show.end_requests()
         console.print(make_closing_table(show.duel, is_plain))
         for line in (
-            show.duel.verdict(),
+            show.duel.state_verdict(),
             "One run is one throw of the dice: docs/DEMO.md has five of them.",
         ):
             # On a terminal words are kept whole; for a file a line stays a line.
@@ -182,9 +182,9 @@ def _serve_metrics(show: Show, port: int) -> Served:
 
 def _play_plain(show: Show, batches: Iterable[Batch], console: Console, pace: _Pace) -> None:
     for batch in batches:
-        for line in show.play(batch):
+        for line in show.play_batch(batch):
             _print_line(console, line)
-        pace.wait(len(batch[0]))
+        pace.sleep_for_events(len(batch[0]))
 
 
 def _play_live(
@@ -192,10 +192,10 @@ def _play_live(
 ) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         for batch in batches:
-            show.play(batch)
+            show.play_batch(batch)
             if pace.is_refresh_due():
-                live.update(show.view(*console.size, url), refresh=True)
-            pace.wait(len(batch[0]))
+                live.update(show.draw_show(*console.size, url), refresh=True)
+            pace.sleep_for_events(len(batch[0]))
 
 
 def _print_line(console: Console, line: str) -> None:
@@ -210,7 +210,7 @@ class _Pace:
         self._next_at = time.monotonic()
         self._drawn_at = 0.0
 
-    def wait(self, events_n: int) -> None:
+    def sleep_for_events(self, events_n: int) -> None:
         if self.speed <= 0:
             return
         self._next_at += events_n / self.speed
@@ -262,13 +262,13 @@ class Show:
     def _date_event(self, at: float) -> float:
         return float(np.interp(at, self._stream_at, self._day_at))
 
-    def play(self, batch: Batch) -> list[str]:
+    def play_batch(self, batch: Batch) -> list[str]:
         """Play one batch; return lines about what happened."""
         before_n = self.report.events.observed_n
         started = time.perf_counter()
-        outputs = self.duel.ours.play(batch)
-        self.timings.fed(len(batch[0]), time.perf_counter() - started, 0.0)
-        self.duel.twin.play(batch)
+        outputs = self.duel.ours.play_batch(batch)
+        self.timings.count_fed(len(batch[0]), time.perf_counter() - started, 0.0)
+        self.duel.twin.play_batch(batch)
         self._watch_outputs()
         report = self.report
         half_n = self.events_n // 2
@@ -277,9 +277,9 @@ class Show:
             self.history.marks.append(Mark(half_n, "▲", "bold red", is_line=True))
             lines.append(f"{half_n:>7,}  the columns are shifted: the drift begins")
         if self.told is not None:
-            self.told.note(outputs)
-        self.history.note(report)
-        self.history.happened(outputs, report.events.observed_n)
+            self.told.add_outputs(outputs)
+        self.history.add_report(report)
+        self.history.add_outputs(outputs, report.events.observed_n)
         for side, track in zip(self.duel.sides, (self.ours_true, self.twin_true), strict=True):
             estimate = side.engine.report.estimates.accuracy
             if estimate.accuracy is not None and estimate.to_seq is not None:
@@ -290,14 +290,14 @@ class Show:
             lines.append(self._describe_status())
         return lines
 
-    def finish(self) -> None:
+    def end_requests(self) -> None:
         """Let time pass until every request has ended."""
-        outputs = self.duel.finish()
+        outputs = self.duel.end_requests()
         if self.told is not None:
-            self.told.note(outputs, is_last=True)
+            self.told.add_outputs(outputs, is_last=True)
         self._watch_outputs()
 
-    def view(self, width: int, height: int, foot: str) -> Group:
+    def draw_show(self, width: int, height: int, foot: str) -> Group:
         """The live view as it stands."""
         return draw_view(
             self.report,
@@ -310,7 +310,7 @@ class Show:
             foot=foot,
         )
 
-    def opening(self, url: str) -> list[str]:
+    def introduce_show(self, url: str) -> list[str]:
         """Lines that say what is about to be shown."""
         return [
             f"{self.events_n:,} events of river's ImageSegments, its 2,310 pictures over and over.",
@@ -364,6 +364,6 @@ def make_closing_table(duel: Duel, is_plain: bool) -> Table:
     table.add_column("")
     table.add_column("headrace", style="" if is_plain else OURS)
     table.add_column("random twin", style="" if is_plain else THEIRS)
-    for row in duel.rows():
+    for row in duel.list_rows():
         table.add_row(*row)
     return table

@@ -136,17 +136,19 @@ class Side:
         # right_before[i]: how many of the first i predictions were right.
         self._right_before = [0]
 
-    def play(self, batch: Batch) -> list[Output]:
+    def play_batch(self, batch: Batch) -> list[Output]:
         """Observe, ask, answer and learn; return the outputs."""
         before_n = self.engine.shard.events_n
-        outputs = [o for piece in self.simulation.play([batch], settle=False) for o in piece]
+        outputs = [
+            o for piece in self.simulation.play_batches([batch], settle=False) for o in piece
+        ]
         self._judge_events(before_n, batch[1])
         self._note_outputs(outputs)
         return outputs
 
-    def finish(self) -> list[Output]:
+    def end_requests(self) -> list[Output]:
         """Let time pass until every request has ended; return the outputs."""
-        outputs = [o for piece in self.simulation.play([]) for o in piece]
+        outputs = [o for piece in self.simulation.play_batches([]) for o in piece]
         self.estimates["at the end"] = self.engine.report.estimates.accuracy
         self.estimates["overall"] = self.engine.report.estimates.accuracy_all
         return outputs
@@ -176,7 +178,7 @@ class Side:
                 elif self.noticed_n is None:
                     self.noticed_n = seen_n - self.half_n
 
-    def true(self, first: int | None, last: int | None) -> float | None:
+    def measure_accuracy(self, first: int | None, last: int | None) -> float | None:
         """The share of right predictions among events [first, last); None where there are none."""
         if first is None or last is None or not 0 <= first < last < len(self._right_before):
             return None
@@ -184,14 +186,16 @@ class Side:
 
     def true_of(self, estimate: Estimate) -> float | None:
         """The share of right predictions among the events that an estimate covers."""
-        return self.true(estimate.from_seq, estimate.to_seq)
+        return self.measure_accuracy(estimate.from_seq, estimate.to_seq)
 
     @property
     def recovered_n(self) -> int | None:
         """Events from the drift until the accuracy is recovered; None where it never is."""
-        before = self.true(self.half_n - self.engine.settings.evaluation.window_n, self.half_n)
+        before = self.measure_accuracy(
+            self.half_n - self.engine.settings.evaluation.window_n, self.half_n
+        )
         for stop in range(self.half_n + NEAR_N, len(self._right_before)):
-            near = self.true(stop - NEAR_N, stop)
+            near = self.measure_accuracy(stop - NEAR_N, stop)
             if before is not None and near is not None and near >= before - RECOVERED:
                 return stop - self.half_n
         return None
@@ -201,9 +205,9 @@ class Side:
 class Duel:
     """Headrace and its twin that asks at random, on the same events.
 
-    >>> duel = Duel.of(1_000, seed=7)
+    >>> duel = Duel.against_random(1_000, seed=7)
     >>> for batch in make_stream(1_000, seed=7):
-    ...     _ = duel.play(batch)
+    ...     _ = duel.play_batch(batch)
     >>> duel.ours.engine.report.events.observed_n, duel.twin.engine.report.events.observed_n
     (1000, 1000)
     """
@@ -212,24 +216,24 @@ class Duel:
     twin: Side
 
     @classmethod
-    def of(cls, events_n: int, seed: int) -> Duel:
+    def against_random(cls, events_n: int, seed: int) -> Duel:
         return cls(
             Side("headrace", "margin", events_n, seed), Side("random", "random", events_n, seed)
         )
 
-    def play(self, batch: Batch) -> list[Output]:
+    def play_batch(self, batch: Batch) -> list[Output]:
         """Play one batch on both sides; return the outputs of our engine."""
-        outputs = self.ours.play(batch)
-        self.twin.play(batch)
+        outputs = self.ours.play_batch(batch)
+        self.twin.play_batch(batch)
         return outputs
 
-    def finish(self) -> list[Output]:
+    def end_requests(self) -> list[Output]:
         """Let time pass until every request has ended; return the outputs of our engine."""
-        outputs = self.ours.finish()
-        self.twin.finish()
+        outputs = self.ours.end_requests()
+        self.twin.end_requests()
         return outputs
 
-    def rows(self) -> list[tuple[str, str, str]]:
+    def list_rows(self) -> list[tuple[str, str, str]]:
         """The rows of the closing table: name, headrace, random twin."""
         rows = [("labels paid", _describe_payment(self.ours), _describe_payment(self.twin))]
         for stretch in STRETCHES:
@@ -241,7 +245,7 @@ class Duel:
             rows.append((title, tell(self.ours), tell(self.twin)))
         return rows
 
-    def verdict(self) -> str:
+    def state_verdict(self) -> str:
         """Say in one sentence which side won, or that they are level."""
         ours, twin = (side.true_of(side.estimates["overall"]) for side in self.sides)
         if ours is None or twin is None:

@@ -19,7 +19,7 @@ import msgspec
 
 from ...adapters.sealing import load_sealer
 from ...bridges.bridge import Unreachable
-from ...drivers.audit.acts import beside, find_user
+from ...drivers.audit.acts import find_user, open_worker_acts
 from ...drivers.kafka.orders_end import KafkaOrders
 from ...errors import BadInput
 from ...messages import ErasureOrdered
@@ -58,14 +58,14 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
         with closing(KafkaOrders(settings.kafka, sealer)) as orders:
             labelled = orders.labelled_requests(
                 lambda label: (
-                    label.request_id in asked or subject.names("", label.key, label.features)
+                    label.request_id in asked or subject.names_event("", label.key, label.features)
                 )
             )
             pieces = list(_split_order(order, sorted(asked | labelled), labelled))
             ends = orders.event_ends()
             is_new = [orders.place(piece) for piece in pieces]
             if any(is_new):
-                beside(arguments.settings, settings).record("erasure_ordered", key=key)
+                open_worker_acts(arguments.settings, settings).record("erasure_ordered", key=key)
                 sys.stdout.write(f"ordered: key {key}\n")
             else:
                 sys.stdout.write(f"ordered before, so nothing was done: key {key}\n")
@@ -98,7 +98,7 @@ def _await_ends(
     """Print what becomes of the orders within `wait_s` seconds; return the exit code."""
     until = time.monotonic() + wait_s
     while True:
-        outcomes = [orders.found(piece) or {"state": "ordered"} for piece in pieces]
+        outcomes = [orders.find_order(piece) or {"state": "ordered"} for piece in pieces]
         if all(outcome["state"] == "erased" for outcome in outcomes):
             return _report_erasure(outcomes, ends)
         if time.monotonic() >= until:

@@ -83,7 +83,7 @@ async def lag_of(settings: Settings) -> Lag:
     """
     kafka = settings.kafka
     async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
-        topics = await cluster.topics()
+        topics = await cluster.list_topics()
         if kafka.events not in topics:
             raise BadInput(f"there is no topic {kafka.events!r}; set kafka.events")
         names = [getattr(kafka, setting) for setting in SHARED]
@@ -94,7 +94,7 @@ async def lag_of(settings: Settings) -> Lag:
             for number in range(topics[name].partitions_n)
         ]
         workers = await _list_workers(cluster, kafka.group)
-        committed = await cluster.committed(kafka.group)
+        committed = await cluster.read_committed(kafka.group)
         reader = await start_client(
             stack, client.make_consumer(kafka, max_partition_fetch_bytes=FETCH_BYTES)
         )
@@ -151,7 +151,7 @@ async def _list_workers(cluster: Cluster, group: str) -> list[WorkerLag]:
                 topic: len(numbers) for topic, numbers in sorted(member.partitions.items())
             },
         )
-        for member in await cluster.members(group)
+        for member in await cluster.list_members(group)
     ]
 
 

@@ -6,12 +6,13 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from rich.progress import Progress
 
 from ...adapters.printing import make_console
-from ...drivers.audit.acts import beside
+from ...drivers.audit.acts import open_worker_acts
 from ...drivers.kafka import client
 from ...drivers.kafka.cluster import Cluster, connect_cluster
 from ...drivers.kafka.reading import QUICK, partition_of, start_client
@@ -51,7 +52,7 @@ async def rebuild_all(
     async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         if is_writing:
             await check_idle(cluster, kafka.group)
-        committed = await cluster.committed(kafka.group)
+        committed = await cluster.read_committed(kafka.group)
         consumer = Counted(await start_client(stack, client.make_consumer(kafka, **QUICK)), on_read)
         threads = stack.enter_context(Once())
         work = Rebuild(
@@ -64,9 +65,10 @@ async def rebuild_all(
             is_writing=is_writing,
         )
         records_n = await _count_records(consumer, settings, partitions_n)
-        calls: list[tuple[str, Callable[[], Any]]] = [("training", work.training)]
-        calls += [(f"desk-{n}", lambda n=n: work.desk(n)) for n in range(partitions_n["desk"])]  # type: ignore[misc]  # a lambda's default has no type
-        calls += [(f"shard-{n}", lambda n=n: work.shard(n)) for n in range(partitions_n["events"])]  # type: ignore[misc]  # as above
+        calls: list[tuple[str, Callable[[], Any]]] = [("training", work.rebuild_training)]
+        desks, shards = range(partitions_n["desk"]), range(partitions_n["events"])
+        calls += [(f"desk-{n}", partial(work.rebuild_desk, n)) for n in desks]
+        calls += [(f"shard-{n}", partial(work.rebuild_shard, n)) for n in shards]
         for name, call in calls:
             if is_writing:
                 await check_idle(cluster, kafka.group)
@@ -76,7 +78,7 @@ async def rebuild_all(
 
 async def check_idle(cluster: Cluster, group: str) -> None:
     """Raise `BadInput` while any worker is in the group."""
-    members = await cluster.members(group)
+    members = await cluster.list_members(group)
     if members:
         hosts = ", ".join(sorted({f"{member.name} at {member.host}" for member in members}))
         raise BadInput(
@@ -125,7 +127,7 @@ def command(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments)
     notes: list[str] = []
     parts = asyncio.run(_rebuild_shown(settings, arguments.write, notes))
-    beside(arguments.settings, settings).record(
+    open_worker_acts(arguments.settings, settings).record(
         "rebuilt", parts={part.name: part.verdict for part in parts}, is_written=arguments.write
     )
     show_parts(parts, notes)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ...drivers.audit.acts import beside
+from ...drivers.audit.acts import open_worker_acts
 from ...drivers.kafka import client
 from ...drivers.kafka.cluster import connect_cluster
 from ...drivers.kafka.reading import QUICK, Reader, partition_of, retraining_in, start_client
@@ -72,7 +72,7 @@ async def planned_moves(settings: Settings, to: str) -> list[Move]:
     tps = [partition_of(kafka.events, number) for number in range(events_n.partitions_n)]
     async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         await check_idle(cluster, kafka.group)
-        committed = await cluster.committed(kafka.group)
+        committed = await cluster.read_committed(kafka.group)
         reader = await start_client(stack, client.make_consumer(kafka))
         ends = await reader.end_offsets(tps)
         firsts = await reader.beginning_offsets(tps)
@@ -98,7 +98,7 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
         reading = Reader(reader, retraining_in(threads))
         log, training = await _newest_log(settings, states, reading)
         for move in moves:
-            snapshot = states.shard(move.partition, len(moves))
+            snapshot = states.read_shard(move.partition, len(moves))
             saved, _, places = snapshot
             since = chain_of(
                 settings,
@@ -108,13 +108,13 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
                 spent=saved.spent,
                 claim_n=saved.claim_n,
             )
-            chain = await reading.run(since)
+            chain = await reading.run_routine(since)
             shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
             shard.seek(move.to)
             shard.keep_spent(chain.claim_n, chain.spent, log.caps)
             step = reset_step(chain, shard, training, writer)
             await _write_step(settings, producer, chain, step)
-            states.clear(f"shard-{move.partition}")
+            states.clear_series(f"shard-{move.partition}")
             _save_shard(states, shard, step, chain.end, log)
         states.write_training(freeze_log(log), training)
         await _commit_offsets(settings, stack, moves)
@@ -127,17 +127,17 @@ async def _newest_log(
 
     Raises `BadInput` if entries after the newest snapshot are gone.
     """
-    log, position = states.training()
+    log, position = states.read_training()
     tp = Part(settings.kafka.training, 0)
     tapes = Tapes({tp: position})
-    await reader.run(tapes.begin())
+    await reader.run_routine(tapes.go_to_starts())
     if tapes.lost[tp]:
         raise BadInput(
             f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
             "can't be made from it. Give kafka.training, desk and journal new names to begin anew"
         )
     end = tapes.ends[tp]
-    await reader.run(fold_until(log, tapes, tp, end))
+    await reader.run_routine(fold_until(log, tapes, tp, end))
     return log, end
 
 
@@ -179,7 +179,7 @@ def _save_shard(
 ) -> None:
     """Save the shard as it is after the step, so that no worker reads what is forgotten."""
     shard.journal = offset
-    positions = shard.places(step.training, step.writer)
+    positions = shard.places_at(step.training, step.writer)
     states.write_shard(shard.partition, shard.freeze(), freeze_log(log), positions)
 
 
@@ -242,7 +242,7 @@ def command(arguments: argparse.Namespace) -> int:
         return 1
     notes: list[str] = []
     asyncio.run(reset_shards(settings, moves, notes.append))
-    beside(arguments.settings, settings).record(
+    open_worker_acts(arguments.settings, settings).record(
         "reset", to=arguments.to, partitions=[[move.partition, move.to] for move in moves]
     )
     sys.stdout.write("".join(f"{sentence}\n" for sentence in notes))

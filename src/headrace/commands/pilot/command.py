@@ -21,7 +21,7 @@ import msgspec
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ... import settings as settings_module
-from ...adapters.printing import decorate, make_wide_console
+from ...adapters.printing import make_wide_console, try_drawing
 from ...adapters.tables import read_table
 from ...errors import BadSettings
 from ...learn.models import build
@@ -188,13 +188,13 @@ def _run_here(
 ) -> Iterator[tuple[int, Outcome]]:
     done_n = 0
 
-    def count(n: int) -> None:
+    def count_done(n: int) -> None:
         nonlocal done_n
         done_n += n
         progress(done_n)
 
     for i, job in enumerate(jobs):
-        yield i, _run_job(history, settings, job, count)
+        yield i, _run_job(history, settings, job, count_done)
 
 
 def _run_in_processes(
@@ -234,11 +234,11 @@ def _keep_inputs(history: History, settings: Settings, done: Any) -> None:
 def _run_remembered(job: Case | None) -> Outcome:
     history, settings, done = _remembered
 
-    def count(n: int) -> None:
+    def count_done(n: int) -> None:
         with done.get_lock():
             done.value += n
 
-    return _run_job(history, settings, job, count)
+    return _run_job(history, settings, job, count_done)
 
 
 # ------------------------------------------------------------------------------- command line
@@ -312,7 +312,7 @@ def command(arguments: argparse.Namespace) -> int:
     ) as bar:
         task = bar.add_task("playing", total=None, pace="")
 
-        def told(done_n: int, all_n: int) -> None:
+        def show_progress(done_n: int, all_n: int) -> None:
             speed = bar.tasks[0].speed or 0.0
             bar.update(task, completed=done_n, total=all_n, pace=f"{speed:,.0f} events/s")
 
@@ -324,17 +324,17 @@ def command(arguments: argparse.Namespace) -> int:
             latencies=tuple(arguments.latency),
             seeds_n=arguments.seeds,
             processes_n=arguments.processes,
-            progress=told,
+            progress=show_progress,
             tell=before.print,
             reading=reading,
         )
     # Results first: the drawing may fail, and must not lose hours of runs.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
-    is_shown = decorate("the table", lambda: show_pilot(pilot, console))
+    is_shown = try_drawing("the table", lambda: show_pilot(pilot, console))
     if not is_shown and not arguments.json:
         sys.stdout.write(as_json(pilot).decode())
-    if arguments.html and not decorate(
+    if arguments.html and not try_drawing(
         "the page", lambda: write_page(arguments.html, as_html(pilot))
     ):
         return 1

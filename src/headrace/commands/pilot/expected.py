@@ -35,7 +35,7 @@ def measure_costs(history: History, settings: Settings) -> Costs:
 
     Raises `BadSettings` as the runs would.
     """
-    first = history.head(PROBE_N)
+    first = history.take_first(PROBE_N)
     few, many = (_measure_run(first, settings, share) for share in SHARES)
     more_n = many.labels_n - few.labels_n
     label_s = max(0.0, many.run_s - few.run_s) / more_n if more_n > 0 else 0.0

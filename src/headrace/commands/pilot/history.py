@@ -61,7 +61,7 @@ class History:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def head(self, n: int) -> History:
+    def take_first(self, n: int) -> History:
         """The first n events, or all where there are fewer."""
         return History(
             name=self.name,
@@ -73,7 +73,7 @@ class History:
             at=None if self.at is None else self.at[:n],
         )
 
-    def batches(self, size: int) -> Iterator[tuple[EventBatch, list[str]]]:
+    def iterate_batches(self, size: int) -> Iterator[tuple[EventBatch, list[str]]]:
         """The events in order, `size` at a time, each with its class; ids are row numbers."""
         number_names = tuple(name for name in self.names if name in self.numbers)
         for start in range(0, len(self), size):
@@ -123,7 +123,7 @@ def history_of(
         raise BadInput(f"{name} has no row with a value in its label column, {label!r}")
     classes, codes = _encode_classes([text for text in named if text is not None], label)
     kinds = Kinds(table, settings.columns)
-    read = {feature: kinds.column(feature, raw) for feature, raw in raws.items()}
+    read = {feature: kinds.make_column(feature, raw) for feature, raw in raws.items()}
     features = {feature: column for feature, column in read.items() if column is not None}
     numbers = {n: v[labelled] for n, v in features.items() if not isinstance(v, list)}
     texts = {n: [v[i] for i in labelled] for n, v in features.items() if isinstance(v, list)}
@@ -137,7 +137,11 @@ def history_of(
     used = {label, at, *raws, *(f"{settings.input.features}.{feature}" for feature in raws)}
     if unused := [column for column in columns if column not in used]:
         rows.append(("not used", _list_names(unused, NAMES_SHOWN)))
-    notes = [*table.notes, *kinds.notes(), *_notes_of_label(label, classes, counts, settings)]
+    notes = [
+        *table.notes,
+        *kinds.describe_doubts(),
+        *_notes_of_label(label, classes, counts, settings),
+    ]
     fields = settings.input
     if fields.batch != "none" or fields.decoder or fields.join.id:
         notes.append(
@@ -233,7 +237,7 @@ def _notes_of_times(times: NDArray[np.float64], settings: Settings) -> list[str]
     """Note the times that are far from the clock of a run."""
     clock = clock_of(settings)
     for time in times.tolist():
-        clock.hear(time)
+        clock.add_time(time)
     sentence = describe_off_clock(clock.ahead_n + clock.waiting_n, clock.behind_n)
     return [f"The clock: {sentence}."] if sentence else []
 

@@ -106,7 +106,9 @@ def play_case(history: History, settings: Settings, case: Case, progress: Progre
     judge = _Judge(history, engine.schema)
     drifts, drift_rounds, adoptions = [], [], []
     tail, tail_from = None, tail_start(history)
-    for outputs in simulation.play(play_watched(history, engine, judge.take, progress)):
+    for outputs in simulation.play_batches(
+        play_watched(history, engine, judge.record_predictions, progress)
+    ):
         seen_n = engine.shard.events_n
         engine.check_model()
         if tail is None and seen_n >= tail_from:
@@ -152,7 +154,7 @@ def play_all(history: History, settings: Settings, seed: int, progress: Progress
     started = time.perf_counter()
     judge = _Judge(history, schema_of(history, settings))
     tails: list[float | None] = []
-    learn_all(history, settings, seed, judge.take, progress, on_tail=tails.append)
+    learn_all(history, settings, seed, judge.record_predictions, progress, on_tail=tails.append)
     return Outcome(
         case=Case(budget=1.0, latency=0.0, strategy=ALL, seed=seed),
         events_n=len(history),
@@ -185,7 +187,7 @@ def learn_all(
     schema = schema_of(history, settings)
     codes, tail_from = codes_of(history, schema), tail_start(history)
     learner = make_learner(settings, schema, Chance(seed))
-    for batch, _ in history.batches(BATCH_N):
+    for batch, _ in history.iterate_batches(BATCH_N):
         rows = schema.rows(batch)
         first = int(batch.ids[0])
         predicted = np.empty((len(batch), len(schema.classes)))
@@ -220,7 +222,7 @@ def tail_right(
     known_n = {j: len(schema.categories[n]) for j, n in enumerate(schema.names)
                if n in schema.categories}  # fmt: skip
     right_n = 0
-    for batch, _ in history.batches(BATCH_N):
+    for batch, _ in history.iterate_batches(BATCH_N):
         first = int(batch.ids[0])
         rows = [i for i in range(len(batch)) if first + i in wanted]
         if not rows:
@@ -302,7 +304,7 @@ def play_watched(
 
     No batch is longer than the window, so that no event has left it by then.
     """
-    for batch, truths in history.batches(min(batch_n, engine.settings.observe.window_n)):
+    for batch, truths in history.iterate_batches(min(batch_n, engine.settings.observe.window_n)):
         before_n = engine.shard.events_n
         yield batch, truths
         window = engine.shard.window
@@ -323,7 +325,9 @@ class _Judge:
         # Rejected events are never predicted, and not judged.
         self._predicted = np.full(len(history), -1, np.int64)
 
-    def take(self, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+    def record_predictions(
+        self, rows: NDArray[np.int64], probabilities: NDArray[np.float64]
+    ) -> None:
         """Note the probabilities predicted for these rows of the history; NaN counts as wrong."""
         predicted = predicted_classes(probabilities)
         self._predicted[rows] = np.where(

@@ -49,7 +49,7 @@ class Acts:
             chain.append([{"what": what, "at": at, "user": find_user(), **fields}], is_synced=True)
 
 
-def beside(path: Path | None, settings: Settings) -> Acts:
+def open_worker_acts(path: Path | None, settings: Settings) -> Acts:
     """Return the acts beside the settings file of workers on Kafka, if `audit.is_kept` there."""
     if path is None or not settings.audit.is_kept:
         return Acts(None)

@@ -100,9 +100,9 @@ class Places:
     """The next offset of each partition, by which a log's entries are checked.
 
     >>> places = Places()
-    >>> places.check({"what": "asked", "record": ["requests", 0, 0]})
+    >>> places.check_entry({"what": "asked", "record": ["requests", 0, 0]})
     ''
-    >>> places.check({"what": "asked", "record": ["requests", 0, 2]})
+    >>> places.check_entry({"what": "asked", "record": ["requests", 0, 2]})
     'it is about offset 2 of requests, partition 0; 1 is next'
     """
 
@@ -112,13 +112,13 @@ class Places:
         self._is_told = False
 
     @classmethod
-    def of(cls, folder: Path) -> Places:
+    def from_folder(cls, folder: Path) -> Places:
         """Return the places that a log reached; its last two files suffice. Raises `BadInput`."""
         places = cls()
         for link in check_links(files_of(folder, DECIDED)[-2:]):
             if link.fault:
                 raise BadInput(f"{link.place}: {link.fault}; headrace audit verify tells more")
-            places.check(link.entry)
+            places.check_entry(link.entry)
         return places
 
     def written_n(self, part: Part, offset: int) -> int:
@@ -126,7 +126,7 @@ class Places:
         at, n = self._parts.get(part, (-1, 0))
         return n if at == offset else 0
 
-    def check(self, entry: Entry) -> str:
+    def check_entry(self, entry: Entry) -> str:
         """Take the next entry of a log; return what is wrong with its place, or an empty text."""
         # From then on all places are known: a partition without one is at its first.
         self._is_told |= entry["what"] in ("begun", "places")

@@ -63,10 +63,10 @@ class RunRecords:
         # How many groups were before the journal was begun anew, and are gone.
         self.begun_n = 0
 
-    def groups(self) -> Iterator[list[Entry]]:
+    def read_groups(self) -> Iterator[list[Entry]]:
         """Yield the entries of each further group that is whole."""
         pending: list[Record] = []
-        for record, end in self._journal.records(self._offset):
+        for record, end in self._journal.read_records(self._offset):
             if isinstance(record, Begun):
                 self._begin_at(record, end)
             if not isinstance(record, Asked):
@@ -80,9 +80,9 @@ class RunRecords:
             self.groups_n += 1
             yield entries
 
-    def skip(self, groups_n: int) -> int:
+    def skip_groups(self, groups_n: int) -> int:
         """Skip groups up to this number, or as many as there are; return the number reached."""
-        for record, end in self._journal.records(self._offset) if groups_n else ():
+        for record, end in self._journal.read_records(self._offset) if groups_n else ():
             if isinstance(record, Begun):
                 self._begin_at(record, end)
                 if self.groups_n >= groups_n:
@@ -102,7 +102,7 @@ class RunRecords:
     @property
     def has_more(self) -> bool:
         """Whether there is another whole group."""
-        return any(isinstance(one, Asked) for one, _ in self._journal.records(self._offset))
+        return any(isinstance(one, Asked) for one, _ in self._journal.read_records(self._offset))
 
     @property
     def rest_n(self) -> int:

@@ -27,7 +27,7 @@ FOLLOW_S = 1.0
 
 
 class DecidedLog:
-    """The chain of what a run's records say; `follow` brings it up to them.
+    """The chain of what a run's records say; `follow_records` brings it up to them.
 
     It depends on the records alone: killed at any instant, it goes on with the entry that is next.
     """
@@ -59,9 +59,9 @@ class DecidedLog:
     def n(self) -> int:
         return self._chain.n
 
-    def follow(self) -> None:
+    def follow_records(self) -> None:
         """Write the entries of the records that came since."""
-        for group in self._records.groups():
+        for group in self._records.read_groups():
             number, skipped_n = self._records.groups_n - 1, self._written_n
             self._written_n = 0
             self._chain.append(
@@ -77,7 +77,7 @@ class DecidedLog:
     def _go_on(self) -> int:
         """Return how many entries of the next group are written; the last one names its group."""
         number, i = self._chain.last.get("record") or _last_record(self._chain.folder)
-        has_all = self._records.skip(number) == number and (i < 0 or self._records.has_more)
+        has_all = self._records.skip_groups(number) == number and (i < 0 or self._records.has_more)
         if not has_all:
             # A loss of power took records that the log has; what follows is decided anew.
             from_n = self._records.groups_n
@@ -109,7 +109,7 @@ class Run(Protocol):
 class NoLog:
     """The log of a run that keeps none."""
 
-    def turn(self) -> None: ...
+    def follow_if_due(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -126,9 +126,9 @@ class RunLog:
         self._followed_at = -FOLLOW_S
         self._note_start(state)
         self._follow_records()
-        run.before_anew = self._decided.follow
+        run.before_anew = self._decided.follow_records
 
-    def turn(self) -> None:
+    def follow_if_due(self) -> None:
         """Follow the records about once a second; call this after each step of the run."""
         if time.monotonic() - self._followed_at >= FOLLOW_S:
             self._follow_records()
@@ -139,7 +139,7 @@ class RunLog:
             self._acts.record("stopped", **self._how_far())
 
     def _follow_records(self) -> None:
-        self._decided.follow()
+        self._decided.follow_records()
         if self._run.store.newest != self._snapshot:
             self._snapshot = self._run.store.newest
             self._acts.record("snapshot", **_describe_snapshot(self._snapshot), **self._how_far())

@@ -35,7 +35,7 @@ class Summary:
 
     >>> summary = Summary()
     >>> summary.add({"what": "asked", "reason": "control", "strategy": "random", "opinion_n": 1})
-    >>> summary.rows()
+    >>> summary.list_rows()
     [('asked', 'control by random', 1)]
     """
 
@@ -75,17 +75,17 @@ class Summary:
             case what:
                 self._count_act(what, entry)
 
-    def rows(self) -> list[tuple[str, str, int]]:
+    def list_rows(self) -> list[tuple[str, str, int]]:
         """Return part, name and count of what was counted; in each part the largest first."""
         table: list[tuple[str, str, int]] = []
-        for part, counts in self.parts().items():
+        for part, counts in self.counts_by_part().items():
             ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
             table += [(part, name, n) for name, n in ordered[:NAMES_MAX]]
             if rest := ordered[NAMES_MAX:]:
                 table.append((part, f"{len(rest)} others", sum(n for _, n in rest)))
         return table
 
-    def parts(self) -> dict[str, Counts]:
+    def counts_by_part(self) -> dict[str, Counts]:
         """Return all counts, by part of the log."""
         return {
             "asked": self.asked,

@@ -68,7 +68,7 @@ class TopicRecords:
     def topics(self) -> list[str]:
         return list(self._readers)
 
-    def entries(self, part: Part, record: Any) -> list[Entry]:
+    def make_entries(self, part: Part, record: Any) -> list[Entry]:
         """Return the entries of one record, at least one, with their place."""
         place = [*part, record.offset]
         entries = self._readers[part[0]](record) or [{"what": "unread"}]
@@ -125,7 +125,7 @@ def _make_answer_entry(given: Answer | Withdrawal | Order | InputRejected, **mor
 
 
 class TopicsLog:
-    """The chain of what topics say; `follow` brings it up to them a piece at a time.
+    """The chain of what topics say; `follow_topics` brings it up to them a piece at a time.
 
     Raises `BadInput` where a topic holds less than was read of it, as after it was made anew.
     """
@@ -133,7 +133,7 @@ class TopicsLog:
     def __init__(self, folder: Path, settings: Settings, reader: TopicsReader) -> None:
         self._records = TopicRecords(settings)
         self._reader = reader
-        self._places = Places.of(folder)
+        self._places = Places.from_folder(folder)
         with ExitStack() as opened:
             self._chain = opened.enter_context(
                 closing(
@@ -151,7 +151,7 @@ class TopicsLog:
             self._opened = opened.pop_all()
         self._has_looked = False
 
-    def follow(self) -> int:
+    def follow_topics(self) -> int:
         """Write the topics' next records; return how many there were. Raises `Unreachable`."""
         if not self._has_looked:
             self._read_topics()
@@ -163,18 +163,18 @@ class TopicsLog:
                 if record.offset > reached:
                     self._write_entry(_make_lost_entry(part, reached, record.offset))
                 if record.offset >= reached:
-                    entries = self._records.entries(part, record)
+                    entries = self._records.make_entries(part, record)
                     for entry in entries[self._places.written_n(part, record.offset) :]:
                         self._write_entry(entry)
                     read_n += 1
         return read_n
 
-    def run(self, stop: threading.Event, note: Callable[[str], None]) -> None:
+    def follow_until_stopped(self, stop: threading.Event, note: Callable[[str], None]) -> None:
         """Follow until `stop` is set; `note` is called when Kafka is away, and when it is back."""
         is_away = False
         while not stop.is_set():
             try:
-                self.follow()
+                self.follow_topics()
             except Unreachable as error:
                 if not is_away:
                     note(f"{error}; trying again until it is back")
@@ -190,7 +190,7 @@ class TopicsLog:
         self._opened.close()
 
     def _read_topics(self) -> None:
-        for part, (_, end) in self._reader.bounds().items():
+        for part, (_, end) in self._reader.read_bounds().items():
             if self._places.next.get(part, 0) > end:
                 raise BadInput(
                     f"{part[0]}, partition {part[1]} ends at offset {end}, and the log has read it "
@@ -206,7 +206,7 @@ class TopicsLog:
     def _write_entry(self, entry: Entry) -> None:
         # One at a time, as a new file has to begin with the places of all entries before it.
         self._chain.append([entry])
-        self._places.check(entry)
+        self._places.check_entry(entry)
 
 
 def _make_lost_entry(part: Part, start: int, stop: int) -> Entry:
@@ -230,7 +230,7 @@ def compare_topics(folder: Path, settings: Settings, reader: TopicsReader) -> Co
     Raises `Unreachable`, and `BadInput` where a topic stops returning records that it holds.
     """
     records, log = TopicRecords(settings), _Said(folder)
-    bounds = reader.bounds()
+    bounds = reader.read_bounds()
     places = {part: first for part, (first, _) in bounds.items()}
     stops = {part: min(end, log.places.next.get(part, 0)) for part, (_, end) in bounds.items()}
     faults: list[str] = []
@@ -247,7 +247,7 @@ def compare_topics(folder: Path, settings: Settings, reader: TopicsReader) -> Co
                 "something else than the record"
                 for record in batch
                 if record.offset < stops[part]
-                and not log.agrees(part, record.offset, records.entries(part, record))
+                and not log.has_entries(part, record.offset, records.make_entries(part, record))
             ]
             places[part] = batch[-1].offset + 1
     notes = [
@@ -270,7 +270,7 @@ class _Said:
         self._first: dict[Part, int] = {}
         self._digests: dict[Part, array[int]] = {}
         for link in check_links(files_of(folder, DECIDED)):
-            self.places.check(link.entry)
+            self.places.check_entry(link.entry)
             record = link.entry.get("record", ())
             if len(record) == 3:
                 self._add_entry(Part(record[0], record[1]), record[2], link.entry)
@@ -283,7 +283,7 @@ class _Said:
         own = {name: value for name, value in entry.items() if name not in ("n", "prev")}
         digests[offset - first] ^= _digest_entry(own)
 
-    def agrees(self, part: Part, offset: int, entries: list[Entry]) -> bool:
+    def has_entries(self, part: Part, offset: int, entries: list[Entry]) -> bool:
         """Whether the log has these entries of a record; true if the log's file was removed."""
         if part not in self._first or offset < self._first[part]:
             return True
@@ -306,7 +306,7 @@ def follow_topics(
 
     reader = TopicsReader(settings.kafka, TopicRecords(settings).topics)
     with closing(reader), closing(TopicsLog(folder, settings, reader)) as log:
-        log.run(stop, note)
+        log.follow_until_stopped(stop, note)
 
 
 def compare_with_topics(folder: Path, settings: Settings) -> Compared:

@@ -136,7 +136,7 @@ def _verify_chain(
             removed.append((entry.get("until_n", -1), entry.get("until", "")))
         if name == DECIDED:
             _check_anchor(found, anchors.pop(chain.next_n, None), link)
-            if fault := places.check(entry):
+            if fault := places.check_entry(entry):
                 found.faults.append(f"{name}, entry {entry['n']} ({link.place}): {fault}")
         elif isinstance(entry.get("decided_n"), int):
             anchors[entry["decided_n"]] = (str(entry.get("decided")), link.place)
@@ -244,7 +244,7 @@ def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tu
 
 def _read_expected(records: RunRecords) -> Iterator[tuple[tuple[int, int], Entry]]:
     """Yield each entry that the log must have, with its place."""
-    for group in records.groups():
+    for group in records.read_groups():
         for i, entry in enumerate(group):
             yield (records.groups_n - 1, i), entry
 

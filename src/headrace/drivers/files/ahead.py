@@ -34,7 +34,7 @@ class EventsAhead:
         clock, before_n = self._player.engine.shard.admission.clock.copy(), 0
         for i, ats in enumerate(self._times[: len(lines)]):
             for n, when in enumerate(ats):
-                clock.hear(when)
+                clock.add_time(when)
                 if n == 0 and clock.now >= at:
                     return before_n, clock.now
             before_n = i + 1 if ats else before_n

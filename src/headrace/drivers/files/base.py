@@ -29,12 +29,12 @@ def restore_base(folder: RunFolder, engine: Engine) -> Snapshot:
     origin = folder.journal.origin
     store = base_store(folder.path, folder.settings)
 
-    def read(found: Snapshot) -> None:
+    def read_base(found: Snapshot) -> None:
         if found.seq != origin:
             raise BadInput(f"its number is {found.seq}, and the journal begins at {origin}")
         engine.restore(found.blob)
 
-    snapshot = store.latest(read, seq_min=origin)
+    snapshot = store.read_latest(read_base, seq_min=origin)
     if snapshot is None:
         why = "; ".join(store.first_refused()) or "it is not there"
         raise BadInput(

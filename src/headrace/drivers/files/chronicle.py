@@ -95,24 +95,26 @@ def _replay_run(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     done_n = sampled_n = 0
     with closing(Player(folder)) as player, closing(_Recorded(folder.decisions)) as recorded:
         engine = player.engine
-        for record, end in journal.records():
+        for record, end in journal.read_records():
             if end > journal.size:
                 break  # It was written since: the run goes on.
             for piece, content in _split_pieces(record, player, max(1, bytes_n // PIECES_N)):
-                outputs = player.play(piece, content)
-                recorded.compare(outputs)
-                chronicle.happened(outputs, engine.shard.events_n)
+                outputs = player.play_record(piece, content)
+                recorded.compare_outputs(outputs)
+                chronicle.add_outputs(outputs, engine.shard.events_n)
                 statistics = engine.shard.drift.statistics
-                chronicle.watched({f"{s}/{d}": ratio for (s, d), ratio in statistics.items()})
+                chronicle.add_statistics(
+                    {f"{s}/{d}": ratio for (s, d), ratio in statistics.items()}
+                )
                 if isinstance(piece, Span) and is_events[piece.source]:
                     done_n += piece.stop - piece.start
                 if (done_n - sampled_n) * SAMPLES_N >= bytes_n > 0:
                     sampled_n = done_n
-                    chronicle.sample(engine.report)
+                    chronicle.add_sample(engine.report)
                 elif isinstance(piece, Ticked) and chronicle.is_later(engine.now, SAMPLES_N):
-                    chronicle.sample(engine.report)
+                    chronicle.add_sample(engine.report)
             on_progress(end, journal.size)
-        chronicle.sample(engine.report)
+        chronicle.add_sample(engine.report)
         chronicle.features = describe_features(engine.schema)
         if not recorded.is_there:
             chronicle.gaps.append(
@@ -129,7 +131,7 @@ def _split_pieces(
         yield record, None
         return
     start, piece = record.start, b""
-    for line in [*split_lines(player.read(record), player.line_bytes_max), b""]:
+    for line in [*split_lines(player.read_span(record), player.line_bytes_max), b""]:
         piece += line
         if piece and (len(piece) >= piece_bytes or not line):
             stop = start + len(piece)
@@ -149,7 +151,7 @@ class _Recorded:
     def is_there(self) -> bool:
         return self._file is not None
 
-    def compare(self, outputs: Sequence[Output]) -> None:
+    def compare_outputs(self, outputs: Sequence[Output]) -> None:
         """Raise `_Differs` for other outputs; a record that ends early is of a killed run."""
         if self._file is None:
             return
@@ -191,12 +193,12 @@ def _read_recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
                 events_n = max(events_n, output.seq + 1)
             if not isinstance(output, InputRejected):
                 at = max(at, output.at)
-            chronicle.happened([output], events_n)
+            chronicle.add_outputs([output], events_n)
             if (done_n - sampled_n) * SAMPLES_N >= size:
                 sampled_n = done_n
-                chronicle.sample(None, at=at if math.isfinite(at) else None)
+                chronicle.add_sample(None, at=at if math.isfinite(at) else None)
                 on_progress(done_n, size)
-    chronicle.sample(None, at=at if math.isfinite(at) else None)
+    chronicle.add_sample(None, at=at if math.isfinite(at) else None)
     if broken_n:
         chronicle.gaps.append(f"{broken_n:,} lines of {folder.decisions} can't be read.")
     if wiped_n:
@@ -212,7 +214,7 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
         return f"There is no snapshot either. {_UNKNOWN}, who answered, what stands now."
     store = SnapshotStore(places, stream=folder.settings.stream, kept_n=1)
     engine = Engine(settings=folder.settings, privacy=WHOLE)
-    if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
+    if store.read_latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
         why = "; ".join(store.refused)
         return f"No snapshot can be read: {why}. {_UNKNOWN}, who answered, what stands now."
     chronicle.report = engine.report

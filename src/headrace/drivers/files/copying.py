@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...adapters.journal import digest
+from ...adapters.journal import hash_content
 from ...adapters.tables.records import export_lines, lines_of
 from ...adapters.wiping import wipe_stretches
 from ...errors import BadInput, BadSettings
@@ -78,8 +78,8 @@ def _answers_in(line: bytes, decoder: AnswersDecoder) -> str:
     """Return a digest of the answers in a line, or of the line itself if it holds none."""
     answers = decoder.decode([line])
     if not answers or any(isinstance(answer, InputRejected) for answer in answers):
-        return digest(line)
-    return digest(msgspec.json.encode(answers))
+        return hash_content(line)
+    return hash_content(msgspec.json.encode(answers))
 
 
 def _begins_with(made: Path, before: Path) -> bool:

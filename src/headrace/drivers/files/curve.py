@@ -48,7 +48,7 @@ class Curve:
         self._learned_n = 0
         self._labels_n = _last_labels_n(whole)
 
-    def look(self, engine: Engine, *, every_n: int = EVERY_N) -> None:
+    def add_point(self, engine: Engine, *, every_n: int = EVERY_N) -> None:
         """Write a point if `every_n` labels were learned since the last one."""
         learned_n = engine.trainer.champion.learned_n
         if learned_n - self._learned_n < every_n:

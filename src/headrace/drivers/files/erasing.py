@@ -152,7 +152,7 @@ def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
     orders = waiting_orders(feeder.state)
     if not orders:
         return []
-    source = feeder.journal.source("orders", ERASURES)
+    source = feeder.journal.number_source("orders", ERASURES)
     for start, line, _ in orders:
         if feeder.engine.shard.events_n and start not in feeder.journal.fed[source]:
             feeder.feed_span(source, start, line)
@@ -203,10 +203,10 @@ class Lines:
         asked = {request_id(self.settings.stream, one) for one in self.ids}
         self.request_ids = asked | _gold_about(asked, self.settings)
 
-    def names(self, event_id: str, key: str | None, features: Any) -> bool:
+    def names_event(self, event_id: str, key: str | None, features: Any) -> bool:
         """Whether an event with this id, key and features is one of theirs; if so, keep its id."""
         is_theirs = event_id in self.ids or any(
-            subject.names(event_id, key, features) for subject in self.subjects
+            subject.names_event(event_id, key, features) for subject in self.subjects
         )
         if is_theirs:
             self.ids.add(event_id)
@@ -229,7 +229,7 @@ class Lines:
         is_theirs, first = [], 0
         for line, events_n in zip(texts, decoded.events_n, strict=True):
             events = (decoded.batch.row(i) for i in range(first, first + events_n))
-            hits = [self.names(event.id, event.key, event.features) for event in events]
+            hits = [self.names_event(event.id, event.key, event.features) for event in events]
             hits.append(self._are_old(decoded.batch.at[first : first + events_n].tolist()))
             first += events_n
             # Half an event, or a line without an event, may have their name in it all the same.
@@ -280,7 +280,7 @@ class Lines:
             is_known = texts[0] in self.ids or texts[0] in self.shown_ids
             return is_known or any(self.has_word(text.encode()) for text in texts[1:])
         event_id = str(said.get("event_id") or "")
-        return bool(event_id) and self.names(event_id, said.get("key"), said.get("features"))
+        return bool(event_id) and self.names_event(event_id, said.get("key"), said.get("features"))
 
     def has_word(self, line: bytes) -> bool:
         """Whether a line has one of their ids or values in it as a whole word."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...adapters.journal import Record, Span, Spans, digest, pair_asked
+from ...adapters.journal import Record, Span, Spans, hash_content, pair_asked
 from ...adapters.sealing import load_sealer
 from ...adapters.secret_files import load_privacy
 from ...adapters.snapshots.store import SnapshotStore
@@ -92,9 +92,9 @@ class Feeder:
     def _go_on(self) -> None:
         """Feed the journal's records behind the snapshot, until the end or until `stop` is set."""
         self._fed_to = self._snapshot_at
-        for record, end, asked in pair_asked(self.journal.records(self._snapshot_at)):
+        for record, end, asked in pair_asked(self.journal.read_records(self._snapshot_at)):
             is_last = end == self.journal.size
-            outputs = self.player.play(record, asked=asked)
+            outputs = self.player.play_record(record, asked=asked)
             self._outlet.let_out_again(outputs, asked, is_last=is_last)
             self.engine.check_model()
             self._fed_to = self.journal.size if is_last else end
@@ -109,29 +109,31 @@ class Feeder:
 
     def feed_span(self, source: int, start: int, content: bytes) -> None:
         """Feed these bytes, which stand at byte `start` of a source."""
-        span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
-        self._feed(span, content)
+        span = Span(
+            source=source, start=start, stop=start + len(content), digest=hash_content(content)
+        )
+        self._feed_record(span, content)
 
-    def _feed(
+    def _feed_record(
         self, record: Record, content: bytes | None = None, challenger: Challenger | None = None
     ) -> None:
         """The one way in: first the journal, then the engine, then the outputs."""
         self.journal.append(record)
-        with self._shown.feeding(self.engine):
-            outputs = self.player.play(record, content, challenger)
+        with self._shown.time_feeding(self.engine):
+            outputs = self.player.play_record(record, content, challenger)
         self._outlet.let_out(outputs)
         self._fed_to = self.journal.size
-        self._followed(outputs)
+        self._note_outputs(outputs)
         self.engine.check_model()
 
-    def _followed(self, outputs: Sequence[Output]) -> None:
+    def _note_outputs(self, outputs: Sequence[Output]) -> None:
         """Take the outputs that were just let out; a run overrides this."""
 
-    def snapshot(self) -> None:
+    def write_snapshot(self) -> None:
         """Make all that was written durable, then write a snapshot from which to go on."""
-        self._curve.look(self.engine, every_n=1)
+        self._curve.add_point(self.engine, every_n=1)
         blob = self._write_state(self.store)
-        self._shown.wrote(blob, self.engine)
+        self._shown.note_written(blob, self.engine)
         self._snapshot_at = self._fed_to
 
     def begin_anew(self) -> None:
@@ -146,7 +148,7 @@ class Feeder:
         self.journal.begin_anew()
         base.remove_before(self.journal.origin)
         self._fed_to = self.journal.size
-        self.snapshot()
+        self.write_snapshot()
         self.store.remove_before(self._fed_to)
 
     def _write_state(self, store: SnapshotStore) -> bytes:
@@ -164,8 +166,10 @@ class Feeder:
     def _restore_engine(self, folder: RunFolder) -> dict[str, int | str]:
         """Bring the engine to the newest snapshot; return the positions in that."""
         origin = self.journal.origin
-        snapshot = self.store.latest(lambda found: self.engine.restore(found.blob), seq_min=origin)
-        self._shown.refused(len(self.store.refused))
+        snapshot = self.store.read_latest(
+            lambda found: self.engine.restore(found.blob), seq_min=origin
+        )
+        self._shown.note_refused(len(self.store.refused))
         for sentence in self.store.first_refused():
             self._note(f"a snapshot is passed over: {sentence}")
         if snapshot is None and not origin:
@@ -176,7 +180,7 @@ class Feeder:
                 f"{self.journal.path} ends before {snapshot.path} was written; put it back, or "
                 "start with another --state"
             )
-        self._shown.found(snapshot.path, snapshot.blob)
+        self._shown.note_restored(snapshot.path, snapshot.blob)
         self.player.rejected_n = msgspec.json.decode(
             str(snapshot.positions["rejected_n"]), type=dict[str, int]
         )
@@ -185,5 +189,5 @@ class Feeder:
     def _find_fed(self, source: int) -> Spans:
         """Return what was fed of a source, after a check that it is still the same file."""
         if source in self.journal.last:
-            self.player.read(self.journal.last[source])
+            self.player.read_span(self.journal.last[source])
         return self.journal.fed[source]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ...engine import Engine
-from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from .run_metrics import RunMetrics
 
 
@@ -18,14 +18,14 @@ class JobRunner:
         self._pool = ThreadPoolExecutor(1) if is_beside else None
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
 
-    def ended(self, engine: Engine) -> Iterator[tuple[int, Challenger | None, str | None]]:
+    def pop_ended(self, engine: Engine) -> Iterator[tuple[int, Challenger | None, str | None]]:
         """Yield jobs that are done: their number, and the challenger or why there is none.
 
         Each has to be fed to the engine before the next is asked for. With a thread, this also
         starts a job that is open.
         """
         while self._pool is None and (job := engine.open_job) is not None:
-            yield job.job_id, *self._attempt(job)
+            yield job.job_id, *self._attempt_job(job)
         if self._pool is None:
             return
         if self._job is not None and self._job[1].done():
@@ -34,11 +34,11 @@ class JobRunner:
             yield job_id, *future.result()
         job = engine.open_job
         if self._job is None and job is not None:
-            self._job = (job.job_id, self._pool.submit(self._attempt, job))
+            self._job = (job.job_id, self._pool.submit(self._attempt_job, job))
 
-    def _attempt(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
-        with self._shown.retraining():
-            return attempt(job)
+    def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+        with self._shown.time_retraining():
+            return attempt_job(job)
 
     def close(self) -> None:
         """Wait for the job that is running, and begin no other."""

@@ -88,7 +88,7 @@ class Orders(Protocol):
     def place(self, order: Order) -> bool:
         """Place an order; return false if one with its key was placed before."""
 
-    def found(self, order: Order) -> dict[str, Any] | None:
+    def find_order(self, order: Order) -> dict[str, Any] | None:
         """Return what is known of the order with this key; None for nothing."""
 
     def close(self) -> None: ...
@@ -106,8 +106,8 @@ class FolderOrders:
     def place(self, order: Order) -> bool:
         return place_order(self._folder, order)
 
-    def found(self, order: Order) -> dict[str, Any] | None:
-        outcome = self._told.round(order.key)
+    def find_order(self, order: Order) -> dict[str, Any] | None:
+        outcome = self._told.find_round(order.key)
         if outcome is None and is_ordered(self._folder, order.key):
             return {"state": "ordered"}
         return outcome

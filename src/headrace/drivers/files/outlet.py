@@ -34,7 +34,7 @@ class Outlet:
         """Write into the journal what was asked, then all outputs to where they belong."""
         contents = self.logs.contents_of(outputs)
         if not is_journaled:
-            self._journal.append(self._player.asked(*self.logs.ends_of(contents)))
+            self._journal.append(self._player.collect_asked(*self.logs.ends_of(contents)))
         self.logs.write(contents)
         self._on_outputs(outputs)
 

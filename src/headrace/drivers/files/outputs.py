@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ...adapters.journal import Asked, digest
+from ...adapters.journal import Asked, hash_content
 from ...adapters.jsonl import Appender
 from ...adapters.sealing import Sealer
 from ...errors import BadInput
@@ -100,7 +100,7 @@ class OutputLogs:
             record = output.record if isinstance(output, QuestionChanged) else output
             name = next((name for name, kinds in _SHOWN.items() if isinstance(record, kinds)), None)
             if name is not None:
-                shown = self._privacy.shown(record)
+                shown = self._privacy.show_output(record)
                 lines[name].append(line if shown is output else encode_output(shown))
         return lines
 
@@ -108,7 +108,7 @@ class OutputLogs:
         """Return where each file ends with these lines, in bytes, and a digest of the lines."""
         joined = {name: b"".join(contents[name]) for name in self._logs}
         ends = {name: log.position + len(joined[name]) for name, log in self._logs.items()}
-        return ends, {name: digest(content) for name, content in joined.items()}
+        return ends, {name: hash_content(content) for name, content in joined.items()}
 
     def write(self, contents: Mapping[str, list[bytes]]) -> None:
         """Append these lines."""
@@ -125,7 +125,9 @@ class OutputLogs:
         contents, differing_n = self._lines_of(outputs), 0
         for name, log in self._logs.items():
             was, seal = asked.digests[name], partial(self._seal_lines, name)
-            differing_n += log.keep(contents[name], asked.ends[name], was, digest, seal)
+            differing_n += log.append_missing(
+                contents[name], asked.ends[name], was, hash_content, seal
+            )
         return differing_n
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ...adapters.journal import Asked, Begun, Record, Retrained, Source, Span, Ticked, digest
+from ...adapters.journal import Asked, Begun, Record, Retrained, Source, Span, Ticked, hash_content
 from ...adapters.jsonl import open_input, split_lines
 from ...engine import Engine
 from ...errors import BadInput
@@ -50,7 +50,7 @@ class Player:
         self._sources = folder.journal.sources
         self._files: dict[int, BinaryIO] = {}
 
-    def play(
+    def play_record(
         self,
         record: Record,
         content: bytes | None = None,
@@ -76,7 +76,7 @@ class Player:
             self.differences.add(differences)
         return outputs
 
-    def asked(self, ends: dict[str, int], digests: dict[str, str]) -> Asked:
+    def collect_asked(self, ends: dict[str, int], digests: dict[str, str]) -> Asked:
         """Return what the record that was played last led to, for the journal.
 
         `ends` and `digests` are those of the output files, as `OutputLogs.ends_of` returns them.
@@ -84,7 +84,7 @@ class Player:
         ids, decided = [n for n, _ in self._decided], [numbers for _, numbers in self._decided]
         return Asked(ids=ids, decided=decided, ends=ends, digests=digests, rescored=self._rescored)
 
-    def _feed(self, message: Input) -> list[Output]:
+    def _feed_message(self, message: Input) -> list[Output]:
         """Feed one message and return its outputs; keep the numbers behind the requests in them."""
         followed, shard = list[Output](), self.engine.shard
         for outputs in self.engine.flow([message]):
@@ -105,11 +105,13 @@ class Player:
             case Source() | Asked() | Begun():
                 return []
             case Ticked():
-                return self._feed(Tick(at=record.at))
+                return self._feed_message(Tick(at=record.at))
             case Retrained():
                 return self._feed_retrained(record, challenger)
             case Span():
-                lines = self._split_lines(record, self.read(record) if content is None else content)
+                lines = self._split_lines(
+                    record, self.read_span(record) if content is None else content
+                )
                 path = str(self.path_of(self._sources[record.source]))
                 match self._sources[record.source].kind:
                     case "events":
@@ -132,13 +134,13 @@ class Player:
         """Return the path of a source."""
         return self._folder / source.path
 
-    def read(self, span: Span) -> bytes:
+    def read_span(self, span: Span) -> bytes:
         """Return the bytes of a span, verified. Raises `BadInput` if they have changed."""
         if span.source not in self._files:
             self._files[span.source] = open_input(self.path_of(self._sources[span.source]))
         file = self._files[span.source]
         content = os.pread(file.fileno(), span.stop - span.start, span.start)
-        if digest(content) != span.digest:
+        if hash_content(content) != span.digest:
             raise BadInput(
                 f"{file.name} has changed: bytes {span.start} to {span.stop} are no longer those "
                 "that were fed; put them back, or start with another --state"
@@ -165,7 +167,7 @@ class Player:
         )
         for rejected in decoded.rejected:
             self._count_reject(rejected)
-        outputs = self._feed(decoded.batch) if len(decoded.batch) else []
+        outputs = self._feed_message(decoded.batch) if len(decoded.batch) else []
         return [*decoded.rejected, *_place_rejects(outputs, decoded, lines, path)]
 
     def _feed_answers(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
@@ -176,7 +178,7 @@ class Player:
                     self._count_reject(answer)
                     outputs.append(answer)
                 else:
-                    outputs += _placed_at(self._feed(answer), path, position, line)
+                    outputs += _placed_at(self._feed_message(answer), path, position, line)
         return outputs
 
     def _feed_orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
@@ -184,7 +186,7 @@ class Player:
         outputs: list[Output] = []
         for position, line in lines:
             order = decode_order(line, self.engine.now)
-            followed = [order] if isinstance(order, InputRejected) else self._feed(order)
+            followed = [order] if isinstance(order, InputRejected) else self._feed_message(order)
             for output in followed:
                 if isinstance(output, InputRejected):
                     self._count_reject(output)
@@ -202,7 +204,7 @@ class Player:
         finished = RetrainFinished(
             job_id=record.job_id, at=record.at, challenger=challenger, error=record.error
         )
-        return self._feed(finished)
+        return self._feed_message(finished)
 
 
 def _place_rejects(

@@ -21,7 +21,7 @@ class Retention:
     >>> retention = Retention(RetentionSettings(days=5), Path("no-run-yet"))
     >>> retention.step_s, retention.due_at
     (43200.0, -inf)
-    >>> order = retention.order(10 * 86_400.0 + 5.0, events_n=17)
+    >>> order = retention.make_order(10 * 86_400.0 + 5.0, events_n=17)
     >>> order.before == 5.5 * 86_400.0, order.key, retention.due_at == 10.5 * 86_400.0
     (True, 'retention 20/17', True)
     """
@@ -58,7 +58,7 @@ class Retention:
             self._step = step
         return self._step is None or step > self._step
 
-    def order(self, clock: float, *, events_n: int) -> ErasureOrdered:
+    def make_order(self, clock: float, *, events_n: int) -> ErasureOrdered:
         """Return the order to forget what is too old, or would be before the next order."""
         self._step = step_of(clock, self.step_s)
         return order_to_forget(self._settings, clock, f"{KEY} {self._step}/{events_n}")

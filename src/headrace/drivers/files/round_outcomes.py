@@ -25,7 +25,7 @@ class RoundOutcomes:
     `state` is "ordered" while a round is open, "asked" once it was decided, "refused" with `why`
     where there was nothing to decide, "rolled back" for the model. The latest 10,000 are kept.
 
-    >>> RoundOutcomes(Path("no/such/decisions.jsonl")).round("k1") is None
+    >>> RoundOutcomes(Path("no/such/decisions.jsonl")).find_round("k1") is None
     True
     """
 
@@ -34,7 +34,7 @@ class RoundOutcomes:
         self._rounds: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._opened: dict[int, str] = {}
 
-    def round(self, key: str) -> dict[str, Any] | None:
+    def find_round(self, key: str) -> dict[str, Any] | None:
         """Return what is known of the order with this key; None if nothing came of it yet."""
         while lines := self._tail.peek(READ_N, is_final=False):
             for line in lines:

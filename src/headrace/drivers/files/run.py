@@ -101,7 +101,7 @@ def run_files(
     with closing(runner), closing(open_log(runner)) as log:
         for _ in runner.run(on_progress):
             on_turn(runner)
-            log.turn()
+            log.follow_if_due()
         return runner.report
 
 
@@ -147,7 +147,7 @@ class Runner(Feeder):
                 self._said.add("features")
             self._open_inputs(places, opened)
             self._jobs = opened.enter_context(closing(JobRunner(self._shown, is_beside=follow)))
-            self._look()
+            self._make_report()
             if (served := self._shown.serve(on_note)) is not None:
                 opened.callback(served.close)
             self._opened = opened.pop_all()
@@ -159,7 +159,7 @@ class Runner(Feeder):
         if places.events is not None and is_table_of_columns(places.events):
             self._said.add("features")
         longest = self.settings.input.line_bytes_max
-        number = self.journal.source("events", recorded_path(events, places.state))
+        number = self.journal.number_source("events", recorded_path(events, places.state))
         fed = self._find_fed(number)
         tail = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
         opened.callback(tail.close)
@@ -168,12 +168,12 @@ class Runner(Feeder):
             answers, decoder = places.answers, self.player.answers_decoder
             if is_export(answers):
                 answers = copy_answers(answers, places.state, self.settings, decoder)
-            number = self.journal.source("answers", recorded_path(answers, places.state))
+            number = self.journal.number_source("answers", recorded_path(answers, places.state))
             self._answers_source, fed = number, self._find_fed(number)
             tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known, decoder)
-        self._orders_source = self.journal.source("orders", ORDERS)
+        self._orders_source = self.journal.number_source("orders", ORDERS)
         at, path = self._find_fed(self._orders_source).first_gap, places.state / ORDERS
         self._orders = Tail(path, position=at, length_max=longest, is_whole=is_whole)
         opened.callback(self._orders.close)
@@ -181,7 +181,7 @@ class Runner(Feeder):
     @property
     def report(self) -> Report:
         """The engine's report; lines without an event or an answer count among the rejected."""
-        return self._look()
+        return self._make_report()
 
     @property
     def latest(self) -> Report:
@@ -209,11 +209,11 @@ class Runner(Feeder):
             is_final = not self.follow if self._pipe is None else self._pipe.has_ended
             is_fed = self.step(is_final=is_final)
             self._run_retraining()
-            self._curve.look(self.engine)
+            self._curve.add_point(self.engine)
             if self._shown.is_snapshot_due(self.engine):
-                self.snapshot()
+                self.write_snapshot()
             if self._shown.is_due:
-                self._look()
+                self._make_report()
                 self._outlet.logs.check()
                 self._carry_out_erasures()
             yield
@@ -232,7 +232,7 @@ class Runner(Feeder):
         self._carry_out_erasures()
         self._tell_left()
         if self._fed_to > self._snapshot_at:
-            self.snapshot()
+            self.write_snapshot()
 
     def _tell_left(self) -> None:
         """Note for each input that its last line, or half an event, waits for its rest."""
@@ -253,9 +253,9 @@ class Runner(Feeder):
         """Feed what comes next; return false if nothing does. `is_final`: files are complete."""
         if self._retention.is_due(self.engine.now):
             return self._forget_old(self.engine.now)
-        if self.follow and self._order():
+        if self.follow and self._feed_order():
             return True
-        self._answers.fill(is_final=is_final)
+        self._answers.read_ahead(is_final=is_final)
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
         lines = self._events.tail.peek(n, is_final=is_final)
         if lines and (due := self._retention.due_at) < math.inf:
@@ -269,7 +269,7 @@ class Runner(Feeder):
             cut, reached = self._events.count_until(lines, earliest)
             until = max(until, reached) if cut == 0 else until
             lines = lines[:cut]
-        answers = self._answers.due(until)
+        answers = self._answers.pop_due(until)
         if not answers and (self._answers.is_full or (is_final and not lines)):
             answers = self._answers.oldest_unknown(1 if lines else PIECE_N)
         if answers:
@@ -277,7 +277,7 @@ class Runner(Feeder):
             self.feed_span(self._answers_source, answers[0].start, content)
             return True
         if not lines:
-            return self._order()
+            return self._feed_order()
         self.feed_span(self._events.source, self._events.tail.position, b"".join(lines))
         self._events.advance(len(lines))
         return True
@@ -295,11 +295,11 @@ class Runner(Feeder):
         if not events_n:
             self._retention.begin(clock)
             return True
-        place_erasure(self.state, self._retention.order(clock, events_n=events_n))
+        place_erasure(self.state, self._retention.make_order(clock, events_n=events_n))
         self._carry_out_erasures()
         return True
 
-    def _order(self) -> bool:
+    def _feed_order(self) -> bool:
         """Feed the next order, if there is one and there were events; return whether it did."""
         lines = self._orders.peek(1, is_final=False) if self.engine.shard.events_n else []
         for line in lines:
@@ -323,30 +323,30 @@ class Runner(Feeder):
 
     def _tell_hidden(self, requests_min: int) -> None:
         """Note once that requests were to show features that no event has."""
-        if "hidden" not in self._said and (sentences := self.privacy.missing(requests_min)):
+        if "hidden" not in self._said and (sentences := self.privacy.describe_unseen(requests_min)):
             self._said.add("hidden")
             for sentence in sentences:
                 self._note(sentence)
 
-    def _followed(self, outputs: Sequence[Output]) -> None:
+    def _note_outputs(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
             question = output.record if isinstance(output, QuestionChanged) else output
             if isinstance(question, LabelRequested):
-                self._answers.asked(question.request_id)
+                self._answers.note_request(question.request_id)
 
-    def snapshot(self) -> None:
+    def write_snapshot(self) -> None:
         """Write a snapshot, after making the copy of a pipe or a queue durable."""
         if self._pipe is not None:
             self._pipe.sync()
-        super().snapshot()
+        super().write_snapshot()
 
     # -------------------------------------------------------------- what happens beside the files
 
     def _run_retraining(self) -> None:
         """Run the retrainings that the engine ordered: at once, or with `--follow` in a thread."""
-        for job_id, challenger, error in self._jobs.ended(self.engine):
+        for job_id, challenger, error in self._jobs.pop_ended(self.engine):
             ended = Retrained(job_id=job_id, at=self.engine.now, error=error)
-            self._feed(ended, None, challenger)
+            self._feed_record(ended, None, challenger)
 
     def _wait_for_input(self) -> None:
         """Wait until there may be something to read."""
@@ -358,15 +358,15 @@ class Runner(Feeder):
         now, deadline = self._clock(), self.engine.next_deadline()
         due = min(math.inf if deadline is None else deadline, self._retention.due_at)
         if self.follow and is_live(due, now):
-            self._feed(Ticked(at=now))
+            self._feed_record(Ticked(at=now))
 
     # --------------------------------------------------------------------------------- opening
 
     def _is_known(self, request_id: str) -> bool:
         return self.engine.desk.knows(request_id)
 
-    def _look(self) -> Report:
-        return self._shown.look(
+    def _make_report(self) -> Report:
+        return self._shown.make_report(
             self.engine,
             rejected_n=self.player.rejected_n,
             read_bytes=self._events.tail.position,

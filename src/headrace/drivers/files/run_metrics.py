@@ -109,7 +109,7 @@ class RunMetrics:
         """Whether the report is old enough to be made anew."""
         return time.monotonic() - self._made_at >= REPORT_S
 
-    def look(
+    def make_report(
         self, engine: Engine, *, rejected_n: Mapping[str, int], read_bytes: int, lag_bytes: int
     ) -> Report:
         """Make and return the report.
@@ -146,11 +146,11 @@ class RunMetrics:
                 self._note(a.fall_sentence)
         self._falls_n = falls_n
 
-    def found(self, path: str | Path, blob: bytes) -> None:
+    def note_restored(self, path: str | Path, blob: bytes) -> None:
         """Note that the run goes on from this snapshot."""
         self._snapshot_at, self._snapshot_bytes = Path(path).stat().st_mtime, len(blob)
 
-    def wrote(self, blob: bytes, engine: Engine) -> None:
+    def note_written(self, blob: bytes, engine: Engine) -> None:
         """Note that this snapshot was just written."""
         self._snapshot_at, self._snapshot_bytes = self._clock(), len(blob)
         self.stands_at(engine)
@@ -166,29 +166,29 @@ class RunMetrics:
         is_new = engine.trainer.versions.changes_n != changes_n
         return is_new or new_n >= self.settings.run.snapshot_every_n
 
-    def refused(self, snapshots_n: int) -> None:
+    def note_refused(self, snapshots_n: int) -> None:
         """Count snapshots that were passed over."""
         self._refused_n += snapshots_n
 
     # ------------------------------------------------------------------------------- the times
 
     @contextmanager
-    def feeding(self, engine: Engine) -> Iterator[None]:
+    def time_feeding(self, engine: Engine) -> Iterator[None]:
         """Time the events that the engine is fed meanwhile; their age is that of the last."""
         events_n, started = engine.shard.events_n, time.perf_counter()
         yield
         if self._timings is not None:
             fed_n = engine.shard.events_n - events_n
             age_s = self._clock() - engine.now
-            self._timings.fed(fed_n, time.perf_counter() - started, age_s)
+            self._timings.count_fed(fed_n, time.perf_counter() - started, age_s)
 
     @contextmanager
-    def retraining(self) -> Iterator[None]:
+    def time_retraining(self) -> Iterator[None]:
         """Time a retraining meanwhile, in whichever thread."""
         started = time.perf_counter()
         yield
         if self._timings is not None:
-            self._timings.retrained(time.perf_counter() - started)
+            self._timings.count_retraining(time.perf_counter() - started)
 
     # -------------------------------------------------------------------------------- the port
 

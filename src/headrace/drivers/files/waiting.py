@@ -70,7 +70,7 @@ class Answers:
     def is_full(self) -> bool:
         return len(self._known) + len(self._unknown) >= WAITING_MAX
 
-    def fill(self, *, is_final: bool) -> None:
+    def read_ahead(self, *, is_final: bool) -> None:
         """Read on, up to `WAITING_MAX`; `is_final` says that the file is complete."""
         while self.tail is not None and not self.is_full:
             lines = self.tail.peek(1, is_final=is_final)
@@ -81,12 +81,12 @@ class Answers:
             if start not in self._fed:
                 self._add_line(start, lines[0])
 
-    def asked(self, request_id: str) -> None:
+    def note_request(self, request_id: str) -> None:
         """Note that a request was asked: answers to it now wait for their time alone."""
         for start in self._starts.pop(request_id, ()):
             self._place_line(self._unknown.pop(start), request_id)
 
-    def due(self, until: float) -> list[Waiting]:
+    def pop_due(self, until: float) -> list[Waiting]:
         """Remove and return the next answers up to `until` that adjoin each other in the file."""
         lines: list[Waiting] = []
         while self._known and self._known[0].at <= until and len(lines) < PIECE_N:

@@ -50,12 +50,12 @@ class KafkaEnd(Connection):
         self.faults: list[str] = []
 
     def read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
-        return self._run(self._read_requests(place, n))
+        return self._run_coroutine(self._read_requests(place, n))
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
-        self._run(self._write_answers(answers))
+        self._run_coroutine(self._write_answers(answers))
 
-    async def _connect(self, stack: AsyncExitStack) -> None:
+    async def _start_clients(self, stack: AsyncExitStack) -> None:
         # Without a group it reads all partitions, also later ones; `_seek_places` sets offsets.
         reader = make_consumer(self._settings, auto_offset_reset="earliest")
         self._consumer = await start_client(stack, reader)

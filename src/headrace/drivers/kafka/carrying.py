@@ -11,7 +11,7 @@ from typing import Any
 
 from ...adapters.metrics.timings import Timings
 from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
-from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from . import client
 from .reading import Reader, partition_of, retraining_in
 from .states import States
@@ -21,7 +21,7 @@ LOOK_S_MAX = 5.0
 
 
 class Carrier:
-    """Carries out requests. `use` sets its clients; `consumer` is the group's.
+    """Carries out requests. `use_clients` sets its clients; `consumer` is the group's.
 
     Snapshots are loaded and saved, and retrainings run, in `threads`; the events have
     `partitions_n` partitions.
@@ -37,18 +37,18 @@ class Carrier:
         self._timings = timings
         self._partitions_n = partitions_n
 
-    def use(self, producer: Any, looking: Any, reading: Any) -> None:
+    def use_clients(self, producer: Any, looking: Any, reading: Any) -> None:
         """Set the producer, and two consumers without a group: one to look, one to read logs."""
         retrain = retraining_in(self._threads, self._attempt_job)
         self._producer = producer
         self._looker = Reader(looking, retrain)
         self._reader = Reader(reading, retrain)
 
-    async def result(self, request: Request) -> Any:
+    async def carry_out(self, request: Request) -> Any:
         """Carry out a request and return the result that its docstring names."""
         match request:
             case Produce(posts=posts):
-                return [record.offset for record in await send(self._producer, posts)]
+                return [record.offset for record in await send_posts(self._producer, posts)]
             case Commit(offsets=offsets):
                 return await self._commit_offsets(offsets)
             case Look():
@@ -61,7 +61,7 @@ class Carrier:
     async def _find_bounds(self, request: Look) -> Any:
         if request.may_fail:
             with suppress(client.import_extra("aiokafka.errors").KafkaError, TimeoutError):
-                return await asyncio.wait_for(self._looker.look(request.parts), LOOK_S_MAX)
+                return await asyncio.wait_for(self._looker.find_bounds(request.parts), LOOK_S_MAX)
             return None
         by_part = await self._looker.carry_out(request)
         if request.is_of_group:
@@ -81,11 +81,11 @@ class Carrier:
     def _use_store(self, request: Load | Save) -> Any:
         match request:
             case Load(kind="training"):
-                return self._states.training()
+                return self._states.read_training()
             case Load(kind="desk", number=number):
-                return self._states.desk(number)
+                return self._states.read_desk(number)
             case Load(number=number):
-                return self._states.shard(number, self._partitions_n)
+                return self._states.read_shard(number, self._partitions_n)
             case Save(part=part):
                 try:
                     self._states.write(part)
@@ -96,15 +96,15 @@ class Carrier:
     def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         began = time.perf_counter()
         try:
-            return attempt(job)
+            return attempt_job(job)
         finally:
-            self._timings.retrained(time.perf_counter() - began)
+            self._timings.count_retraining(time.perf_counter() - began)
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def send(producer: Any, posts: Sequence[Any]) -> list[Any]:
+async def send_posts(producer: Any, posts: Sequence[Any]) -> list[Any]:
     """Send these posts in order; return the brokers' acknowledgements once all have come."""
     futures = [
         await producer.send(

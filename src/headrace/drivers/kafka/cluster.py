@@ -84,7 +84,7 @@ class Cluster:
     def __init__(self, kafka: KafkaSettings, client: Any) -> None:
         self._kafka, self._client = kafka, client
 
-    async def topics(self) -> dict[str, Found]:
+    async def list_topics(self) -> dict[str, Found]:
         """Return all topics that we may see, by name; without their rules and records."""
         topics = {}
         for topic in await self._client.describe_topics():
@@ -98,7 +98,7 @@ class Cluster:
             )
         return topics
 
-    async def create(self, wanted: Iterable[Wanted]) -> None:
+    async def create_topics(self, wanted: Iterable[Wanted]) -> None:
         """Create topics; one that another worker created meanwhile is as good.
 
         Raises `BadSettings` with a reason for each topic that can't be created.
@@ -122,7 +122,7 @@ class Cluster:
         if faults:
             raise BadSettings(faults)
 
-    async def grow(self, name: str, partitions_n: int) -> None:
+    async def grow_topic(self, name: str, partitions_n: int) -> None:
         """Grow a topic to this many partitions, unless it has them. Raises `BadSettings`."""
         errors = import_extra("aiokafka.errors")
         more = import_extra("aiokafka.admin").NewPartitions(total_count=partitions_n)
@@ -140,14 +140,14 @@ class Cluster:
         wanted = {partition_of(*part): before(place) for part, place in places.items()}
         await self._client.delete_records(wanted)
 
-    async def visible(self, expected: dict[str, int]) -> dict[str, Found]:
+    async def await_topics(self, expected: dict[str, int]) -> dict[str, Found]:
         """Return all topics once those `expected` have as many partitions, all with leaders.
 
         Raises `NoBroker` if that takes too long.
         """
         deadline = time.monotonic() + VISIBLE_MAX_S
         while True:
-            found = await self.topics()
+            found = await self.list_topics()
             late = [
                 name
                 for name, partitions_n in expected.items()
@@ -164,7 +164,7 @@ class Cluster:
                 )
             await asyncio.sleep(_POLL_S)
 
-    async def rules(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+    async def read_rules(self, names: Collection[str]) -> dict[str, dict[str, str]]:
         """Return how topics keep their records, by name; without topics that hide it from us."""
         if not names:
             return {}
@@ -180,7 +180,7 @@ class Cluster:
                     rules[name] = {key: value for key, value, *_ in entries}
         return rules
 
-    async def members(self, group: str) -> list[Member]:
+    async def list_members(self, group: str) -> list[Member]:
         """Return the members of a consumer group now; none where there is no such group."""
         errors = import_extra("aiokafka.errors")
         kind = import_extra("aiokafka.coordinator.protocol").ConsumerProtocolMemberAssignment
@@ -198,12 +198,12 @@ class Cluster:
                     members.append(Member(name, host.lstrip("/"), partitions))
         return members
 
-    async def committed(self, group: str) -> dict[Any, int]:
+    async def read_committed(self, group: str) -> dict[Any, int]:
         """Return the offsets that a group committed, by partition, where it ever did."""
         offsets = await self._client.list_consumer_group_offsets(group)
         return {tp: committed.offset for tp, committed in offsets.items() if committed.offset >= 0}
 
-    async def records(self, partitions: dict[str, int]) -> dict[str, int]:
+    async def count_records(self, partitions: dict[str, int]) -> dict[str, int]:
         """Return how many records topics hold, by name, given the numbers of their partitions."""
         pair = import_extra("aiokafka").TopicPartition
         tps = [pair(name, i) for name, n in partitions.items() for i in range(n)]

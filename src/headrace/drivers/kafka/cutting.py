@@ -23,14 +23,14 @@ async def places_to_cut(settings: Settings, states: States) -> dict[Part, int]:
     kafka = settings.kafka
     events = (await ensure_topics(settings, create=False))[0].found
     assert events is not None
-    _, training = states.training()
+    _, training = states.read_training()
     stands = {"the training log": training}
     for number in range(events.partitions_n):
-        _, _, positions = states.shard(number, events.partitions_n)
+        _, _, positions = states.read_shard(number, events.partitions_n)
         stands[f"partition {number}"] = int(positions["training"])
     places = {Part(kafka.training, 0): min(stands.values())}
     places |= {
-        Part(kafka.desk, number): states.desk(number).position
+        Part(kafka.desk, number): states.read_desk(number).position
         for number in range(kafka.desk_partitions)
     }
     if missing := [name for name, place in stands.items() if place == 0]:

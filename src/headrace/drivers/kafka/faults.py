@@ -41,7 +41,7 @@ ADVICE = {
 """Advice by the name of aiokafka's error, for errors that every new connection would meet again."""
 
 
-def passes(error: BaseException) -> bool:
+def is_passing(error: BaseException) -> bool:
     """Whether another session may be free of this error."""
     if isinstance(error, client.import_extra("aiokafka.errors").KafkaError):
         return type(error).__name__ not in ADVICE
@@ -51,10 +51,10 @@ def passes(error: BaseException) -> bool:
 def find_lasting(error: BaseException) -> BaseException | None:
     """Return the part of an error that does not pass, worded for an operator; None if all does."""
     if isinstance(error, BaseExceptionGroup):
-        rest = error.split(passes)[1]
+        rest = error.split(is_passing)[1]
         lasting = None if rest is None else _unwrap_error(rest)
     else:
-        lasting = None if passes(error) else error
+        lasting = None if is_passing(error) else error
     advice = ADVICE.get(type(lasting).__name__)
     if lasting is None or advice is None:
         return lasting

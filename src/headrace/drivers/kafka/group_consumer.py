@@ -50,24 +50,24 @@ class GroupConsumer:
         )
         self.is_joined = True
 
-    def leave(self) -> None:
+    def ignore_changes(self) -> None:
         """Ignore whatever is assigned or revoked from now on."""
         self._is_over = True
         # The flow will not release anything any more.
-        self.release()
+        self.confirm_release()
 
-    def release(self) -> None:
+    def confirm_release(self) -> None:
         """Note that the flow has given up what was revoked."""
         self._released.set()
 
-    async def revoked(self) -> None:
+    async def on_revoked(self) -> None:
         """Have the flow give up its partitions; the group reassigns when this returns."""
         if not self._is_over:
             self._released.clear()
             await self._tell(Revoked())
             await self._released.wait()
 
-    async def assigned(self, tps: set[Any]) -> None:
+    async def on_assigned(self, tps: set[Any]) -> None:
         """Pass on which partitions are ours from now on."""
         if self._is_over:  # The consumer leaves the group last, and still sees a rebalance.
             return
@@ -78,8 +78,8 @@ class GroupConsumer:
             for part in parts
             if part.topic == kafka.events and part.partition < self._events_partitions_n
         )
-        bounds = await self._carrier.result(Look(journals))
-        routes = await self._carrier.result(Look(routed, is_of_group=True))
+        bounds = await self._carrier.carry_out(Look(journals))
+        routes = await self._carrier.carry_out(Look(routed, is_of_group=True))
         ends = {part.partition: found.end for part, found in bounds.items()}
         # The session may have ended while the brokers were asked.
         if not self._is_over:
@@ -93,9 +93,9 @@ def _make_listener(group: GroupConsumer) -> Any:
     class Listener(base):  # type: ignore[misc, valid-type]  # its base is known at run time only
         async def on_partitions_revoked(self, revoked: set[Any]) -> None:
             if revoked:
-                await group.revoked()
+                await group.on_revoked()
 
         async def on_partitions_assigned(self, assigned: set[Any]) -> None:
-            await group.assigned(assigned)
+            await group.on_assigned(assigned)
 
     return Listener()

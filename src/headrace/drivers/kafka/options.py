@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from ...errors import BadSettings
-from ...importing import SAID_MAX, imported
+from ...importing import SAID_MAX, import_function
 from ...settings.kafka import DEPENDED_ON, SET_HERE, KafkaSettings
 
 OF_GROUPS = ("group_instance_id",)
@@ -48,7 +48,7 @@ def _check_names(kafka: KafkaSettings) -> None:
 
 def token_provider(kafka: KafkaSettings) -> Any:
     """Return what aiokafka and Faust ask for a token at every connection. Raises `BadSettings`."""
-    function = imported("kafka.token", kafka.token)
+    function = import_function("kafka.token", kafka.token)
 
     class Provider(import_module("aiokafka.abc").AbstractTokenProvider):  # type: ignore[misc]
         async def token(self) -> str:

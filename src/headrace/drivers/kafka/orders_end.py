@@ -56,13 +56,13 @@ class KafkaOrders(Connection):
         """
         if fault := fault_of(order):
             raise BadSettings(fault)
-        return self._run(self._place_order(order))
+        return self._run_coroutine(self._place_order(order))
 
-    def found(self, order: Order) -> dict[str, Any] | None:
-        """Return what is known of the order of this kind and key; see `RoundOutcomes.round`."""
-        return self._run(self._find_order(order))
+    def find_order(self, order: Order) -> dict[str, Any] | None:
+        """Return what is known of the order of this kind and key, as `RoundOutcomes.find_round`."""
+        return self._run_coroutine(self._find_order(order))
 
-    async def _connect(self, stack: AsyncExitStack) -> None:
+    async def _start_clients(self, stack: AsyncExitStack) -> None:
         self._reader = Reader(
             await start_client(stack, make_consumer(self._settings, **QUICK)), retraining_in(None)
         )
@@ -71,11 +71,11 @@ class KafkaOrders(Connection):
     def labelled_requests(self, is_wanted: Callable[[LabelSettled], bool]) -> set[str]:
         """Return the requests with wanted labels in the training log, less those erased since."""
         routine = labelled_requests(Part(self._settings.training, 0), is_wanted)
-        return self._run(self._read_logs(routine))
+        return self._run_coroutine(self._read_logs(routine))
 
     def event_ends(self) -> dict[int, int]:
         """Return where each partition of the events ends."""
-        return self._run(self._event_ends())
+        return self._run_coroutine(self._event_ends())
 
     async def _event_ends(self) -> dict[int, int]:
         topic = self._settings.events
@@ -83,7 +83,7 @@ class KafkaOrders(Connection):
         await self._producer.partitions_for(topic)
         numbers = await self._producer.partitions_for(topic)
         parts = tuple(Part(topic, number) for number in sorted(numbers))
-        bounds = await self._reader.look(parts)
+        bounds = await self._reader.find_bounds(parts)
         return {part.partition: part_bounds.end for part, part_bounds in bounds.items()}
 
     async def _find_order(self, order: Order) -> dict[str, Any] | None:
@@ -95,16 +95,16 @@ class KafkaOrders(Connection):
     async def _find_erasure(self, order: Order) -> dict[str, Any] | None:
         """Return what is known of an order; an erasure is over once all desks and shards are."""
         if not isinstance(order, ErasureOrdered):
-            return await self._read_logs(self._told.read(name_of(order)))
+            return await self._read_logs(self._told.read_order(name_of(order)))
         desks = range(self._settings.desk_partitions)
         names = [name_of(msgspec.structs.replace(order, desk=desk)) for desk in desks]
-        return erased_by_all([await self._read_logs(self._told.read(name)) for name in names])
+        return erased_by_all([await self._read_logs(self._told.read_order(name)) for name in names])
 
     async def _read_logs(self, routine: Routine[T]) -> T:
         try:
-            return await self._reader.run(routine)
+            return await self._reader.run_routine(routine)
         finally:
-            self._reader.rest()
+            self._reader.stop_reading()
 
     async def _place_order(self, order: Order) -> bool:
         if await self._find_order(order) is not None:

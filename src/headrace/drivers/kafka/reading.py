@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 from ...flow.effects import Bounds, Find, Look, Part, Read, Retrain, Routine
-from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from .client import import_extra
 from .topic_ids import topic_ids
 
@@ -48,7 +48,7 @@ class Reader:
         self._turn = asyncio.Lock()
         self._places: dict[Part, int] = {}
 
-    async def run(self, routine: Routine[T]) -> T:
+    async def run_routine(self, routine: Routine[T]) -> T:
         """Run a routine to its end, and return its value."""
         result: Any = None
         while True:
@@ -68,13 +68,13 @@ class Reader:
         async with self._turn:
             match request:
                 case Look(parts=parts):
-                    return await self.look(parts)
+                    return await self.find_bounds(parts)
                 case Find(parts=parts, since_ms=since_ms):
                     return await self._find_offsets(parts, since_ms)
                 case Read(part=part, start=start, stop=stop):
                     return await self._read_records(part, start, stop)
 
-    async def look(self, parts: tuple[Part, ...]) -> dict[Part, Bounds]:
+    async def find_bounds(self, parts: tuple[Part, ...]) -> dict[Part, Bounds]:
         """Return where these parts begin and end, and the ids of their topics."""
         tps = [partition_of(*part) for part in parts]
         if not tps:
@@ -121,26 +121,28 @@ class Reader:
         self._consumer.assign(tps)
         self._places = {}
 
-    def rest(self) -> None:
+    def stop_reading(self) -> None:
         """Stop reading ahead, until records are asked for again."""
         if self._places and not self._turn.locked():
             self._consumer.unsubscribe()
             self._places = {}
 
 
-def retraining_in(threads: Any, call: Callable[[RetrainJob], Any] = attempt) -> Callable[..., Any]:
+def retraining_in(
+    threads: Any, call: Callable[[RetrainJob], Any] = attempt_job
+) -> Callable[..., Any]:
     """Return a `Reader`'s `retrain`, which runs retrainings in one of these threads."""
 
-    async def retrain(job: RetrainJob) -> Any:
+    async def run_job(job: RetrainJob) -> Any:
         return await asyncio.get_running_loop().run_in_executor(threads, call, job)
 
-    return retrain
+    return run_job
 
 
 async def start_client(stack: AsyncExitStack, asleep: Any) -> Any:
     """Start a client; the stack stops it, within `STOP_S_MAX` even if no broker answers."""
 
-    async def stopped() -> None:
+    async def stop_client() -> None:
         try:
             await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
         except TimeoutError:
@@ -155,6 +157,6 @@ async def start_client(stack: AsyncExitStack, asleep: Any) -> Any:
             if task is None or task.cancelling():
                 raise
 
-    stack.push_async_callback(stopped)
+    stack.push_async_callback(stop_client)
     await asleep.start()
     return asleep

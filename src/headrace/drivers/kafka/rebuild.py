@@ -30,7 +30,7 @@ from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
 from ...query.record import Differences
 from ...settings import Settings
-from ...state.compare import Difference, differences
+from ...state.compare import Difference, find_differences
 from .reading import Reader, partition_of, retraining_in
 from .states import States
 
@@ -90,9 +90,9 @@ class Once(ThreadPoolExecutor):
 
     def submit(self, call: Callable[..., Any], /, job: RetrainJob) -> Future[Any]:  # type: ignore[override]  # nothing else is run here
         """Submit a retraining and its job, as a pool does."""
-        return super().submit(self._run, call, job)
+        return super().submit(self._run_once, call, job)
 
-    def _run(self, call: Callable[..., Any], job: RetrainJob) -> Any:
+    def _run_once(self, call: Callable[..., Any], job: RetrainJob) -> Any:
         if job.job_id not in self._kept and len(self._kept) < self.KEPT_MAX:
             self._kept[job.job_id] = call(job)
         # A log that adopts a challenger goes on teaching it.
@@ -127,10 +127,10 @@ class Rebuild:
         self._is_writing = is_writing
         self._decoder = decoder_of(settings)
 
-    async def training(self) -> Part:
+    async def rebuild_training(self) -> Part:
         """Make the training log's state again."""
         part = self._begin_part("training")
-        saved, position = self._states.training()
+        saved, position = self._states.read_training()
         tp = LogPart(self._kafka.training, 0)
         tapes, end = await self._tapes_of(tp)
         cut = _describe_cut(tp, tapes.lost[tp])
@@ -140,21 +140,21 @@ class Rebuild:
             part.verdict, part.told = CUT, [cut]
         else:
             log = new_log(self._settings)
-            await self._reader.run(fold_until(log, tapes, tp, position))
-            _judge_part(part, position > 0, differences(log, saved))
-            await self._reader.run(fold_until(log, tapes, tp, end))
+            await self._reader.run_routine(fold_until(log, tapes, tp, position))
+            _judge_part(part, position > 0, find_differences(log, saved))
+            await self._reader.run_routine(fold_until(log, tapes, tp, end))
             if self._is_to_write(part, end > position):
                 self._clear_snapshots(part)
                 self._states.write_training(freeze_log(log), end)
                 part.is_written = True
         return self._finish_part(part)
 
-    async def desk(self, number: int) -> Part:
+    async def rebuild_desk(self, number: int) -> Part:
         """Make one desk again. Its outputs for entries after the group's offset may not be sent:
         a snapshot must not stand beyond that.
         """
         part = self._begin_part(f"desk-{number}")
-        saved = self._states.desk(number)
+        saved = self._states.read_desk(number)
         tp = LogPart(self._kafka.desk, number)
         tapes, end = await self._tapes_of(tp)
         if saved.position > end:
@@ -165,9 +165,9 @@ class Rebuild:
         desk, blob = PartitionDesk(self._settings, number), b""
         arrived = min(end, self._committed.get(tp, 0))
         for stop in sorted({saved.position, arrived, end}):
-            await self._reader.run(_fold_desk(desk, tapes, tp, stop))
+            await self._reader.run_routine(_fold_desk(desk, tapes, tp, stop))
             if stop == saved.position:
-                differing = differences(desk.state, saved.state)
+                differing = find_differences(desk.state, saved.state)
                 _judge_part(part, stop > 0, differing, _describe_cut(tp, tapes.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
@@ -177,11 +177,11 @@ class Rebuild:
             part.is_written = True
         return self._finish_part(part)
 
-    async def shard(self, number: int) -> Part:
+    async def rebuild_shard(self, number: int) -> Part:
         """Make one shard again. A snapshot may only stand where everything before is known sent."""
         part = self._begin_part(f"shard-{number}")
-        saved = self._states.shard(number, self._partitions_n)
-        chain = await self._reader.run(chain_of(self._settings, number))
+        saved = self._states.read_shard(number, self._partitions_n)
+        chain = await self._reader.run_routine(chain_of(self._settings, number))
         first, end = await self._find_bounds(number)
         fault = self._explain_impossible(chain, end, saved[2])
         if fault:
@@ -215,14 +215,16 @@ class Rebuild:
         differing = Differences()
         for stop in sorted({at, chain.done, chain.last}):
             recovery = Recovery(self._settings, self._decoder, part.told.append)
-            again = recovery.run(shard, log, writer=writer, until=stop)
-            recovered = await self._reader.run(again)
+            again = recovery.recover_shard(shard, log, writer=writer, until=stop)
+            recovered = await self._reader.run_routine(again)
             shard, log, writer = recovered.shard, recovered.log, recovered.writer
             differing.add(recovered.differences)
             if stop == chain.done and shard.journal >= 0:
-                written = (shard.freeze(), freeze_log(log), shard.places(shard.training, writer))
+                written = (shard.freeze(), freeze_log(log), shard.places_at(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
-                await self._reader.run(recovery.catch_up(shard, log, int(positions["training"])))
+                await self._reader.run_routine(
+                    recovery.catch_up(shard, log, int(positions["training"]))
+                )
                 _judge_part(part, True, _compare_states(shard, log, saved), cut)
         if positions is None:
             _judge_part(part, False, [], cut)
@@ -268,7 +270,7 @@ class Rebuild:
     async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
         """Return a tape of a partition from its beginning, and where it ends."""
         tapes = Tapes({tp: 0})
-        await self._reader.run(tapes.begin())
+        await self._reader.run_routine(tapes.go_to_starts())
         return tapes, tapes.ends[tp]
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:
@@ -279,7 +281,7 @@ class Rebuild:
     def _clear_snapshots(self, part: Part) -> None:
         """Remove snapshots that differ: one may stand further on, and be taken for the newest."""
         if part.verdict == DIFFERS:
-            self._states.clear(part.name)
+            self._states.clear_series(part.name)
 
     def _begin_part(self, name: str) -> Part:
         self._read_n, self._began = self._consumer.records_n, time.monotonic()
@@ -300,8 +302,10 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
     for name, mine in (("journal", shard.journal), ("events", shard.position)):
         if mine != positions[name]:
             return [Difference(f"position in {name}", str(mine), str(positions[name]))]
-    differing = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
-    return differing or differences(log, their_log)
+    differing = find_differences(
+        (shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard)
+    )
+    return differing or find_differences(log, their_log)
 
 
 def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:

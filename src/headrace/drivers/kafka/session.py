@@ -68,7 +68,7 @@ class Session:
     - `lost_n`: counts, by log, records that were deleted unread
     - `recomputed`: counts decisions that differ from the journal when they are made again
     - `privacy`, `seals`, `rules`: as in `FlowSetup`
-    - `told`: called with what was decided and learned
+    - `on_outputs`: called with what was decided and learned
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Session:
         privacy: Privacy,
         seals: Seals | None,
         rules: Mapping[str, str],
-        told: Callable[[Sequence[Output]], None],
+        on_outputs: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
         setup = FlowSetup(
@@ -113,7 +113,7 @@ class Session:
         self.group = GroupConsumer(settings.kafka, self._carrier, events_n, self._tell_flow)
         self._timings = timings
         self._clock = clock
-        self._note, self._warn, self._told = note, warn, told
+        self._note, self._warn, self._on_outputs = note, warn, on_outputs
         self._asked: set[asyncio.Task[None]] = set()
         self._ended, self._moved = asyncio.Event(), asyncio.Event()
 
@@ -125,28 +125,28 @@ class Session:
             self._tail = TrainingTail(await start_client(stack, client.make_consumer(kafka)))
             looking = await start_client(stack, client.make_consumer(kafka))
             reading = await start_client(stack, client.make_consumer(kafka, **QUICK))
-            self._carrier.use(producer, looking, reading)
+            self._carrier.use_clients(producer, looking, reading)
             async with asyncio.TaskGroup() as self._tasks:
-                self.take()
+                self.pass_inputs()
                 await self._tail.until_followed()
                 beside = [self._tasks.create_task(self._follow_training())]
                 try:
                     await self.group.join(stack)
                     beside.append(self._tasks.create_task(self._poll_records()))
                     await stop.wait()
-                    self.take(Stopped())
+                    self.pass_inputs(Stopped())
                     await self._ended.wait()
                 finally:
-                    self.group.leave()
+                    self.group.ignore_changes()
                     for task in (*beside, *self._asked):
                         task.cancel()
 
     # ---------------------------------------------------------------------- in: to the flow
 
-    def take(self, *inputs: Input) -> None:
+    def pass_inputs(self, *inputs: Input) -> None:
         """Pass inputs to the flow and carry out its effects, without an await in between."""
         began = time.perf_counter()
-        effects = self.flow.take((Woke(self._clock(), time.monotonic()), *inputs))
+        effects = self.flow.take_inputs((Woke(self._clock(), time.monotonic()), *inputs))
         self._time_effects(effects, time.perf_counter() - began)
         for effect in effects:
             self._carry_out(effect)
@@ -167,7 +167,7 @@ class Session:
                     async with asyncio.timeout(timeout_ms / 1_000):
                         await self._moved.wait()
             records = {Part(*tp): records for tp, records in by_partition.items()}
-            self.take(Polled(turn, records, await self._read_positions()))
+            self.pass_inputs(Polled(turn, records, await self._read_positions()))
             # Let all other tasks of this process have their turn.
             await asyncio.sleep(0)
 
@@ -184,17 +184,17 @@ class Session:
         """Read the training log ahead, for ever."""
         while True:
             for records in await self._tail.read():
-                self.take(Heard(records))
+                self.pass_inputs(Heard(records))
             while not self.flow.training.has_room:
                 await asyncio.sleep(POLL_MS / 1_000)
 
     async def _tell_flow(self, one: Input) -> None:
         """Pass an input in a task of this session, whose error ends it: aiokafka hides others."""
 
-        async def tell() -> None:
-            self.take(one)
+        async def pass_on() -> None:
+            self.pass_inputs(one)
 
-        telling = tell()
+        telling = pass_on()
         try:
             task = self._tasks.create_task(telling)
         except RuntimeError:
@@ -218,18 +218,18 @@ class Session:
             case Resume(part=part):
                 self.group.consumer.resume(partition_of(*part))
             case Follow(part=part, position=position):
-                self._tail.follow(part, position)
+                self._tail.follow_part(part, position)
             case Note(sentence=sentence, is_warning=is_warning):
                 (self._warn if is_warning else self._note)(sentence)
             case Told(outputs=outputs):
-                self._told(outputs)
+                self._on_outputs(outputs)
             case Released():
-                self.group.release()
+                self.group.confirm_release()
             case Ended():
                 self._ended.set()
 
     async def _answer_request(self, number: int, request: Request) -> None:
-        self.take(Done(number, await self._carrier.result(request)))
+        self.pass_inputs(Done(number, await self._carrier.carry_out(request)))
 
     # --------------------------------------------------------------------- health and numbers
 
@@ -238,13 +238,13 @@ class Session:
         events_n = sum(effect_fed.events_n for effect_fed in fed)
         for effect_fed in fed:
             part_s = took_s * effect_fed.events_n / events_n if events_n else 0.0
-            self._timings.fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
+            self._timings.count_fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
 
     def why_not_ready(self) -> str:
         """Why this session does not do its work, as a sentence; empty when it does."""
         return self.flow.why_not_ready(time.monotonic())
 
-    def report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
+    def make_report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
         """Return the numbers of what this worker owns now; call it in the loop's own thread.
 
         `restarts_n` counts sessions that ended early, by the kind of error.

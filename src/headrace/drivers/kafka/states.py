@@ -119,28 +119,28 @@ class States:
         positions: dict[str, int | str] = {"training": position, "rules": self._learning}
         self._open_store("training").write(position, blob, positions)
 
-    def clear(self, series: str) -> int:
+    def clear_series(self, series: str) -> int:
         """Remove all snapshots of a part (`training`, `shard-3`, `desk-0`); return how many."""
         return self._open_store(series).clear()
 
     # -------------------------------------------------------------------------------- finding
 
-    def training(self) -> tuple[TrainingLog, int]:
+    def read_training(self) -> tuple[TrainingLog, int]:
         """Return the newest state of the training log and its offset, or a new one and 0."""
 
-        def read(snapshot: Any) -> TrainingLog:
+        def read_log(snapshot: Any) -> TrainingLog:
             if snapshot.positions["rules"] != self._learning:
                 raise BadInput("learned under other settings; the log is folded again")
             return self._thawed_log(snapshot.blob)
 
-        newest = self._read_newest("training", read)
+        newest = self._read_newest("training", read_log)
         return (
             (new_log(self.settings), 0)
             if newest is None
             else (newest[0], int(newest[1]["training"]))
         )
 
-    def shard(
+    def read_shard(
         self, partition: int, partitions_n: int
     ) -> tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]:
         """Return a shard as it was saved last, the training log it saw, and where both stood.
@@ -149,21 +149,21 @@ class States:
         `writer` of its last step.
         """
 
-        def read(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
+        def read_parts(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
             state = _shard_state(snapshot.blob)
             log = self._thawed_log(state.training)
             shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)
             shard.thaw(state.shard, self._allowed, log.trainer)
             return shard, log
 
-        newest = self._read_newest(f"shard-{partition}", read)
+        newest = self._read_newest(f"shard-{partition}", read_parts)
         if newest is None:
             return make_unborn(self.settings, partition, partitions_n)
         (shard, log), positions = newest
         shard.stand_at(positions)
         return shard, log, positions
 
-    def desk(self, partition: int) -> PartitionDesk:
+    def read_desk(self, partition: int) -> PartitionDesk:
         """Return a desk as it was saved last, or a new one."""
         # A desk whose snapshot was refused may have been changed in part.
         return self.saved_desk(partition) or PartitionDesk(self.settings, partition)
@@ -179,7 +179,7 @@ class States:
 
     # -------------------------------------------------------------------------- looking on
 
-    def newest(self) -> dict[str, int]:
+    def list_newest(self) -> dict[str, int]:
         """Return the number of each saved part's newest snapshot, by `training`, `shard-3`, ..."""
         names = [
             name.removeprefix(self._prefix)
@@ -195,12 +195,12 @@ class States:
         """Return a shard as it was saved last, with this trainer, to be read and not fed."""
         shards: list[PartitionShard] = []
 
-        def read(snapshot: Any) -> None:
+        def check_shard(snapshot: Any) -> None:
             shard = PartitionShard(self.settings, partition, partitions_n, trainer)
             shard.thaw(_shard_state(snapshot.blob).shard, self._allowed, trainer)
             shards.append(shard)
 
-        return None if self._read_newest(f"shard-{partition}", read) is None else shards[-1]
+        return None if self._read_newest(f"shard-{partition}", check_shard) is None else shards[-1]
 
     def _thawed_log(self, blob: bytes) -> TrainingLog:
         log = frozen.thaw(blob, kind="training", allowed=self._allowed)
@@ -213,7 +213,7 @@ class States:
     ) -> tuple[Any, Mapping[str, int | str]] | None:
         store = self._open_store(series)
         states: list[Any] = []
-        snapshot = store.latest(lambda found: states.append(read(found)))
+        snapshot = store.read_latest(lambda found: states.append(read(found)))
         self.refused_n += len(store.refused)
         for sentence in store.first_refused():
             self._note(f"a snapshot of {series} is passed over: {sentence}")

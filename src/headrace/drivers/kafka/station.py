@@ -41,7 +41,7 @@ class Station:
     """Everything of a worker on Kafka; `run` it in an event loop.
 
     `clock` returns the time of day, seconds. `note` and `warn` are called with sentences, of what
-    goes on and of what an operator should look at, and `told` with what was decided and learned.
+    goes on and of what an operator should look at, `on_outputs` with what was decided and learned.
     `restarts_n` counts sessions that ended early, by the kind of error, `lost_n` records that were
     deleted unread, by log, and `recomputed` decisions that differ from the journal when they are
     made again. Raises `BadSettings` and `BadInput` for settings that can't be used.
@@ -54,7 +54,7 @@ class Station:
         clock: Callable[[], float] = time.time,
         note: Callable[[str], None] = LOGGER.info,
         warn: Callable[[str], None] = LOGGER.warning,
-        told: Callable[[Sequence[Output]], None] = lambda outputs: None,
+        on_outputs: Callable[[Sequence[Output]], None] = lambda outputs: None,
     ) -> None:
         self.settings = settings
         self.session: Session | None = None
@@ -81,7 +81,7 @@ class Station:
             privacy=load_privacy(settings.privacy),
             seals=load_sealer(settings.sealing, settings.stream),
             rules=rules_in_use(settings),
-            told=told,
+            on_outputs=on_outputs,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

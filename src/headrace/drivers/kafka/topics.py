@@ -116,21 +116,21 @@ async def survey_topics(
     """
     kafka = settings.kafka
     async with connect_cluster(kafka) as cluster:
-        found = await cluster.topics()
+        found = await cluster.list_topics()
         events_n = found[kafka.events].partitions_n if kafka.events in found else 0
         topics = plan_topics(settings, events_n)
         if create and events_n:
             new = {topic.name: topic for topic in topics if topic.name not in found}
-            await cluster.create(plan_creation(topic, settings) for topic in new.values())
+            await cluster.create_topics(plan_creation(topic, settings) for topic in new.values())
             expected = {name: topic.created_n for name, topic in new.items()}
             if kafka.journal in found and found[kafka.journal].partitions_n < events_n:
-                await cluster.grow(kafka.journal, events_n)
+                await cluster.grow_topic(kafka.journal, events_n)
                 expected[kafka.journal] = events_n
-            found = await cluster.visible(expected)
+            found = await cluster.await_topics(expected)
         ours = {topic.name: found[topic.name] for topic in topics if topic.name in found}
-        rules = await cluster.rules(ours)
+        rules = await cluster.read_rules(ours)
         sizes = {name: one.partitions_n for name, one in ours.items()}
-        records = await cluster.records(sizes) if count else {}
+        records = await cluster.count_records(sizes) if count else {}
     for name, one in ours.items():
         ours[name] = replace(one, rules=rules.get(name), records_n=records.get(name, 0))
     return [judge_topic(topic, ours.get(topic.name), topics[0]) for topic in topics]

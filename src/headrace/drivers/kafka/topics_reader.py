@@ -30,9 +30,9 @@ class TopicsReader(Connection):
         self._consumer: Any = None
         self._places: dict[Part, int] = {}
 
-    def bounds(self) -> dict[Part, tuple[int, int]]:
+    def read_bounds(self) -> dict[Part, tuple[int, int]]:
         """Return each partition's first offset, and the one past its last."""
-        return self._run(self._read_bounds())
+        return self._run_coroutine(self._read_bounds())
 
     def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
         """Return about n records at most from these places on; none if none comes in half a second.
@@ -40,9 +40,9 @@ class TopicsReader(Connection):
         A partition without a place is read from its first record; so is one whose place is no
         longer within its records.
         """
-        return self._run(self._read_records(places, n))
+        return self._run_coroutine(self._read_records(places, n))
 
-    async def _connect(self, stack: AsyncExitStack) -> None:
+    async def _start_clients(self, stack: AsyncExitStack) -> None:
         reader = make_consumer(self._settings, auto_offset_reset="earliest")
         self._consumer = await start_client(stack, reader)
         self._consumer.subscribe(list(self._topics))

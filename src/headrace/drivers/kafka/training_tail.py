@@ -16,7 +16,7 @@ class TrainingTail:
         self._consumer = consumer
         self._is_followed = asyncio.Event()
 
-    def follow(self, part: Part, position: int) -> None:
+    def follow_part(self, part: Part, position: int) -> None:
         """Read this part from this offset on."""
         self._consumer.assign([partition_of(*part)])
         self._consumer.seek(partition_of(*part), position)

@@ -65,7 +65,7 @@ class CommitteeTable:
         k = len(self.committee.classes)
         return self.committee.classes, np.concatenate([np.zeros((0, k)), *blocks])
 
-    def said(self, row: Floats, at: float, original: Features | None) -> Floats:
+    def read_opinions(self, row: Floats, at: float, original: Features | None) -> Floats:
         """Each member's opinion of one event, shape (members, classes), as it was scored before.
 
         It is computed anew if a label came since, or if the event may have texts that are not in

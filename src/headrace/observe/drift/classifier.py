@@ -55,7 +55,8 @@ class DomainClassifier:
     for ranks, (n + m + 1) / (12 n m).
 
     >>> rows = np.column_stack([np.arange(200) % 7, np.arange(200) % 11]).astype(float)
-    >>> told = DomainClassifier(rows, ["numeric", "numeric"]).tell((rows + np.array([0.0, 8.0])).T)
+    >>> classifier = DomainClassifier(rows, ["numeric", "numeric"])
+    >>> told = classifier.compare_rows((rows + np.array([0.0, 8.0])).T)
     >>> told.auc > 0.9, int(told.share_of.argmax())
     (True, 1)
     """
@@ -101,7 +102,7 @@ class DomainClassifier:
         shrunken[np.arange(c), np.arange(c)] = self._covariance.diagonal() + 1e-3
         self._precision = np.linalg.inv(shrunken)
 
-    def tell(self, columns: NDArray[np.float64]) -> Told:
+    def compare_rows(self, columns: NDArray[np.float64]) -> Told:
         """Compare the past with m > 1 recent rows, in their order, as columns of shape (d, m)."""
         table = self._make_columns(columns)
         half = table.shape[1] // 2

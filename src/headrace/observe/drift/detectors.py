@@ -227,7 +227,7 @@ class Feed:
         self._n = 0
         self._total = 0.0
 
-    def step(self, x: float) -> int:
+    def feed_number(self, x: float) -> int:
         """Feed one number; return the `DriftLevel` of the alarm that it sets off, 0 for none."""
         detector = self._detector
         detector.update(x)
@@ -249,7 +249,7 @@ class Feed:
         """
         detector = self._detector
         if self._name != "adwin" or detector.drift_detected:
-            return 1, self.step(values[0])
+            return 1, self.feed_number(values[0])
         update, total, fed_n = detector._helper.update, self._total, 0
         is_found = False
         for x in values:
@@ -345,26 +345,26 @@ def _eddm(d: Any) -> float:
 
 
 def _hddm_a(d: Any) -> float:
-    def change(cut: Any, sign: int) -> float:
+    def measure_change(cut: Any, sign: int) -> float:
         if cut.n in (0, d._z.n):
             return 0.0
         m = (d._z.n - cut.n) / cut.n / d._z.n
         bound = math.sqrt(m / 2 * math.log(2.0 / d.drift_confidence))
         return _divide_capped(sign * (d._z.get() - cut.get()), bound)
 
-    rise = change(d._x_min, 1)
-    return max(rise, change(d._x_max, -1)) if d.two_sided_test else rise
+    rise = measure_change(d._x_min, 1)
+    return max(rise, measure_change(d._x_max, -1)) if d.two_sided_test else rise
 
 
 def _hddm_w(d: Any) -> float:
-    def change(lower: Any, upper: Any) -> float:
+    def measure_change(lower: Any, upper: Any) -> float:
         if not (lower.is_init and upper.is_init):
             return 0.0
         bound = d._mcdiarmid_bound(lower.ibc + upper.ibc, d.drift_confidence)
         return _divide_capped(upper.ewma - lower.ewma, bound)
 
-    rise = change(d._s1_incr, d._s2_incr)
-    return max(rise, change(d._s2_decr, d._s1_decr)) if d.two_sided_test else rise
+    rise = measure_change(d._s1_incr, d._s2_incr)
+    return max(rise, measure_change(d._s2_decr, d._s1_decr)) if d.two_sided_test else rise
 
 
 def _fhddm(d: Any) -> float:

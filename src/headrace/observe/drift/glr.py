@@ -35,11 +35,11 @@ class Glr:
 
     >>> glr = Glr(rise=0.0)
     >>> for i in range(200):
-    ...     glr.step(i % 10 == 0, 0.1, at=float(i))
+    ...     glr.add_outcome(i % 10 == 0, 0.1, at=float(i))
     >>> glr.statistic < 1.0
     True
     >>> for i in range(200, 210):
-    ...     glr.step(i % 2 == 0, 0.1, at=float(i))
+    ...     glr.add_outcome(i % 2 == 0, 0.1, at=float(i))
     >>> glr.statistic > 4.0, glr.since
     (True, 200.0)
     """
@@ -56,7 +56,7 @@ class Glr:
         self._hits: deque[int] = deque(maxlen=MEMORY_N)
         self._expected: deque[float] = deque(maxlen=MEMORY_N)
 
-    def step(self, is_hit: bool, expected: float | None, at: float) -> None:
+    def add_outcome(self, is_hit: bool, expected: float | None, at: float) -> None:
         """Add one yes or no at time `at`, seconds, with the expected chance of a yes, if known."""
         self._at.append(at)
         self._hits.append(int(is_hit))

@@ -23,12 +23,12 @@ class JudgedLabels:
         """Return the number of a class; classes are numbered in order of first sight."""
         return self.class_number.setdefault(label, len(self.class_number))
 
-    def count(self, signal: str, events_n: int) -> float:
+    def count_label(self, signal: str, events_n: int) -> float:
         """Count a label of a signal; return its labels per event so far, at most 1."""
         self.labels_n[signal] += 1
         return min(1.0, self.labels_n[signal] / max(1, events_n))
 
-    def keep(self, event_at: float, label: str, prediction: Mapping[str, float]) -> None:
+    def remember_label(self, event_at: float, label: str, prediction: Mapping[str, float]) -> None:
         """Remember a label, the time of its event, in seconds, and the prediction."""
         self.latest.append((event_at, label, prediction))
 

@@ -54,8 +54,9 @@ class Marginals:
 
     >>> rows = np.arange(2000.0)[:, np.newaxis] % 100
     >>> past = Marginals(rows, ["numeric"])
-    >>> newest = past.place(rows[:500].T + 50.0)
-    >>> [bool(past.compare(newest, test, 0.01).statistic[0] >= 0.5) for test in ("ks", "psi")]
+    >>> newest = past.count_newer(rows[:500].T + 50.0)
+    >>> found = [past.compare_features(newest, test, 0.01) for test in ("ks", "psi")]
+    >>> [bool(each.statistic[0] >= 0.5) for each in found]
     [True, True]
     """
 
@@ -104,7 +105,7 @@ class Marginals:
         self._border_places[j, : len(borders)] = knots.searchsorted(borders)
         self._octiles[j] = quantiles[_OCTILES]
 
-    def place(self, columns: NDArray[np.float64]) -> Newest:
+    def count_newer(self, columns: NDArray[np.float64]) -> Newest:
         """Count newer events by knots and codes; `columns` (d, m) are sorted in place."""
         columns.sort(axis=1)
         known_n = columns.shape[1] - np.isnan(columns).sum(axis=1)
@@ -118,7 +119,7 @@ class Marginals:
                 below[j] = column.searchsorted(self._knots[j])
         return Newest(columns.shape[1], below, known_n, categories)
 
-    def compare(self, newest: Newest, test: str, p: float) -> Found:
+    def compare_features(self, newest: Newest, test: str, p: float) -> Found:
         """Run the test `psi` or `ks` on each feature; chance exceeds a noise with probability p."""
         return self._compare_psi(newest, p) if test == "psi" else self._compare_ks(newest, p)
 
@@ -150,7 +151,7 @@ class Marginals:
         distance = np.where(is_compared, distances.max(axis=1) / (n * m), 0.0)
         return Found(distance, ks_noise(n, m, p))
 
-    def shares(self, j: int, newest: Newest) -> FeatureShares:
+    def shares_of(self, j: int, newest: Newest) -> FeatureShares:
         """Return the distribution of feature j in the past and in the newest events."""
         past = self._known_n[j], self.n - self._known_n[j]
         now = newest.known_n[j], newest.n - newest.known_n[j]

@@ -66,7 +66,7 @@ class DriftMonitor(OfParts):
     when no watch holds it. Every change is returned once as a `DriftChanged`.
 
     A cold model can't serve as a reference: confidence and predicted classes are watched from
-    `warm` on. Labels of control requests are watched from the start.
+    `end_cold_start` on. Labels of control requests are watched from the start.
 
     >>> from headrace.settings import DriftSettings, WatchSettings
     >>> watch = WatchSettings(signal="error", detector="hddm_w")
@@ -140,7 +140,7 @@ class DriftMonitor(OfParts):
             # No detector gets data; only the end of an alarm can change the level.
             n = min(n, max(1, self._fall_seq - seq0 + 1))
             return n, self._pass_events(float(at[n - 1]), seq0 + n - 1) if n else None
-        doubts = signals.doubts(values)
+        doubts = signals.doubts_of(values)
         if len(on_confidence) == 1 and not on_class_mix and not np.isnan(values).any():
             return self._watch_doubts(on_confidence[0], doubts, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
@@ -148,7 +148,7 @@ class DriftMonitor(OfParts):
             alarms: list[tuple[Watch, int]] | None = None
             if doubt >= 0.0:  # NaN is not.
                 for watch in on_confidence:
-                    if level := watch.step(doubt):
+                    if level := watch.feed_number(doubt):
                         alarms = [*(alarms or ()), (watch, level)]
                 for watch in on_class_mix:
                     if level := watch.step_class(classes[i]):
@@ -227,7 +227,7 @@ class DriftMonitor(OfParts):
         that they are right; `at` is the clock in seconds, `seq` the shard's latest event.
         """
         wrong, event_at = signals.is_wrong(prediction, entry.label), entry.event_at
-        self._judged.keep(event_at, entry.label, prediction)
+        self._judged.remember_label(event_at, entry.label, prediction)
         changes = [self.watch_surprise(wrong, guess, at, seq, event_at)]
         if entry.reason in ("control", "cold start"):
             changes.append(self.watch_error(wrong, at, seq, event_at))
@@ -245,7 +245,7 @@ class DriftMonitor(OfParts):
         expected: float | None = None,
         feed_n: int = 0,
     ) -> DriftChanged | None:
-        labels_per_event = self._judged.count(signal, self._seq + 1)
+        labels_per_event = self._judged.count_label(signal, self._seq + 1)
         alarms: list[tuple[Watch, int]] = []
         for watch in self.watches.on_labels[signal]:
             level = watch.step_label(
@@ -259,7 +259,7 @@ class DriftMonitor(OfParts):
                 alarms += [(watch, level)]
         return self._settle_level(at, seq, alarms)
 
-    def check(
+    def compare_windows(
         self, window: Window | Columns, reservoir: Columns, schema: Schema, at: float, seq: int
     ) -> DriftChanged | None:
         """Compare the newest events with a sample of earlier ones; return the change, if any.
@@ -267,7 +267,7 @@ class DriftMonitor(OfParts):
         Call it every `check_every_n` events. Features are compared with all of the past since the
         last drift; predictions only with those since the model was adopted.
         """
-        alarms = self.windows.check(
+        alarms = self.windows.run_tests(
             self.watches.windowed,
             window,
             reservoir,
@@ -280,7 +280,7 @@ class DriftMonitor(OfParts):
 
     # -------------------------------------------------------------------- the state machine
 
-    def warm(self, seq: int) -> None:
+    def end_cold_start(self, seq: int) -> None:
         """End the cold start: the model's predictions are watched from event `seq` on."""
         if self.is_cold:
             self.is_cold = False
@@ -309,7 +309,7 @@ class DriftMonitor(OfParts):
             return None  # Nothing fires, and no alarm ends: the usual label.
         cause, highest = self._raised_by, _STABLE
         for watch, level in alarms:
-            raised = watch.fire(level, seq) if level else None
+            raised = watch.note_alarm(level, seq) if level else None
             if raised is None:
                 continue
             self.record.count_alarm(watch.signal, watch.detector, raised.name, at)

@@ -124,11 +124,11 @@ class Watch:
 
     # ------------------------------------------------------------------------ one by one
 
-    def step(self, x: float) -> int:
+    def feed_number(self, x: float) -> int:
         """Feed one number; return the level of the alarm, 0 for none."""
         feed = self.feeds[0]
         assert isinstance(feed, Feed)
-        return feed.step(x)
+        return feed.feed_number(x)
 
     def step_many(self, values: list[float]) -> tuple[int, int]:
         """Feed numbers until one sets off an alarm; return how many, and its level, 0 for none.
@@ -145,7 +145,7 @@ class Watch:
             self._add_feed()
         return max(
             [
-                feed.step(float(c == predicted))
+                feed.feed_number(float(c == predicted))
                 for c, feed in enumerate(self.feeds)
                 if isinstance(feed, Feed)
             ]
@@ -173,8 +173,10 @@ class Watch:
         feed = self.feeds[feed_n]
         if isinstance(feed, Feed):
             # Mapped to [0, 1]; the mean is one half as long as expectations are right.
-            return feed.step(float(is_hit) if expected is None else (is_hit + 1.0 - expected) / 2.0)
-        feed.step(is_hit, expected, at)
+            return feed.feed_number(
+                float(is_hit) if expected is None else (is_hit + 1.0 - expected) / 2.0
+            )
+        feed.add_outcome(is_hit, expected, at)
         self._line = self._lines.glr_drift(labels_per_event)
         warning = min(self._line, self._lines.glr_warning(labels_per_event))
         if "threshold" in self.options:
@@ -212,11 +214,11 @@ class Watch:
             statistic, threshold = statistic - 0.5, threshold - 0.5
         return statistic / max(threshold, noise)
 
-    def compare(self, ratio: float) -> None:
+    def note_ratio(self, ratio: float) -> None:
         """Note a windowed test's ratio from `over_threshold`; the highest of a check counts."""
         self.statistic = max(self.statistic, ratio)
 
-    def judge(self, seq: int) -> int:
+    def judge_check(self, seq: int) -> int:
         """Return the level of the alarm after all tests of the check at event `seq`."""
         if self.statistic < 1.0:
             self._crossed_seq = NEVER
@@ -226,7 +228,7 @@ class Watch:
 
     # ------------------------------------------------------------------------------ alarms
 
-    def fire(self, level: int, seq: int) -> DriftLevel | None:
+    def note_alarm(self, level: int, seq: int) -> DriftLevel | None:
         """Note an alarm at event `seq`; return its level unless the watch held that already."""
         raised = min(DriftLevel(level), self._ceiling)
         is_new = self.level_at(seq) < raised
@@ -254,10 +256,10 @@ class Watch:
         if self.is_windowed:
             return self.statistic
         held = float(self.level_at(seq) > _STABLE)
-        ratios = [self._ratio(feed) for feed in self.feeds]
+        ratios = [self._ratio_of(feed) for feed in self.feeds]
         return max([held if ratio is None else ratio for ratio in ratios])
 
-    def _ratio(self, feed: Feed | Glr) -> float | None:
+    def _ratio_of(self, feed: Feed | Glr) -> float | None:
         if isinstance(feed, Feed):
             return feed.ratio()
         return min(RATIO_MAX, feed.statistic / self._line)

@@ -76,13 +76,13 @@ class Windows:
             return {}
         names = list(ratios)
         moved = sorted(range(len(names)), key=lambda j: (-ratios[names[j]], j))[:SHARES_MAX]
-        return {names[j]: past.marginals.shares(j, newest) for j in moved}
+        return {names[j]: past.marginals.shares_of(j, newest) for j in moved}
 
     def forget_events(self) -> None:
         """Forget the distribution of the past, since it is partly made of erased events."""
         self._past = self._newest = None
 
-    def check(
+    def run_tests(
         self,
         watches: list[Watch],
         window: Window | Columns,
@@ -114,7 +114,7 @@ class Windows:
         if on_inputs and min(int(is_past.sum()), len(newest)) >= ROWS_MIN and len(schema.names):
             self._look_back(past, is_past, int(newest.seq[0]), from_seq, schema)
             self._compare_features(on_inputs, newest, schema)
-        since, alarms = None, [(watch, watch.judge(seq)) for watch in watches]
+        since, alarms = None, [(watch, watch.judge_check(seq)) for watch in watches]
         if any(level and watch.since is None for watch, level in alarms):
             since = self._find_beginning(window.since(from_seq), schema)
         for watch, level in alarms:
@@ -143,7 +143,7 @@ class Windows:
         self.class_counts = (counts[0].tolist(), counts[1].tolist())
         for watch in watches:
             if watch.signal == "class_mix":
-                watch.compare(
+                watch.note_ratio(
                     watch.over_threshold(psi(*counts), psi_noise(*counts, watch.warning_p))
                 )
                 if watch.statistic >= 1.0:
@@ -154,10 +154,10 @@ class Windows:
                     np.sort(1.0 - newest.confidence[lately]),
                 )
                 gap = ks(*doubts, is_one_sided=True)
-                watch.compare(watch.over_threshold(gap, float(ks_noise(n, m, watch.warning_p))))
+                watch.note_ratio(watch.over_threshold(gap, float(ks_noise(n, m, watch.warning_p))))
             else:
                 fall, noise = welch(past.guess[before], newest.guess[lately], watch.warning_p)
-                watch.compare(watch.over_threshold(fall, noise))
+                watch.note_ratio(watch.over_threshold(fall, noise))
 
     def _look_back(
         self, past: Columns, is_past: NDArray[np.bool_], first: int, from_seq: int, schema: Schema
@@ -186,18 +186,18 @@ class Windows:
         names = schema.names[:features_n]
         columns, parts = _columns(newest.rows, features_n), np.zeros(0)
         if (watch := detectors.get("domain_classifier")) and len(newest) > 1:
-            told = self._past.classifier.tell(columns)
-            watch.compare(watch.over_threshold(told.auc, told.over_noise(watch.warning_p)))
+            told = self._past.classifier.compare_rows(columns)
+            watch.note_ratio(watch.over_threshold(told.auc, told.over_noise(watch.warning_p)))
             if watch.statistic >= 1.0:
                 parts = told.share_of
-        self._newest = marginals.place(columns)
+        self._newest = marginals.count_newer(columns)
         ratios = np.zeros(features_n)
         for name in ("psi", "ks"):
             if watch := detectors.get(name):
-                tests = marginals.compare(self._newest, name, watch.warning_p / features_n)
+                tests = marginals.compare_features(self._newest, name, watch.warning_p / features_n)
                 over = tests.statistic / np.maximum(watch.threshold, tests.noise)
                 ratios = np.maximum(ratios, over)
-                watch.compare(float(over.max()))
+                watch.note_ratio(float(over.max()))
                 if name == "psi":
                     self.feature_psi = dict(zip(names, tests.statistic.tolist(), strict=True))
         self.feature_ratios = dict(zip(names, ratios.tolist(), strict=True))

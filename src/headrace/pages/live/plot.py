@@ -70,10 +70,10 @@ def plot_lines(
     floor = min(0.9, int(shares[len(shares) // 20] * 10) / 10)
     grid = _Grid(max(1, width - _AXIS), rows, until_n, floor)
     for track in reversed(tracks):
-        grid.draw(track)
-    band = grid.band(*interval)
+        grid.draw_track(track)
+    band = grid.rows_between(*interval)
     shown = list(marks)
-    verticals = {grid.x(mark.events_n) // 2: mark for mark in shown if mark.is_line}
+    verticals = {grid.column_of(mark.events_n) // 2: mark for mark in shown if mark.is_line}
     lines = []
     for row in range(rows):
         share = 1.0 - (1.0 - grid.floor) * row / rows
@@ -106,17 +106,17 @@ class _Grid:
         self.bits = [[0] * width for _ in range(rows)]
         self.styles = [[""] * width for _ in range(rows)]
 
-    def x(self, events_n: int) -> int:
+    def column_of(self, events_n: int) -> int:
         return min(2 * self.width - 1, events_n * 2 * self.width // self.until_n)
 
-    def y(self, share: float) -> int:
+    def row_of(self, share: float) -> int:
         above = (1.0 - share) / (1.0 - self.floor)
         return min(4 * self.rows - 1, max(0, int(above * 4 * self.rows)))
 
-    def draw(self, track: Track) -> None:
+    def draw_track(self, track: Track) -> None:
         before: tuple[int, int] | None = None
         for events_n, share in track.points:
-            x, y = self.x(events_n), self.y(share)
+            x, y = self.column_of(events_n), self.row_of(share)
             x0, y0 = before or (x, y)
             for step in range(x0, x + 1):
                 dot = y if x == x0 else y0 + round((y - y0) * (step - x0) / (x - x0))
@@ -124,15 +124,15 @@ class _Grid:
                 self.styles[dot // 4][step // 2] = track.style
             before = x, y
 
-    def band(self, low: Track, high: Track) -> dict[int, tuple[int, int]]:
+    def rows_between(self, low: Track, high: Track) -> dict[int, tuple[int, int]]:
         """The rows (top, bottom) of the interval by column; they hold until the next point."""
         rows_of: dict[int, tuple[int, int]] = {}
         last: int | None = None
         for (events_n, lo), (_, hi) in zip(low.points, high.points, strict=False):
-            cell = self.x(events_n) // 2
+            cell = self.column_of(events_n) // 2
             for between in range(cell if last is None else last + 1, cell):
                 rows_of[between] = rows_of[between - 1]
-            rows_of[cell] = self.y(hi) // 4, self.y(lo) // 4
+            rows_of[cell] = self.row_of(hi) // 4, self.row_of(lo) // 4
             last = cell
         return rows_of
 
@@ -140,7 +140,7 @@ class _Grid:
 def _make_axis(grid: _Grid, marks: Iterable[Mark]) -> Text:
     """The lower edge with a letter for each mark, and the number of events at its end."""
     end = f" {grid.until_n:,}"
-    letters = {grid.x(mark.events_n) // 2: mark for mark in marks}
+    letters = {grid.column_of(mark.events_n) // 2: mark for mark in marks}
     cells = [
         (letters[cell].letter, letters[cell].style) if cell in letters else ("─", "dim")
         for cell in range(grid.width - len(end))

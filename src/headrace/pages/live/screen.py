@@ -105,7 +105,7 @@ class Screen:
     def happened(self, outputs: Iterable[Output]) -> None:
         """Add outputs of the engine; cheap, and meant to be called for all of them."""
         if self._live is not None:
-            self.history.happened(outputs, self._events_n)
+            self.history.add_outputs(outputs, self._events_n)
 
     def update(
         self,
@@ -123,7 +123,7 @@ class Screen:
         if not self.is_due or self._live is None:
             return
         if report is not self._seen:
-            self.history.note(report)
+            self.history.add_report(report)
             self._seen = report
         self._events_n = max(report.events.observed_n, events_n or 0)
         pulse = Pulse(

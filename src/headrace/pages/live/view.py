@@ -48,7 +48,7 @@ class History:
 
     >>> from headrace import Engine
     >>> history = History()
-    >>> history.note(Engine().report)
+    >>> history.add_report(Engine().report)
     >>> history.accuracy.points, list(history.decisions)
     ([], [])
     """
@@ -60,7 +60,7 @@ class History:
         self.marks: deque[Mark] = deque(maxlen=MARKS_MAX)
         self.decisions: deque[Decision] = deque(maxlen=DECISIONS_MAX)
 
-    def note(self, report: Report) -> None:
+    def add_report(self, report: Report) -> None:
         """Add the estimate of a report."""
         estimate = report.estimates.accuracy
         # An estimate over several partitions does not cover one stretch of events.
@@ -69,7 +69,7 @@ class History:
         self.low.add(events_n, estimate.low)
         self.high.add(events_n, estimate.high)
 
-    def happened(self, outputs: Iterable[Output], events_n: int) -> None:
+    def add_outputs(self, outputs: Iterable[Output], events_n: int) -> None:
         """Add outputs that left the engine after `events_n` events."""
         for output in outputs:
             if isinstance(output, Decision):
@@ -204,15 +204,15 @@ def _make_gauge(row: Rated, width: int) -> Text:
         tail += f"  true {row.true:6.1%}"
     cells_n = max(4, width - line.cell_len - len(tail))
 
-    def place(share: float) -> int:
+    def cell_of(share: float) -> int:
         return min(cells_n - 1, int(share * cells_n))
 
     for i in range(cells_n):
-        if i == place(estimate.accuracy):
+        if i == cell_of(estimate.accuracy):
             line.append("●", style=row.style)
-        elif row.true is not None and i == place(row.true):
+        elif row.true is not None and i == cell_of(row.true):
             line.append("┃", style=TRUE)
-        elif place(estimate.low) <= i <= place(estimate.high):
+        elif cell_of(estimate.low) <= i <= cell_of(estimate.high):
             line.append("━", style=row.style)
         else:
             line.append("·", style="dim")

@@ -128,7 +128,8 @@ def _describe_level(chronicle: Chronicle, axis: Axis) -> str:
         named = [*(f"feature {name}" for name in cause.features)]
         named += [f"class {name}" for name in cause.classes]
         by += f" ({', '.join(named)})" if named else ""
-    return f"The drift level is {level}; it rose to DRIFT {times}, last: {axis.told(last)}{by}."
+    when = axis.describe_time(last)
+    return f"The drift level is {level}; it rose to DRIFT {times}, last: {when}{by}."
 
 
 def _describe_labels(chronicle: Chronicle) -> str:
@@ -170,7 +171,7 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
     names = sorted({name for sample in samples for name in sample.statistics})
     strips = strips_plot(
         [(name, [sample.statistics.get(name, np.nan) for sample in samples]) for name in names],
-        [axis.of(sample) for sample in samples],
+        [axis.place_of(sample) for sample in samples],
         title="Drift statistics by signal and detector, each divided by its threshold",
         **over_time(chronicle, axis),
         note="Dashed: the threshold; above it the watch fires. Right: the highest value. The "
@@ -183,7 +184,7 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
         output = change.output
         assert isinstance(output, DriftChanged)
         by = f"{output.signal}/{output.detector}"
-        rows.append([axis.told(change), output.previous, output.level, by,
+        rows.append([axis.describe_time(change), output.previous, output.level, by,
                      Number(f"{output.statistic:.2f}", output.statistic),
                      ", ".join(output.features), ", ".join(output.classes)])  # fmt: skip
     blocks: list[str] = [strips]
@@ -221,8 +222,8 @@ def _list_features(chronicle: Chronicle) -> list[str]:
 
 def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
-    xs = [axis.of(sample) for sample in samples]
-    known = [(axis.of(s), s.report) for s in samples if s.report is not None]
+    xs = [axis.place_of(sample) for sample in samples]
+    known = [(axis.place_of(s), s.report) for s in samples if s.report is not None]
     curves = [
         Curve("asked", xs, [s.counts.asked_n for s in samples], tone=0),
         Curve("settled", xs, [s.counts.settled_n for s in samples], tone=2),
@@ -290,7 +291,7 @@ def _describe_cost(report: Report) -> str:
 
 def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
-    xs = [axis.of(sample) for sample in samples]
+    xs = [axis.place_of(sample) for sample in samples]
     asked_n = chronicle.counts.asked_by_reason
     reasons = [r for r in ASKED_REASONS if r in asked_n] + [
         r for r in asked_n if r not in ASKED_REASONS
@@ -308,7 +309,7 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
     rows: list[Cells] = [[r, count(asked_n[r]), ASKED_REASONS.get(r, "")] for r in reasons]
     joined_n = max(1, len(samples) // SPREADS_N)
     groups = [samples[i : i + joined_n] for i in range(0, len(samples), joined_n)]
-    spreads = [(axis.of(group[-1]), joined_spread(group)) for group in groups]
+    spreads = [(axis.place_of(group[-1]), joined_spread(group)) for group in groups]
     spread = [(x, chance) for x, chance in spreads if chance is not None]
     chances = line_plot(
         [
@@ -359,7 +360,7 @@ def _make_request_table(chronicle: Chronicle, axis: Axis) -> Html:
         rows.append(
             [
                 request.event_id[:40],
-                axis.moment(request.at),
+                axis.format_time(request.at),
                 f"{request.reason}{strategy}",
                 Number(f"{100 * request.propensity:.2f}%", request.propensity),
                 Number(f"{request.utility:.3f}", request.utility),
@@ -389,7 +390,7 @@ def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
         is_judged = output.labels_n > 0
         rows.append(
             [
-                axis.told(trial),
+                axis.describe_time(trial),
                 DECIDED[type(output)],
                 percent(output.challenger_right) if is_judged else None,
                 percent(output.champion_right) if is_judged else None,

@@ -17,7 +17,7 @@ from ...learn.estimate import Estimate
 from ...learn.intervals import Z, wilson
 from ...messages import DriftChanged, LabelDisputed, LabelSettled, RequestExpired, RequestWithdrawn
 from ...observe.schema import Schema
-from ...observe.signals import is_wrong, likeliest
+from ...observe.signals import is_wrong, likeliest_of
 from ...report import Report
 from ...settings import Settings
 from ...settings.reading import differing_fields
@@ -69,7 +69,7 @@ class Axis:
     def high(self) -> float:
         return self._ats[-1] if self.is_time else self._events[-1]
 
-    def of(self, thing: Sample | Happened) -> float:
+    def place_of(self, thing: Sample | Happened) -> float:
         """The place of something that happened on the axis."""
         return thing.at if self.is_time else float(thing.events_n)
 
@@ -77,7 +77,7 @@ class Axis:
         """The place of the event with this number, interpolated between samples."""
         return float(np.interp(seq, self._events, self._ats)) if self.is_time else seq
 
-    def points(self, values: Sequence[tuple[Estimate, float | None]]) -> Points:
+    def points_of(self, values: Sequence[tuple[Estimate, float | None]]) -> Points:
         """Places and values of estimates, each at the last event that it covers, in order.
 
         Of several that end at the same event the last one counts. An unknown value is a gap.
@@ -89,11 +89,11 @@ class Axis:
         ends = sorted(latest)
         return [self.of_seq(end) for end in ends], [latest[end] for end in ends]
 
-    def moment(self, at: float) -> str:
+    def format_time(self, at: float) -> str:
         """Format a time: a date, or seconds where the events have no dates."""
         return format_date(at) if self.is_time else f"{count(at)} s"
 
-    def told(self, thing: Happened) -> str:
+    def describe_time(self, thing: Happened) -> str:
         """Describe when a thing happened; its event number is the end of the piece it is from."""
         number = f"about event {count(thing.events_n)}"
         return f"{format_date(thing.at)}, {number}" if self.is_time else number
@@ -118,7 +118,7 @@ def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
     for change in chronicle.changes:
         if not isinstance(change.output, DriftChanged):
             continue
-        x = axis.of(change)
+        x = axis.place_of(change)
         _close_band(bands, start, x, level or change.output.previous)
         start, level = x, change.output.level
     _close_band(bands, start, axis.high, level)
@@ -222,7 +222,7 @@ def describe_prediction(prediction: dict[str, float]) -> str | None:
     """The likeliest class with its probability; None where nothing was predicted."""
     if not prediction:
         return None
-    likely = likeliest(prediction)
+    likely = likeliest_of(prediction)
     return f"{likely[:40]} {100 * prediction[likely]:.0f}%"
 
 

@@ -53,7 +53,7 @@ class Twin:
     verdict: str = ""
     marks: Sequence[tuple[float, str]] = ()
 
-    def note(
+    def add_estimates(
         self, ours: tuple[Estimate, float | None], theirs: tuple[Estimate, float | None]
     ) -> None:
         """Add both sides' estimates, each with the truth, at one moment."""
@@ -69,7 +69,7 @@ class Twin:
 def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     """Make the section on how right the model is; `twin` replaces the curve of control draws."""
     marks = [
-        (axis.of(trial), "adopted")
+        (axis.place_of(trial), "adopted")
         for trial in chronicle.trials
         if isinstance(trial.output, ModelAdopted)
     ]
@@ -93,7 +93,7 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
         note=f"Each point stands at the end of the {count(window_n)} events, at most, that it "
         "speaks of, as far as labels were back.",
     )
-    blind = axis.points([(e, half_blind(e)) for e in estimates])
+    blind = axis.points_of([(e, half_blind(e)) for e in estimates])
     halves = line_plot(
         _drop_empty(
             [
@@ -121,15 +121,15 @@ def _drop_empty(curves: Sequence[Curve]) -> list[Curve]:
 def _make_estimate_curve(
     name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
 ) -> Curve:
-    xs, ys = axis.points([(e, e.accuracy) for e in estimates])
-    low = axis.points([(e, e.low) for e in estimates])[1]
-    high = axis.points([(e, e.high) for e in estimates])[1]
+    xs, ys = axis.points_of([(e, e.accuracy) for e in estimates])
+    low = axis.points_of([(e, e.low) for e in estimates])[1]
+    high = axis.points_of([(e, e.high) for e in estimates])[1]
     return Curve(name, xs, ys, low, high, style="random" if is_random else "strategy", tone=0)
 
 
 def _twin_curves(twin: Twin, axis: Axis) -> list[Curve]:
-    ours = axis.points(list(zip(twin.ours, twin.ours_true, strict=True)))
-    theirs = axis.points(list(zip(twin.estimates, twin.true, strict=True)))
+    ours = axis.points_of(list(zip(twin.ours, twin.ours_true, strict=True)))
+    theirs = axis.points_of(list(zip(twin.estimates, twin.true, strict=True)))
     return [
         Curve("in truth", *ours, tone=2),
         _make_estimate_curve("random twin, estimated", twin.estimates, axis, is_random=True),
@@ -140,7 +140,7 @@ def _twin_curves(twin: Twin, axis: Axis) -> list[Curve]:
 def _make_width_curve(
     name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
 ) -> Curve:
-    points = axis.points([(e, half_of(e)) for e in estimates])
+    points = axis.points_of([(e, half_of(e)) for e in estimates])
     return Curve(name, *points, style="random" if is_random else "strategy", tone=0)
 
 

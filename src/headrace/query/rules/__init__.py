@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .bandit import Bandit
-from .known import PUBLISHED, RANK, make
+from .known import PUBLISHED, RANK, make_rule_among
 from .rule import Arriving, Bounds, Draw, Rule, Spent, options_of
 
 __all__ = [
@@ -29,16 +29,16 @@ __all__ = [
 RULES: dict[str, Callable[..., Rule]] = {**PUBLISHED, "bandit": Bandit}
 
 
-def made(name: str, options: Mapping[str, Any]) -> Rule:
+def make_rule(name: str, options: Mapping[str, Any]) -> Rule:
     """Make the rule of this name with these options. Raises `BadSettings` with every fault.
 
-    >>> made("split", {"share": 0.2}).share
+    >>> make_rule("split", {"share": 0.2}).share
     0.2
-    >>> made("split", {"share": 2})
+    >>> make_rule("split", {"share": 2})
     Traceback (most recent call last):
     headrace.errors.BadSettings: query.arrival.options.share is 2; must be a number from 0 to 1
-    >>> made("splitt", {})
+    >>> make_rule("splitt", {})
     Traceback (most recent call last):
     headrace.errors.BadSettings: query.arrival.rule is 'splitt'; did you mean split? ...
     """
-    return make(name, options, RULES)
+    return make_rule_among(name, options, RULES)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import BadSettings
 from ..credit import ARMS_MAX, Credit, check_bandit
-from .known import PUBLISHED, make
+from .known import PUBLISHED, make_rule_among
 from .rule import Arriving, Draw, Rule
 
 
@@ -50,11 +50,11 @@ class Bandit:
         random_share: float = 0.25,
     ) -> None:
         if isinstance(arms, str) or not 1 <= len(arms) < ARMS_MAX:
-            raise _fault(arms, f"must be a list of 1 to {ARMS_MAX - 1} names of rules")
+            raise _describe_fault(arms, f"must be a list of 1 to {ARMS_MAX - 1} names of rules")
         check_bandit("query.arrival.options", labels_n, random_share)
         self.names = ["random", *(name for name in arms if name != "random")]
         if len(set(self.names)) < len(self.names) or type(self).__name__.lower() in self.names:
-            raise _fault(arms, "must name each rule once, and not the bandit itself")
+            raise _describe_fault(arms, "must name each rule once, and not the bandit itself")
         self.arms = [_make_arm(name) for name in self.names]
         self.credit = Credit(len(self.arms), labels_n=labels_n, random_share=random_share)
         self._advice: tuple[float, ...] = ()
@@ -115,10 +115,10 @@ class Bandit:
 
 def _make_arm(name: str) -> Rule:
     try:
-        return make(name, {}, PUBLISHED)
+        return make_rule_among(name, {}, PUBLISHED)
     except BadSettings as error:
         raise BadSettings(f"query.arrival.options.arms names {name!r}: {error}") from None
 
 
-def _fault(arms: object, must: str) -> BadSettings:
+def _describe_fault(arms: object, must: str) -> BadSettings:
     return BadSettings(f"query.arrival.options.arms is {arms!r}; {must}")

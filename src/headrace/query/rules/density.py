@@ -18,7 +18,7 @@ from .threshold import (
     RandomisedVariableUncertainty,
     VariableUncertainty,
     chance_below,
-    moved,
+    move_threshold,
 )
 
 _WHOLE = 1_000_000_000
@@ -58,7 +58,7 @@ class DensityStream:
         return 1.0 - self.theta
 
     def chance(self, event: Arriving) -> float:
-        is_dense = len(self.near.meet(event.x, event.is_category)) > 0
+        is_dense = len(self.near.add_event(event.x, event.is_category)) > 0
         if len(self.near.points) > self.window:
             self.near.drop(0)
         self.earned += round(event.rate * _WHOLE)
@@ -68,7 +68,7 @@ class DensityStream:
 
     def passed(self, event: Arriving, draw: Draw) -> None:
         if self.earned > 0:
-            self.theta = moved(self.theta, self.step, draw.is_chosen)
+            self.theta = move_threshold(self.theta, self.step, draw.is_chosen)
         if draw.is_chosen:
             self.earned -= _WHOLE
 
@@ -115,18 +115,18 @@ class CognitiveDual:
         return float(getattr(self.inner, "threshold", 0.0))
 
     def chance(self, event: Arriving) -> float:
-        closer = self.near.meet(event.x, event.is_category)
+        closer = self.near.add_event(event.x, event.is_category)
         self.times[closer] = self.now
         self.met_n[closer] += 1.0
         if len(self.times) > self.window:
-            self._forget()
+            self._forget_weakest()
         self.times = np.append(self.times, self.now)
         self.met_n = np.append(self.met_n, 0.0)
         self.now += 1
         self.is_dense = len(closer) >= self.least
         return self.inner.chance(event) if self.is_dense else 0.0
 
-    def _forget(self) -> None:
+    def _forget_weakest(self) -> None:
         """Drop the event of the least memory strength, the oldest of equals; never the newest."""
         strength = np.exp(-(self.now - self.times) / (self.met_n + 1.0))
         weakest = int(strength.argmin())

@@ -7,7 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from ...errors import BadSettings
-from ...importing import imported, nearest
+from ...importing import import_function, suggest_nearest
 from .density import (
     CognitiveDual,
     CognitiveFixed,
@@ -47,17 +47,19 @@ PUBLISHED: dict[str, Callable[..., Rule]] = {
 }
 
 
-def make(name: str, options: Mapping[str, Any], rules: Mapping[str, Callable[..., Rule]]) -> Rule:
+def make_rule_among(
+    name: str, options: Mapping[str, Any], rules: Mapping[str, Callable[..., Rule]]
+) -> Rule:
     """Make the rule of this name, among `rules` or `module:attribute`.
 
     Raises `BadSettings` with every fault.
     """
     if ":" in name:
-        kind: Callable[..., Rule] = imported("query.arrival.rule", name)
+        kind: Callable[..., Rule] = import_function("query.arrival.rule", name)
     elif name in rules:
         kind = rules[name]
     else:
-        hint = nearest(name, (RANK, *rules)) or f"; known are {', '.join((RANK, *rules))}"
+        hint = suggest_nearest(name, (RANK, *rules)) or f"; known are {', '.join((RANK, *rules))}"
         raise BadSettings(f"query.arrival.rule is {name!r}{hint} docs/ARRIVALS.md has all rules")
     if is_dataclass(kind) and ":" not in name:
         check_options(name, kind, options)

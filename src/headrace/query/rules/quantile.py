@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .rule import Arriving, Draw, choice, option
-from .space import OF_DISTANCE, PLAIN, SCALED, Space, stacked
+from .space import OF_DISTANCE, PLAIN, SCALED, Space, stack_row
 
 _WHOLE = 1_000_000_000
 _WINDOW = "Events whose utilities give the quantile."
@@ -50,7 +50,7 @@ class BalancedQuantile:
         self.earned += round(rate * _WHOLE)
         spread = float(known[-1] - known[0])
         over = spread * (self.earned / _WHOLE) / self.tolerance
-        self.threshold = quantile(known, 1.0 - rate) - over
+        self.threshold = quantile_of(known, 1.0 - rate) - over
         return utility >= self.threshold
 
     def _put_utility(self, utility: float) -> NDArray[np.float64]:
@@ -69,10 +69,10 @@ class BalancedQuantile:
         self.earned -= _WHOLE * is_asked
 
 
-def quantile(ordered: NDArray[np.float64], q: float) -> float:
+def quantile_of(ordered: NDArray[np.float64], q: float) -> float:
     """Return the quantile q of ascending numbers, interpolated linearly as by `np.quantile`.
 
-    >>> quantile(np.array([1.0, 2.0, 4.0]), 0.75)
+    >>> quantile_of(np.array([1.0, 2.0, 4.0]), 0.75)
     3.0
     """
     place = (len(ordered) - 1) * q
@@ -145,11 +145,11 @@ class ProbabilisticStream:
         return self.filter.threshold
 
     def chance(self, event: Arriving) -> float:
-        self.space.take(event.x, event.is_category)
+        self.space.count_event(event.x, event.is_category)
         if len(event.probabilities) == 0:
             return 0.0
         counts = self._count_labels_near(event) * event.probabilities
-        utility = gain(counts, self.labels_max, self.prior)
+        utility = estimate_gain(counts, self.labels_max, self.prior)
         return float(self.filter.allows(utility, event.rate))
 
     def _count_labels_near(self, event: Arriving) -> float:
@@ -157,8 +157,8 @@ class ProbabilisticStream:
             return 0.0
         known = self.asked
         if known.shape[1] < len(event.x):
-            known = stacked(known, event.x)[:-1]
-        squares = self.space.squares(known, event.x, event.is_category)
+            known = stack_row(known, event.x)[:-1]
+        squares = self.space.square_distances(known, event.x, event.is_category)
         return float(np.exp(-self.gamma * squares / max(1, len(event.x))).sum())
 
     def passed(self, event: Arriving, draw: Draw) -> None:
@@ -166,10 +166,10 @@ class ProbabilisticStream:
         if draw.is_asked:
             empty = np.empty((0, len(event.x)))
             known = self.asked if len(self.asked) else empty
-            self.asked = stacked(known, event.x)[-self.memory :]
+            self.asked = stack_row(known, event.x)[-self.memory :]
 
 
-def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
+def estimate_gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
     """Return the expected improvement of the decision at one place by further labels, per label.
 
         max over m up to `labels_max` of (share right after m labels - share right now) / m
@@ -178,7 +178,7 @@ def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
     Dirichlet distribution of counts + prior; the decision is for the class with the most labels,
     the first of equals (Kottke et al., ECAI 2016, for losses of 0 and 1).
 
-    >>> gain(np.array([0.0, 0.0]), 1, 1e-3) > gain(np.array([5.0, 1.0]), 1, 1e-3)
+    >>> estimate_gain(np.array([0.0, 0.0]), 1, 1e-3) > estimate_gain(np.array([5.0, 1.0]), 1, 1e-3)
     True
     """
     alpha = counts + prior

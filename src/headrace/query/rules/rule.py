@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadSettings
-from ...importing import nearest
+from ...importing import suggest_nearest
 
 
 class Arriving(NamedTuple):
@@ -152,16 +152,16 @@ def check_options(name: str, kind: Any, options: Mapping[str, Any]) -> None:
         path = f"query.arrival.options.{option}"
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            faults.append(f"{path} is no option of {name}; {has}{nearest(option, known)}")
+            faults.append(f"{path} is no option of {name}; {has}{suggest_nearest(option, known)}")
             continue
         default, bounds = known[option]
-        if fault := _fault(value, default, bounds):
+        if fault := _find_fault(value, default, bounds):
             faults.append(f"{path} is {value!r}; {fault}")
     if faults:
         raise BadSettings(faults)
 
 
-def _fault(value: Any, default: Any, bounds: Bounds) -> str:
+def _find_fault(value: Any, default: Any, bounds: Bounds) -> str:
     if bounds.choices:
         return "" if value in bounds.choices else f"must be one of {', '.join(bounds.choices)}"
     if isinstance(default, bool):

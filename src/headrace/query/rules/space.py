@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pool import bounded
+from ..pool import bound_numbers
 
 SCALED, PLAIN = "scaled", "plain"
 OF_DISTANCE = (
@@ -24,8 +24,8 @@ class Space:
     category of its own. Events from before a feature was first seen lack its value.
 
     >>> space, no = Space(is_scaled=True), np.array([False])
-    >>> for x in (1.0, 5.0): space.take(np.array([x]), no)
-    >>> space.squares(np.array([[1.0]]), np.array([5.0]), no)
+    >>> for x in (1.0, 5.0): space.count_event(np.array([x]), no)
+    >>> space.square_distances(np.array([[1.0]]), np.array([5.0]), no)
     array([4.])
     """
 
@@ -34,9 +34,9 @@ class Space:
     mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     moment: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
-    def take(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> None:
+    def count_event(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> None:
         """Update mean and deviation with an event (Welford, Technometrics 4 (3), 1962)."""
-        x, lacking_n = bounded(x), len(x) - len(self.n)
+        x, lacking_n = bound_numbers(x), len(x) - len(self.n)
         if lacking_n > 0:
             zeros = np.zeros(lacking_n)
             self.n = np.concatenate([self.n, zeros])
@@ -48,12 +48,12 @@ class Space:
         self.mean = self.mean + change / np.maximum(self.n, 1.0)
         self.moment = self.moment + change * np.where(is_known, x - self.mean, 0.0)
 
-    def squares(
+    def square_distances(
         self, points: NDArray[np.float64], x: NDArray[np.float64], is_category: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Return the squared distances of these points, shape (m, d), to x; shape (m,)."""
-        known = np.where(np.isnan(points), self.mean, bounded(points))
-        gap = known - np.where(np.isnan(x), self.mean, bounded(x))
+        known = np.where(np.isnan(points), self.mean, bound_numbers(points))
+        gap = known - np.where(np.isnan(x), self.mean, bound_numbers(x))
         if self.is_scaled:
             deviation = np.sqrt(self.moment / np.maximum(self.n, 1.0))
             gap = gap / np.where(deviation > 0.0, deviation, 1.0)
@@ -63,7 +63,7 @@ class Space:
         return np.asarray((gap * gap).sum(axis=1))
 
 
-def stacked(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+def stack_row(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Append the row x to the points; features that the points lack become missing values."""
     lacking_n = len(x) - points.shape[1]
     if lacking_n:
@@ -84,15 +84,15 @@ class Neighbours:
     points: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     nearest: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
-    def meet(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def add_event(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Append x to the window; return the rows of those whose new nearest neighbour it is."""
-        self.space.take(x, is_category)
+        self.space.count_event(x, is_category)
         n = len(self.points)
         if n == 0:
             self.points, self.nearest = x[np.newaxis].copy(), np.array([np.inf])
             return np.empty(0, dtype=np.intp)
-        self.points = stacked(self.points, x)
-        distances = np.sqrt(self.space.squares(self.points[:n], x, is_category))
+        self.points = stack_row(self.points, x)
+        distances = np.sqrt(self.space.square_distances(self.points[:n], x, is_category))
         closer = np.flatnonzero(distances < self.nearest)
         self.nearest = np.append(self.nearest, distances.min())
         self.nearest[closer] = distances[closer]

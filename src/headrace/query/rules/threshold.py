@@ -75,7 +75,7 @@ class MovingThreshold:
 
     def _move(self, draw: Draw) -> None:
         """Move the threshold after an event that could have been asked."""
-        self.theta = moved(self.theta, self.step, draw.is_chosen)
+        self.theta = move_threshold(self.theta, self.step, draw.is_chosen)
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Split(MovingThreshold):
         self.spent.passed(draw.is_chosen)
 
 
-def moved(theta: float, step: float, is_asked: bool) -> float:
+def move_threshold(theta: float, step: float, is_asked: bool) -> float:
     """Return the threshold after an event that could have been asked."""
     theta *= 1.0 - step if is_asked else 1.0 + step
     return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, theta))

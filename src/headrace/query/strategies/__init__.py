@@ -33,8 +33,8 @@ from .known import (
     OF_FUNCTIONS,
     check_needs,
     declared_needs,
+    describe_unknown,
     needs_of,
-    unknown,
     with_options,
 )
 from .mixed import Scheduled, StrategyBandit
@@ -164,7 +164,7 @@ def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str,
         return strategy, with_options(strategy, _import_strategy(strategy), options)
     for point in entry_points(group="headrace.strategies", name=strategy):
         return strategy, with_options(strategy, point.load(), options)
-    raise BadSettings(unknown(strategy, "query.strategy", ", or module:function"))
+    raise BadSettings(describe_unknown(strategy, "query.strategy", ", or module:function"))
 
 
 def _import_strategy(path: str) -> Strategy:

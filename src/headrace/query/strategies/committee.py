@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ..pool import Pool
-from .uncertainty import entropies
+from .uncertainty import entropies_of
 
 
-def _members(pool: Pool) -> NDArray[np.float64]:
+def _members_of(pool: Pool) -> NDArray[np.float64]:
     return pool.probabilities[np.newaxis] if pool.members is None else pool.members
 
 
 def _entropy_of(p: NDArray[np.float64]) -> NDArray[np.float64]:
     # Adding 0.0 turns -0.0 into 0.0.
-    return entropies(p) + 0.0
+    return entropies_of(p) + 0.0
 
 
 def _count_votes(pool: Pool) -> NDArray[np.float64]:
     """Return the share of members that vote for each class, shape (n, k); a tie is split."""
-    members = _members(pool)
+    members = _members_of(pool)
     if members.shape[2] == 0:
         return np.zeros((len(pool), 0))
     is_best = members == members.max(axis=2, keepdims=True)
@@ -56,7 +56,7 @@ def variation_ratio(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 def consensus_entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """The entropy of the mean of the members' probabilities, in nats (Settles, "Active learning
     literature survey", 2009, section 3.2: soft votes)."""
-    return _entropy_of(_members(pool).mean(axis=0))
+    return _entropy_of(_members_of(pool).mean(axis=0))
 
 
 def kl_to_consensus(pool: Pool, chance: Chance) -> NDArray[np.float64]:
@@ -68,6 +68,6 @@ def kl_to_consensus(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     It is the entropy of the mean less the mean entropy, which is what BALD maximises (Houlsby,
     Huszár, Ghahramani, Lengyel, arXiv 1112.5745, eq. 2): `bald` is this function.
     """
-    members = _members(pool)
+    members = _members_of(pool)
     apart = _entropy_of(members.mean(axis=0)) - _entropy_of(members).mean(axis=0)
     return np.asarray(np.maximum(apart, 0.0))

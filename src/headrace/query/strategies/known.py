@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from ...errors import BadSettings
-from ...importing import nearest
+from ...importing import suggest_nearest
 from ..pool import PARTS
 from .order import Strategy
 from .state import keeps_state
@@ -25,7 +25,7 @@ def strategy_named(strategy: str | Strategy, setting: str = "query.strategy") ->
     """
     if isinstance(strategy, str):
         if strategy not in KNOWN:
-            raise BadSettings(unknown(strategy, setting))
+            raise BadSettings(describe_unknown(strategy, setting))
         strategy = KNOWN[strategy]
     elif not callable(strategy):
         raise BadSettings(f"{setting} is {strategy!r}; must be the name of a strategy")
@@ -36,7 +36,7 @@ def strategy_named(strategy: str | Strategy, setting: str = "query.strategy") ->
     return strategy
 
 
-def unknown(name: str, setting: str, also: str = "") -> str:
+def describe_unknown(name: str, setting: str, also: str = "") -> str:
     """Return the message about an unknown name: the nearest known one, or all of them."""
     close = difflib.get_close_matches(name, KNOWN, n=1)
     if close:
@@ -87,7 +87,7 @@ def with_options(name: str, strategy: Strategy, options: Mapping[str, Any]) -> S
     for option in options:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            hint = nearest(option, known)
+            hint = suggest_nearest(option, known)
             faults.append(f"query.options.{option} is no option of {name}; {has}{hint}")
     if faults:
         raise BadSettings(faults)

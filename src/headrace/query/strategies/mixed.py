@@ -65,17 +65,17 @@ class StrategyBandit:
 
     def __post_init__(self) -> None:
         if isinstance(self.arms, str) or not 1 <= len(self.arms) < ARMS_MAX:
-            raise self._fault(f"must be a list of 1 to {ARMS_MAX - 1} names of strategies")
+            raise self._describe_fault(f"must be a list of 1 to {ARMS_MAX - 1} names of strategies")
         for name in self.arms:
             strategy_named(name, "query.options.arms")
         if len(set(self.names)) < len(self.names):
-            raise self._fault("must name each strategy once")
+            raise self._describe_fault("must name each strategy once")
         check_bandit("query.options", self.labels_n, self.random_share)
         self.credit = Credit(
             len(self.names), labels_n=self.labels_n, random_share=self.random_share
         )
 
-    def _fault(self, must: str) -> BadSettings:
+    def _describe_fault(self, must: str) -> BadSettings:
         return BadSettings(f"query.options.arms is {self.arms!r}; {must}")
 
     @property

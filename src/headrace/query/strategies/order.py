@@ -99,7 +99,7 @@ def draw_by_mass(mass: Floats, luck: float) -> int | None:
     return min(int(np.searchsorted(ends, luck * ends[-1], side="right")), len(ends) - 1)
 
 
-def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, Floats]:
+def project_points(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, Floats]:
     """Return both sets of points projected to at most `COLUMNS_MAX` columns by hashed signs.
 
     Distances change by a few per cent (Achlioptas, "Database-friendly random projections", JCSS 66,
@@ -115,7 +115,7 @@ def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, F
 
 def points_of(pool: Pool, chance: Chance) -> tuple[Floats, Floats]:
     """Return candidates and events asked before as points, (n, d') and (l, d'), with d' limited."""
-    return projected(*pool.points_with_asked(), chance)
+    return project_points(*pool.points_with_asked(), chance)
 
 
 def ranks_of(utilities: Floats) -> Floats:

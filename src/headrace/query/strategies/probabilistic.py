@@ -11,9 +11,9 @@ import numpy as np
 from ...chance import Chance
 from ...errors import BadSettings
 from ..pool import Labelled, Pool, squared_distances
-from ..rules.quantile import gain
+from ..rules.quantile import estimate_gain
 from .diversity import median_distance
-from .order import Floats, in_order, projected
+from .order import Floats, in_order, project_points
 
 _NO_CODES = np.empty(0, dtype=np.int64)
 
@@ -26,11 +26,11 @@ class McPal:
     """The expected gain of labels near a candidate for the decision there, times the density.
 
     Kottke, Krempl, Lang, Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI
-    2016, the closed form of the gain for losses of 0 and 1 (`rules.quantile.gain`). The labels near
-    a candidate are counted class by class, by a Gaussian kernel over the labelled examples; up to
-    `labels_max` further labels are considered at once, and `prior` labels of each class are
-    assumed. The density is the mean kernel over the candidates, to the power of `beta`. The
-    kernel's width is the median distance of candidates.
+    2016, the closed form of the gain for losses of 0 and 1 (`rules.quantile.estimate_gain`). The
+    labels near a candidate are counted class by class, by a Gaussian kernel over the labelled
+    examples; up to `labels_max` further labels are considered at once, and `prior` labels of each
+    class are assumed. The density is the mean kernel over the candidates, to the power of `beta`.
+    The kernel's width is the median distance of candidates.
     """
 
     labels_max: int = 1
@@ -58,14 +58,14 @@ class McPal:
         if k < 2:
             return np.zeros(n)
         examples = Labelled(pool.X[:0], _NO_CODES) if pool.labelled is None else pool.labelled
-        points, labelled = projected(*pool.points_beside(examples.X), chance)
+        points, labelled = project_points(*pool.points_beside(examples.X), chance)
         width = median_distance(points)
         near = np.exp(-squared_distances(points, labelled) / (2.0 * width))
         counts = near @ (examples.codes[:, np.newaxis] == np.arange(k))
         labels_max = self.labels_max
         while labels_max > 1 and comb(k + labels_max - 1, labels_max) > OUTCOMES_MAX:
             labels_max -= 1
-        gains = np.array([gain(row, labels_max, self.prior) for row in counts])
+        gains = np.array([estimate_gain(row, labels_max, self.prior) for row in counts])
         if self.beta == 0.0:
             return gains
         alike = np.exp(-squared_distances(points, points) / (2.0 * width)).mean(axis=1)

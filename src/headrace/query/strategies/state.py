@@ -64,7 +64,7 @@ def keeps_state(strategy: object) -> bool:
     return any(callable(getattr(strategy, name, None)) for name in METHODS)
 
 
-def tell(strategy: object, method: str, *arguments: Any) -> None:
+def tell_strategy(strategy: object, method: str, *arguments: Any) -> None:
     """Call this method of the strategy, if it has one."""
     notify = getattr(strategy, method, None)
     if notify is not None:

@@ -43,10 +43,10 @@ def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 def entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """-sum p log p, in nats (Shannon 1948; as a strategy, Settles, "Active learning literature
     survey", 2009, section 3.1)."""
-    return entropies(pool.probabilities)
+    return entropies_of(pool.probabilities)
 
 
-def entropies(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def entropies_of(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the entropy of each distribution along the last axis, in nats."""
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
     return np.asarray(-(p * logs).sum(axis=-1))
