@@ -164,7 +164,7 @@ def test_examples_stay_as_long_as_they_may_and_sums_longer():
     [*_, told] = kept.feed([ErasureOrdered(at=0.0, before=before)])
     assert "examples" not in told.erased
     assert [one.at for one in kept.trainer.memory.examples()] == examples
-    assert {one.event_at >= before for one in kept.desk.requests()} == {True}
+    assert {one.event_at >= before for one in kept.desk.list_requests()} == {True}
     [told] = kept.feed([ErasureOrdered(at=0.0, examples_before=before)])
     assert told.erased["examples"] == sum(at < before for at in examples)
     assert not told.is_refitted

@@ -102,12 +102,12 @@ def hears_no_order_while_it_takes_over(patch: pytest.MonkeyPatch) -> None:
     catch_up = Recovery.catch_up
 
     def deaf(self: Recovery, shard: Any, log: Any, training: int) -> Any:
-        hear = shard.hear
-        shard.hear = lambda entry, log: (
+        hear = shard.hear_entry
+        shard.hear_entry = lambda entry, log: (
             None if isinstance(entry, ErasureOrdered) else hear(entry, log)
         )
         yield from catch_up(self, shard, log, training)
-        del shard.hear
+        del shard.hear_entry
 
     patch.setattr(Recovery, "catch_up", deaf)
 

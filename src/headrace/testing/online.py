@@ -35,8 +35,8 @@ def check_online(make: Callable[[], Rule]) -> None:
     which is never 0, and no stretch may cost more than was earned plus the four labels of debt that
     a draw may make. Raises `AssertionError` with a sentence that says what is broken.
 
-    >>> from headrace.query.rules import made
-    >>> check_online(lambda: made("split", {}))
+    >>> from headrace.query.rules import make_rule
+    >>> check_online(lambda: make_rule("split", {}))
     >>> class Doubtful:
     ...     def chance(self, event): return 2.0 * event.doubt
     ...     def passed(self, event, draw): pass

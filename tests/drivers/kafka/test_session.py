@@ -15,7 +15,7 @@ from headrace.settings import PrivacySettings
 
 def session() -> Session:
     parts: dict[str, Any] = dict.fromkeys(
-        ("states", "decoder", "answers_decoder", "threads", "timings", "note", "warn", "told")
+        ("states", "decoder", "answers_decoder", "threads", "timings", "note", "warn", "on_outputs")
     )
     return Session(
         Settings(),
