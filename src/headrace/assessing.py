@@ -68,7 +68,9 @@ class Assessing(Watched):
 
     def _make_assessment(self, run: Run, start: int, scores: NDArray[np.float64]) -> Assessment:
         stop = start + len(scores)
-        served, classes_n = run.served[start:stop], len(self.schema.classes)
+        classes_n = len(self.schema.classes)
+        # A class first settled within the run counts from here on, however events were batched.
+        served = served_over(run.served[start:stop], classes_n)
         is_served = self.settings.evaluation.judged == "served"
         judged = judged_of(scores, served, is_served)
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
@@ -101,8 +103,7 @@ class Assessing(Watched):
             confidence=confidence,
             predicted=predicted_classes(judged),
             guess=guess,
-            # A class first settled within the run counts from here on, however events were batched.
-            served=served_over(served, classes_n),
+            served=served,
             doubts=doubts,
             errors=errors,
             has_failures=has_failures,

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace import Engine, Event, LabelRequested
+from headrace import Answer, Engine, Event, LabelRequested
 from headrace.messages import Input
 from headrace.observe.decode import batch_of
+from headrace.settings import parse
 from worlds import Played, digest, encoded, reference
 
 MODELS = ("logistic", "naive-bayes", "tree")
@@ -109,6 +110,48 @@ def test_a_class_that_an_answer_brings_is_named_alike_at_any_batching(chunk: int
     assert encoded(outputs) == encoded(run.outputs)
     served = [output.served for output in outputs if isinstance(output, LabelRequested)]
     assert len({len(named) for named in served if named}) > 1
+
+
+def served_event(name: str, at: float, **probabilities: float) -> Event:
+    return Event(id=name, at=at, features={"x": at % 3}, probabilities=probabilities)
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_class_that_a_deadline_brings_is_judged_within_a_batch(size: int) -> None:
+    engine = Engine(
+        settings=parse(
+            {
+                "model": {"name": "naive-bayes"},
+                "schema": {"classes": ["p", "q"]},
+                "query": {"budget": {"share": 1.0, "start": 5}, "cold_start": {"per_class_n": 5}},
+                "label": {"deadline_s": 10.0, "answers_wanted": 2, "answers_max": 3},
+                "evaluation": {"judged": "served"},
+            }
+        )
+    )
+    events = [served_event(str(i), 1_000.0 + i, p=0.4, q=0.6) for i in range(40)]
+    asked = [one for one in engine.feed(events[:4]) if isinstance(one, LabelRequested)]
+    engine.feed(
+        Answer(request_id=one.request_id, label="third", at=one.at, annotator="al") for one in asked
+    )
+    for start in range(4, 40, size):
+        engine.feed(events[start : start + size])
+    assert asked and list(engine.shard.schema.classes) == ["p", "q", "third"]
+    assert engine.report.estimates.accuracy_all.labels_n > 0
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_classes_new_in_one_event_have_the_order_of_their_names(size: int) -> None:
+    """The one before, whose id is known, names one of them in the batch first."""
+    engine = Engine(settings=parse({"model": {"name": "naive-bayes"}}))
+    events = [
+        served_event("a", 1.0, q=1.0),
+        served_event("a", 2.0, bb=1.0),
+        served_event("c", 3.0, aa=0.6, bb=0.4),
+    ]
+    for start in range(0, 3, size):
+        engine.feed(events[start : start + size])
+    assert list(engine.shard.schema.classes) == ["q", "aa", "bb"]
 
 
 def test_the_long_worlds_have_every_reason_to_ask_in_them() -> None:

@@ -266,6 +266,8 @@ class Worker:
             recomputed=self.recomputed,
             woke=self.woke(),
             timer=lambda: self.cluster.now,
+            # In virtual time no part takes any: each is saved by itself.
+            freeze_s_max=0.0,
             privacy=self.cluster.privacy,
             seals=self.cluster.seals,
             rules=self.cluster.rules,
@@ -473,8 +475,9 @@ class Worker:
                 return records, records[-1].offset + 1 if records else log.end
             case ef.Retrain(job=job):
                 return attempt_job(job)
-            case ef.Save(part=part):
-                cluster.saved.setdefault((part.kind, part.number), []).append(part)
+            case ef.Save(parts=parts):
+                for part in parts:
+                    cluster.saved.setdefault((part.kind, part.number), []).append(part)
                 return None
             case ef.Load(kind=kind, number=number):
                 return self._load(kind, number)

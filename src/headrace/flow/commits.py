@@ -55,14 +55,22 @@ class Commits:
         self._known = {}
 
 
+FREEZE_S_MAX = 0.1
+"""For how long a worker that saves its state freezes parts of it before it works on."""
+
+
 class Snapshots:
     """When snapshots were last saved, how large they were, and how often saving failed.
 
-    `is_under_way` is true from the beginning of a save to the end of its writing.
+    A save writes some parts at a time: it freezes parts for `freeze_s_max` seconds, one at least,
+    and the flow stands still meanwhile. `is_under_way` is true from the beginning of a save to the
+    end of its writing, `is_writing` while parts are written; a save that `is_paused` waits with the
+    next ones.
     """
 
-    def __init__(self, elapsed: float) -> None:
-        self.is_under_way = False
+    def __init__(self, elapsed: float, freeze_s_max: float) -> None:
+        self.freeze_s_max = freeze_s_max
+        self.is_under_way = self.is_writing = self.is_paused = False
         self.saved_at: float | None = None
         self.bytes_n: int | None = None
         self.failed_n = 0

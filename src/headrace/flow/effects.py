@@ -176,9 +176,9 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Save this part. Result: why that failed, or None."""
+    """Save these parts. Result: why that failed, or None."""
 
-    part: Saving
+    parts: tuple[Saving, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,8 +251,11 @@ class Flow(WorkerState):
         """Finish what is under way and give up all partitions, before the group reassigns them."""
         self.agenda.stop(self._taking_over)
         self.agenda.hold()
-        while not self.outbox.is_empty:
+        # A part that is written later would stand before what its next owner has saved.
+        self.snapshots.is_paused = True
+        while not self.outbox.is_empty or self.snapshots.is_writing:
             yield None
+        self.snapshots.is_paused = False
         yield from commit_positions(self, {})
         self.owned.parts = set()
         self.group.end_turn()

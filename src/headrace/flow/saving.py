@@ -7,6 +7,7 @@ requests before that were sent.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -77,7 +78,8 @@ def _freeze_shard(flow: WorkerState, number: int, log: FrozenLog) -> Saving | No
 
 def _freeze_desk(flow: WorkerState, number: int) -> Saving | None:
     owned = flow.owned.desks.get(number)
-    if owned is None:
+    # Until the group has assigned its partitions anew, desks that were given up are still here.
+    if owned is None or Part(flow.settings.kafka.desk, number) not in flow.owned.parts:
         return None
     place: dict[str, int | str] = {"desk": owned.desk.position}
     erasures_n = owned.desk.erasures_n
@@ -105,10 +107,10 @@ def commit_positions(flow: WorkerState, positions: Mapping[Part, int]) -> Routin
 
 
 def save_state(flow: WorkerState) -> Routine[None]:
-    """Freeze part after part, each once all that was handed over has arrived, and have it written.
+    """Freeze some parts at a time, each once all that was handed over has arrived; write them.
 
-    The flow goes on while a part is written, so it stands still for no longer than one part takes,
-    and has one part's bytes in memory.
+    The flow goes on while parts are written. So it stands still for `freeze_s_max` and one part at
+    most, and has the bytes of few parts in memory.
     """
     snapshots = flow.snapshots
     if snapshots.is_under_way:
@@ -118,18 +120,36 @@ def save_state(flow: WorkerState) -> Routine[None]:
         return
     snapshots.is_under_way = True
     failure, bytes_n, log = None, 0, FrozenLog(flow.training)
-    for name in parts_to_save(flow):
-        flow.agenda.hold()
-        flow.hand_over()
-        while not flow.outbox.is_empty:
+    names = deque(parts_to_save(flow))
+    while names and failure is None:
+        while snapshots.is_paused:
             yield None
-        part = freeze_part(flow, name, log)
-        flow.agenda.release()
-        if part is not None:
-            bytes_n += len(part.blob)
-            failure = yield Save(part)
-        if failure is not None:
-            flow.agenda.note(f"snapshots could not be written: {failure}; going on without")
-            break
+        parts = yield from _freeze_some(flow, names, log)
+        if parts:
+            snapshots.is_writing = True
+            failure = yield Save(parts)
+            snapshots.is_writing = False
+        bytes_n += sum(len(part.blob) for part in parts)
+    if failure is not None:
+        flow.agenda.note(f"snapshots could not be written: {failure}; going on without")
     snapshots.bytes_n = bytes_n
     snapshots.end_writing(failure, flow.clocks.wall)
+
+
+def _freeze_some(
+    flow: WorkerState, names: deque[PartName], log: FrozenLog
+) -> Routine[tuple[Saving, ...]]:
+    """Take names until freezing their parts has lasted `freeze_s_max`, one at least."""
+    flow.agenda.hold()
+    flow.hand_over()
+    while not flow.outbox.is_empty:
+        yield None
+    parts, until = [], flow.clocks.timer() + flow.snapshots.freeze_s_max
+    while names:
+        part = freeze_part(flow, names.popleft(), log)
+        if part is not None:
+            parts.append(part)
+        if flow.clocks.timer() >= until:
+            break
+    flow.agenda.release()
+    return tuple(parts)

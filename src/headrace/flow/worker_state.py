@@ -17,7 +17,7 @@ from . import wire
 from .agenda import Agenda
 from .alike import SharedRules
 from .clocks import Clocks
-from .commits import Commits, Snapshots
+from .commits import FREEZE_S_MAX, Commits, Snapshots
 from .effects import Part, Pause, Seek, Told, Woke
 from .mail import Mail
 from .membership import Membership
@@ -40,6 +40,7 @@ class FlowSetup:
     - `woke`: when it begins; `timer` returns seconds from any moment, to measure durations
     - `privacy`: what requests show, from the settings if None; `seals` seal them
     - `rules`: what decisions follow from, by name (`learn.rules`)
+    - `freeze_s_max`: for how long parts are frozen before the flow goes on; seconds
     """
 
     settings: Settings
@@ -54,6 +55,7 @@ class FlowSetup:
     privacy: Privacy | None = None
     seals: Seals | None = None
     rules: Mapping[str, str] = field(default_factory=dict)
+    freeze_s_max: float = FREEZE_S_MAX
 
 
 class WorkerState:
@@ -73,7 +75,7 @@ class WorkerState:
         self.group = Membership(elapsed)
         self.owned = Owned(settings.kafka)
         self.commits = Commits(elapsed)
-        self.snapshots = Snapshots(elapsed)
+        self.snapshots = Snapshots(elapsed, setup.freeze_s_max)
         self.rules = SharedRules(setup.rules)
         self.places = Places(settings.kafka, self.agenda.warn, setup.lost_n)
         self.mail = Mail(

@@ -99,7 +99,8 @@ class Admission:
             clock, rejection = self._admit_run(batch, keys, start, cuts)
             stop = start + len(clock)
             if stop > start:
-                for new in [name for name, row in first_served.items() if row == start]:
+                # In the order of their names: that of the columns depends on the batch.
+                for new in sorted(name for name, row in first_served.items() if row == start):
                     schema.class_code(new)
                     del first_served[new]
                 # Copied, since the caller's own array may be reused after this feed.

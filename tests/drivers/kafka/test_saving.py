@@ -23,7 +23,7 @@ class SlowStore:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, world: World) -> None:
         self.world = world
-        self.on_write: Callable[[ef.Saving], None] = lambda part: None
+        self.on_write: Callable[..., None] = lambda *parts: None
         self.failures: dict[str, str] = {}
         self._carry_out = Worker.carry_out
         carry = self._carry
@@ -35,14 +35,14 @@ class SlowStore:
 
     def _carry(self, worker: Worker, effect: ef.Effect) -> None:
         match effect:
-            case ef.Ask(number=number, request=ef.Save(part=part) as request):
-                self.on_write(part)
+            case ef.Ask(number=number, request=ef.Save(parts=parts) as request):
+                self.on_write(*parts)
                 worker.later(WRITING_S, partial(self._end, worker, number, request))
             case _:
                 self._carry_out(worker, effect)
 
     def _end(self, worker: Worker, number: int, request: ef.Save) -> None:
-        failure = self.failures.get(request.part.kind)
+        failure = self.failures.get(request.parts[0].kind)
         worker.answer(number, failure or worker.result(request))
 
 
@@ -135,3 +135,37 @@ def test_what_can_not_be_written_ends_this_save_and_not_the_next(
     assert world.flow.snapshots.bytes_n == sum(
         len(parts[-1].blob) for parts in world.cluster.saved.values()
     )
+
+
+def test_parts_that_take_no_time_are_saved_together(world: World, store: SlowStore) -> None:
+    world.flow.snapshots.freeze_s_max = 1.0
+    sizes = []
+    store.on_write = lambda *parts: sizes.append(len(parts))
+    save_all(world)
+    assert sizes == [4]
+
+
+def test_partitions_are_given_up_once_the_part_under_way_is_written(
+    world: World, store: SlowStore
+) -> None:
+    """What is written later would stand before what the next owner has saved."""
+    writing: list[tuple[str, bool]] = []
+    worker = world.cluster.workers[0]
+
+    def revoke(part: ef.Saving) -> None:
+        if part.kind == "shard":
+            world.cluster.after(1.0, lambda: worker.take(ef.Revoked()))
+            for after_s in (WRITING_S - 0.5, WRITING_S + 0.5):
+                world.cluster.after(after_s, look)
+        writing.append((part.kind, bool(world.flow.owned.parts)))
+
+    def look() -> None:
+        writing.append(("look", bool(world.flow.owned.parts)))
+
+    store.on_write = revoke
+    world.save()
+    while world.flow.snapshots.is_under_way:
+        world.cluster.run(world.cluster.now + 1.0)
+    world.cluster.run(world.cluster.now + 1.0)
+    # Nothing of what was given up is saved any more: neither the other shard nor the desk.
+    assert writing == [("training", True), ("shard", True), ("look", True), ("look", False)]

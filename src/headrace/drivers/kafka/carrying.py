@@ -86,9 +86,10 @@ class Carrier:
                 return self._states.read_desk(number)
             case Load(number=number):
                 return self._states.read_shard(number, self._partitions_n)
-            case Save(part=part):
+            case Save(parts=parts):
                 try:
-                    self._states.write(part)
+                    for part in parts:
+                        self._states.write(part)
                 except OSError as error:
                     return str(error)
         return None
