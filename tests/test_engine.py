@@ -244,8 +244,9 @@ def test_uncertainty_can_come_from_the_served_model() -> None:
         return margin(pool, chance)
 
     served = {"odd": 0.75, "even": 0.25}
+    # Classes that come new in one event have the order of their names.
     for source, row in (
-        ("served", [0.75, 0.25]),
+        ("served", [0.25, 0.75]),
         ("disagreement", [1.0 - 0.25 / 2, 0.25 / 2]),
         ("model", [0.5, 0.5]),
     ):
@@ -283,7 +284,7 @@ def test_classes_that_only_the_served_model_names_are_known() -> None:
     engine = Engine(settings=settings_with())
     engine.feed(events(3, predicted="maybe"))
     engine.feed(events(3, start=3, probabilities={"yes": 0.4, "no": 0.6}))
-    assert engine.report.schema.classes == ("maybe", "yes", "no")
+    assert engine.report.schema.classes == ("maybe", "no", "yes")
 
 
 # ------------------------------------------------------------------------- drift and retraining
