@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from headrace import Settings
 from headrace.drivers.kafka import client
-from headrace.flow.commits import COMMIT_S
+from headrace.flow.commits import COMMIT_S, FREEZE_S_MAX
 from headrace.flow.training import FOLDED_AT_ONCE_MAX, FOLDING_S_MAX
 from scaling_costs import Costs
 from scaling_state import Frozen, Sharing, Wire
@@ -112,8 +112,11 @@ class Worker:
                 saved_at = now
                 waiting.extend(parts)
             if waiting:
-                # What was handed over arrives first; the part is written beside the next turn.
-                took += self.found.wire.ack_s + self.spend("snapshots", waiting.popleft())
+                # What was handed over arrives first; parts are written beside the next turn.
+                frozen_s = waiting.popleft()
+                while waiting and frozen_s < FREEZE_S_MAX:
+                    frozen_s += waiting.popleft()
+                took += self.found.wire.ack_s + self.spend("snapshots", frozen_s)
             now += took
             turns_n += 1
             self.events += took * mine
@@ -122,7 +125,7 @@ class Worker:
                 break
         lag_s, labels_lag_s = self.events / mine, self.labels / load.labels_s
         shares = {part: spent / now for part, spent in self.seconds.items()}
-        return Outcome(shares, lag_s, labels_lag_s, now / turns_n, max(parts))
+        return Outcome(shares, lag_s, labels_lag_s, now / turns_n, FREEZE_S_MAX + max(parts))
 
     def spend(self, part: str, seconds: float) -> float:
         self.seconds[part] += seconds
@@ -160,7 +163,7 @@ class Worker:
         return self.spend("answers", mine * (routed + folded))
 
     def parts_to_save(self) -> list[float]:
-        """Seconds to freeze each part of a snapshot; one part a turn."""
+        """Seconds to freeze each part of a snapshot."""
         load, frozen, features_n = self.load, self.found.frozen, self.of.features_n
         desks_n = math.ceil(load.desks_n / load.workers_n)
         return [
