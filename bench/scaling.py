@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 
+from headrace.flow.commits import FREEZE_S_MAX
 from scaling_costs import Costs, asked_of_earned, costs
 from scaling_model import (
     DEFAULTS,
@@ -241,7 +242,7 @@ def tell_breaks(found: Found) -> None:
         rows.append(
             [f"shards whose telling costs as much as a fold, {at}", f"{c.fold / c.foreign:,.0f}"]
         )
-        longest = max(f.freeze for (_, n), f in frozen.items() if n == c.features_n)
+        longest = FREEZE_S_MAX + max(f.freeze for (_, n), f in frozen.items() if n == c.features_n)
         rows.append([f"s for which a snapshot stops the loop, {at}", f"{longest:.2f}"])
     for in_flight, rate in wire.batches.items():
         what = f"batches/s of a worker, none asks, batches_in_flight_max = {in_flight}"
