@@ -270,7 +270,8 @@ class Audit:
             self.say(f"request {name} was withdrawn, and no journal says so")
         for name in sorted(self.world.answered - settled):
             log = "answers" if name in known else "desk"
-            if is_unknowable or ("refilled", log) in self.world.hurt:
+            # An answer that stood at the end of a desk's log is written over with it.
+            if is_unknowable or {("refilled", log), ("refilled", "desk")} & self.world.hurt:
                 continue
             if name in there and name in known:
                 self.say(f"the answer to request {name} was lost")
@@ -319,12 +320,18 @@ class Audit:
                 step["ms"] = record.timestamp
             for step in steps_of(rows):
                 acts += [(step["ms"], 2, name, dearest) for name in step.get("asked", [])]
-        limit, spent, held = 0.0, 0.0, 0.0
+        limit, named, spent, held = 0.0, 0.0, 0.0, 0.0
         for _, kind, name, n in sorted(acts):
+            if kind == 0 and n == NO_LIMIT:
+                held = max(limit - spent, 0.0) if limit != NO_LIMIT else held
+                limit = NO_LIMIT
+            elif kind == 0:
+                if limit == NO_LIMIT:
+                    limit = max(n, spent + held)
+                elif n != named:
+                    limit = n
+                named = n
             if kind == 0:
-                if n == NO_LIMIT:
-                    held = max(limit - spent, 0.0)
-                limit = max(n, spent + held) if limit == NO_LIMIT else n
                 continue
             spent += n
             if kind == 2 and spent > limit:
