@@ -16,6 +16,7 @@ from headrace.query.rules import RULES
 from headrace.settings import parse
 from headrace.state.compare import find_differences
 from headrace.testing.oracles import Delayed
+from marks import long_ones
 from test_arrival import Stream, asked, lived
 
 SHARE = 0.1
@@ -94,7 +95,7 @@ def test_the_budget_is_kept_and_every_event_had_a_chance(rule: str) -> None:
     assert by["control", "random"] >= 0.15 * SHARE * EVENTS_N
 
 
-@pytest.mark.parametrize("seeds_n", [8, pytest.param(16, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds_n", [8, *long_ones(16)])
 @pytest.mark.parametrize("rule", ["variable_uncertainty", "periodic", "selective_sampling"])
 def test_the_labels_estimate_the_accuracy_without_bias(rule: str, seeds_n: int) -> None:
     errors, events_n = [], 1_000

@@ -32,6 +32,7 @@ from headrace.query.record import Decided, Record, RescoredThen, decided_of, res
 from headrace.query.requests import BLIND
 from headrace.recalling import follow_record
 from headrace.settings import LabelSettings, parse
+from marks import long_ones
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, settings_with
 
 OPEN = {"rescored": "withdrawn", "every_n": 20}
@@ -57,7 +58,7 @@ def of_kind(outputs: Sequence[Output], kind: type[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
-@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.long), 7, 64])
+@pytest.mark.parametrize("size", [*long_ones(2), 7, 64])
 def test_questions_are_scored_at_the_same_places_however_events_are_batched(
     ask: str, size: int
 ) -> None:

@@ -192,9 +192,8 @@ def candidate_of(
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
         # A class that was unknown when the event arrived has probability 0. All that are known now
         # are named: how wide the columns are depends on which events came in one batch.
-        named = np.zeros(len(schema.classes))
-        named[: events.served.shape[1]] = np.nan_to_num(events.served[row], nan=0.0)
-        served = _name_classes(named, schema)
+        named = widen_classes(events.served[row : row + 1], len(schema.classes))
+        served = _name_classes(np.nan_to_num(named[0], nan=0.0), schema)
     return Candidate(
         seq=int(events.seq[row]),
         id=str(events.ids[row]),

@@ -19,6 +19,7 @@ from kafka.auditor import Book
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, make_events, names_of, settings_of, wait_over
 from kafka.world import HUMAN, Traffic, World
+from marks import long_ones
 
 KILLS = int(os.environ.get("HEADRACE_KILLS", "3"))
 SEED = int(os.environ.get("HEADRACE_SEED", "1"))
@@ -28,7 +29,7 @@ PARTITIONS = 4
 FROZEN_S = 13.0
 
 
-@pytest.mark.parametrize("kills_n", [1, pytest.param(KILLS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills_n", [1, *long_ones(KILLS)])
 def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
     broker: Address, prefix: str, tmp_path: Path, kills_n: int
 ) -> None:

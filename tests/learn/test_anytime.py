@@ -11,6 +11,7 @@ from headrace import Engine
 from headrace.learn.anytime import Bets
 from headrace.learn.evaluation import Evaluation, join_evaluations
 from headrace.settings import parse
+from marks import long_ones
 
 P = 0.05
 
@@ -34,7 +35,7 @@ def run(seed: int, anytime_min: float | None, n: int = 2_000) -> tuple[bool, lis
     return missed, halves
 
 
-@pytest.mark.parametrize("streams_n", [40, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("streams_n", [40, *long_ones(100)])
 def test_it_ever_misses_in_at_most_one_stream_of_twenty_where_others_do(streams_n: int) -> None:
     ever = np.mean([run(seed, P)[0] for seed in range(streams_n)])
     once = np.mean([run(seed, None)[0] for seed in range(streams_n)])

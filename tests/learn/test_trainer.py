@@ -28,6 +28,7 @@ from headrace.messages import (
 from headrace.observe.decode import batch_of
 from headrace.observe.schema import Schema
 from headrace.settings import LearnSettings, SchemaSettings
+from marks import long_ones
 from worlds import Played, events_of, played, settings_with
 
 ENTRIES = (
@@ -61,7 +62,7 @@ def fresh_trainer(run: Played) -> Trainer:
     return Trainer(Learner(model, schema), schema, settings.learn, chance)
 
 
-@pytest.mark.parametrize("seeds", [(6,), pytest.param((7, 8, 9, 10), marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", [(6,), *long_ones((7, 8, 9, 10))])
 @pytest.mark.parametrize("model", ["logistic", "naive-bayes", "adaptive-tree"])
 def test_folding_the_log_gives_the_same_model_bit_for_bit(model: str, seeds: Sequence[int]) -> None:
     adopted_n = 0

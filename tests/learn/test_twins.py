@@ -17,6 +17,7 @@ from headrace.learn.twins import RATIO_MAX, Choosing, Twins
 from headrace.messages import LabelSettled
 from headrace.observe.schema import Schema
 from headrace.settings import SchemaSettings, parse
+from marks import long_ones
 
 
 def learner() -> Learner:
@@ -92,7 +93,7 @@ def test_nothing_is_said_before_there_is_something_to_say() -> None:
     assert found.sentence.startswith("whether choosing pays can't be told yet: too few")
 
 
-@pytest.mark.parametrize("seeds", [(0, 1), pytest.param((2, 3, 4), marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", [(0, 1), *long_ones((2, 3, 4))])
 def test_the_gain_is_within_its_interval_and_the_ratio_within_bounds(seeds: Sequence[int]) -> None:
     ratios_n = 0
     for seed in seeds:

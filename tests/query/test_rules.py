@@ -15,10 +15,11 @@ from headrace.query.rules import RULES, Arriving, Draw, Rule, make_rule, options
 from headrace.query.rules.threshold import chance_below
 from headrace.testing import check_online
 from headrace.testing.online import SEEDS_N
+from marks import long_ones
 from query.pools import pool_of
 
 
-@pytest.mark.parametrize("seeds_n", [40, pytest.param(SEEDS_N, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds_n", [40, *long_ones(SEEDS_N)])
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_keeps_the_contract(
     name: str, seeds_n: int, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ import pytest
 from headrace.flow.shards import PartitionShard
 from headrace.learn.caps import Caps, part_of
 from headrace.query.accounts import Total
+from marks import long_ones
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_caps import CAP_FAULTS, DEAREST, set_limit
 from simulation.cluster_caps import MONEY as MONEY_IN_ALL
@@ -20,7 +21,7 @@ CAPS, MONEY = range(6_000, 6_012, 3), range(6_001, 6_013, 3)
 BUSY = ("kill", "freeze")
 
 
-@pytest.mark.parametrize("seeds_n", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds_n", [2, *long_ones(3)])
 @pytest.mark.parametrize("seeds", [CAPS, MONEY], ids=["cap", "money"])
 @pytest.mark.parametrize("fault", ["add_partition", "cut_journal", *CAP_FAULTS])
 def test_a_total_holds(fault: str, seeds: range, seeds_n: int) -> None:

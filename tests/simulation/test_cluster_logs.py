@@ -12,12 +12,13 @@ from headrace.flow.effects import Follow, Load, Look, Part
 from headrace.flow.flow import Flow
 from headrace.flow.tapes import Tapes
 from headrace.flow.topic_ids import TopicIds
+from marks import long_ones
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_logs import KEPT, LOG_FAULTS
 from simulation.cluster_worlds import FED_S, World
 
 SEEDS = range(5_000, 5_004)
-HALVES = [SEEDS[:2], pytest.param(SEEDS[2:], marks=pytest.mark.long)]
+HALVES = [SEEDS[:2], *long_ones(SEEDS[2:])]
 BUSY = ("kill", "join")
 
 
@@ -31,7 +32,7 @@ def wrong_in(seed: int, faults: tuple[str, ...]) -> list[str]:
 
 
 # Of all clusters two in five draw one of these as well.
-@pytest.mark.parametrize("seed", [SEEDS[0], pytest.param(SEEDS[1], marks=pytest.mark.long)])
+@pytest.mark.parametrize("seed", [SEEDS[0], *long_ones(SEEDS[1])])
 @pytest.mark.parametrize("fault", LOG_FAULTS)
 def test_whatever_happens_to_a_log_is_told_and_no_label_is_lost(fault: str, seed: int) -> None:
     assert wrong_in(seed, (fault, *BUSY)) == [], f"World({seed})"

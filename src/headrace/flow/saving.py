@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from ..learn.training_log import TrainingLog
 from ..state import frozen
 from .effects import Commit, Part, Routine, Save, Saving
+from .mail import OwnedDesk, OwnedShard
 from .topic_ids import write_ids
 from .training import Training
 from .worker_state import WorkerState
@@ -42,48 +43,47 @@ class FrozenLog:
 
     def __init__(self, training: Training) -> None:
         self._training = training
-        self.position, self._blob = -1, b""
+        self._position, self._blob = -1, b""
 
-    def refresh(self) -> bytes:
-        """Return the log as it is now, up to `position`."""
-        if self.position != self._training.position:
-            self.position, self._blob = self._training.position, freeze_log(self._training.log)
-        return self._blob
+    def freeze(self) -> tuple[bytes, int]:
+        """Return the log as it is now, and the offset up to which it is folded."""
+        if self._position != self._training.position:
+            self._position, self._blob = self._training.position, freeze_log(self._training.log)
+        return self._blob, self._position
 
 
 def freeze_part(flow: WorkerState, name: PartName, log: FrozenLog) -> Saving | None:
     """Return a part as it is to be saved; None if it is another's by now, or not all sent."""
-    match name.kind:
-        case "training":
-            erasures_n, training = flow.training.log.erasures_n, log.refresh()
-            return Saving("training", 0, training, {"training": log.position}, b"", erasures_n)
-        case "shard":
-            return _freeze_shard(flow, name.number, log)
-    return _freeze_desk(flow, name.number)
+    kafka, owned = flow.settings.kafka, flow.owned
+    if name.kind == "training":
+        training, position = log.freeze()
+        erasures_n = flow.training.log.erasures_n
+        return Saving("training", 0, training, {"training": position}, erasures_n=erasures_n)
+    topic = kafka.events if name.kind == "shard" else kafka.desk
+    # Until the group has assigned its partitions anew, parts that were given up are still here.
+    if Part(topic, name.number) not in owned.parts:
+        return None
+    if name.kind == "shard":
+        return _freeze_shard(flow, owned.shards.get(name.number), log)
+    return _freeze_desk(owned.desks.get(name.number))
 
 
-def _freeze_shard(flow: WorkerState, number: int, log: FrozenLog) -> Saving | None:
-    owned = next(
-        (one for one in flow.owned.writing_shards() if one.shard.partition == number), None
-    )
+def _freeze_shard(flow: WorkerState, owned: OwnedShard | None, log: FrozenLog) -> Saving | None:
     # After a rebalance in between, some of its outputs may not be sent.
     if owned is None or owned.shard.is_due or owned.done != owned.shard.journal:
         return None
-    training = log.refresh()
-    positions = owned.shard.places_at(log.position, owned.writer)
+    training, position = log.freeze()
+    positions = owned.shard.places_at(position, owned.writer)
     positions["topics"] = write_ids(flow.places.topic_ids.kept)
-    erasures_n = flow.training.log.erasures_n
+    number, erasures_n = owned.shard.partition, flow.training.log.erasures_n
     return Saving("shard", number, owned.shard.freeze(), positions, training, erasures_n)
 
 
-def _freeze_desk(flow: WorkerState, number: int) -> Saving | None:
-    owned = flow.owned.desks.get(number)
-    # Until the group has assigned its partitions anew, desks that were given up are still here.
-    if owned is None or Part(flow.settings.kafka.desk, number) not in flow.owned.parts:
+def _freeze_desk(owned: OwnedDesk | None) -> Saving | None:
+    if owned is None:
         return None
-    place: dict[str, int | str] = {"desk": owned.desk.position}
-    erasures_n = owned.desk.erasures_n
-    return Saving("desk", number, owned.desk.freeze(), place, erasures_n=erasures_n)
+    desk, place = owned.desk, {"desk": owned.desk.position}
+    return Saving("desk", desk.partition, desk.freeze(), place, erasures_n=desk.erasures_n)
 
 
 def commit_positions(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:

@@ -37,6 +37,7 @@ from headrace.drivers.files.places import Places
 from headrace.errors import BadInput, BadSettings, BrokenInvariant
 from headrace.report import SnapshotsReport
 from headrace.settings import parse
+from marks import long_ones
 from reports import replace_numbers
 
 
@@ -493,7 +494,7 @@ def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
 # ------------------------------------------------------------------ accidents with the files
 
 
-@pytest.mark.parametrize("cut_n", [1, pytest.param(2, marks=pytest.mark.long), 30])
+@pytest.mark.parametrize("cut_n", [1, *long_ones(2), 30])
 @pytest.mark.parametrize("name", ["events", "answers"])
 def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, whole, tmp_path, name, cut_n):
     torn = copy_of(past, tmp_path / "torn")
