@@ -7,6 +7,9 @@ SITE_READY := $(VENV)/.site-ready
 # Two more than cores: tests of brokers and of programs beside them mostly wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 
+# What a program compiles is kept for the next one that imports it, wherever writing it is turned off.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: experiments help demo demo-desk broker kafka test test-long label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench benchmarks docs site clean
 
@@ -34,14 +37,14 @@ kafka: $(READY) broker  ## a broker on loopback for a first look, until Ctrl-C, 
 test: $(READY) broker  ## set up, then run all tests but the long ones
 	@# Compiled once, not by each worker and by each program that a test starts.
 	@$(BIN)/python -m compileall -q src
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(ARGS)
 
 test-long: $(READY) broker  ## the long tests: more clusters, kills, outages and seeds, the consoles of RUN.md
 	@$(BIN)/python -m compileall -q src
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long $(ARGS)
 
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
-	PYTHONPATH=tests $(BIN)/python -m tests_label_studio.server
+	.ci/label_studio.sh
 	$(BIN)/python -m pytest tests_label_studio $(ARGS)
 
 formats: $(READY)  ## Argilla, doccano and Snorkel themselves take our files and give theirs; 0.9 GB into .formats

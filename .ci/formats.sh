@@ -9,7 +9,8 @@ fetch() {
   local folder=".formats/$1"
   shift
   [ -e "$folder/.ready" ] && return
-  "$BIN/python" -m pip install --quiet --disable-pip-version-check --upgrade --target "$folder" "$@"
+  "$BIN/python" -m uv pip install --quiet --python "$BIN/python" --target "$folder" "$@" ||
+    "$BIN/python" -m pip install --quiet --disable-pip-version-check --upgrade --target "$folder" "$@"
   touch "$folder/.ready"
 }
 

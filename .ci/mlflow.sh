@@ -6,7 +6,5 @@ cd "$(dirname "$0")/.."
 VERSION=3.17.2
 READY=".mlflow/ready-$VERSION"
 [ -e "$READY" ] && exit
-"${VENV:-.venv}/bin/python" -m venv --clear .mlflow
-.mlflow/bin/python -m pip install --quiet --disable-pip-version-check \
-  --editable '.[mlflow]' "mlflow==$VERSION" 'pytest>=8' pandas
+.ci/install.sh .mlflow --editable '.[mlflow]' "mlflow==$VERSION" 'pytest>=8' pandas
 touch "$READY"

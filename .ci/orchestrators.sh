@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 READY=".orchestrators/ready-1"
 [ -e "$READY" ] && exit
-"${VENV:-.venv}/bin/python" -m venv --clear .orchestrators
-.orchestrators/bin/python -m pip install --quiet --disable-pip-version-check \
+.ci/install.sh .orchestrators \
   'apache-airflow==3.3.2' 'prefect==3.7.7' 'kfp==2.17.3' 'kfp-kubernetes<3'
 touch "$READY"

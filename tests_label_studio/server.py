@@ -1,8 +1,6 @@
-"""A real Label Studio on loopback, from PyPI, in a virtual environment of its own.
+"""A real Label Studio on loopback, in the environment that .ci/label_studio.sh makes.
 
-`PYTHONPATH=tests python -m tests_label_studio.server` installs it into .label-studio/ (1 GB), where
-it stays. None outlives the tests: its data are in a folder of theirs, and nothing of it leaves this
-machine.
+None outlives the tests: its data are in a folder of theirs, and nothing of it leaves this machine.
 """
 
 from __future__ import annotations
@@ -12,8 +10,6 @@ import http.cookiejar
 import json
 import re
 import secrets
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -21,24 +17,10 @@ from urllib.parse import urlencode
 
 from served import Served
 
-VERSION = "1.23.2"
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / ".label-studio"
-READY = FOLDER / f"ready-{VERSION}"
-PROGRAM = FOLDER / "bin" / "label-studio"
+PROGRAM = ROOT / ".label-studio" / "bin" / "label-studio"
 
 ADMIN = "ops@example.org"
-
-
-def install() -> None:
-    """Make the virtual environment, where it is not there yet."""
-    if READY.exists():
-        return
-    print(f"installing Label Studio {VERSION} into {FOLDER}: some minutes, 1 GB", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(FOLDER)], check=True)
-    pip = [str(FOLDER / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, "--quiet", f"label-studio=={VERSION}"], check=True)
-    READY.touch()
 
 
 class RealLabelStudio(Served):
@@ -185,7 +167,3 @@ class Person:
         """The request and the task that Label Studio offers to this person next."""
         task = self.call("GET", f"/api/projects/{project}/next")
         return task["data"]["request_id"], task["id"]
-
-
-if __name__ == "__main__":
-    install()

@@ -83,7 +83,7 @@ from prefect.testing.utilities import prefect_test_harness
 from prefect.blocks.system import Secret
 from prefect_round import headrace_round
 import os
-with prefect_test_harness():
+with prefect_test_harness(server_startup_timeout={WITHIN_S}):
     Secret(value=os.environ["TOKEN"]).save("headrace-token")
     print("became", headrace_round({desk.url!r}, labels=3)["state"])
 """
