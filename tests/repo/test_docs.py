@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tomllib
@@ -19,6 +20,7 @@ PAGES = [path for path in files() if path.suffix == ".md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 EXAMPLE_SECONDS_MAX = 60
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HOP = re.compile(r"\[`([\w.]+)`\]\((\.\./src/[\w/.]+)\)")
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
 
@@ -42,6 +44,22 @@ def linked(path: Path) -> list[Path]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     assert [str(target) for target in linked(page) if not target.exists()] == []
+
+
+def test_the_way_of_an_event_names_functions_where_they_are() -> None:
+    page = ROOT / "docs" / "ARCHITECTURE.md"
+    hops = HOP.findall(page.read_text(encoding="utf-8"))
+    assert len(hops) > 30
+    assert [hop for hop in hops if not is_defined(hop[0], page.parent / hop[1])] == []
+
+
+def is_defined(name: str, path: Path) -> bool:
+    """Whether a file defines this function, class or method."""
+    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    for part in name.split("."):
+        within = [inner for node in nodes for inner in getattr(node, "body", [])]
+        nodes = [node for node in within if getattr(node, "name", "") == part]
+    return bool(nodes)
 
 
 def test_every_page_is_linked_from_readme_or_architecture() -> None:
