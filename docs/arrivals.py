@@ -67,8 +67,11 @@ _ABOUT = """# Rules that ask on arrival
 
 <!-- Written by docs/arrivals.py; change the code it is read from, then run `make docs`. -->
 
-On arrival each event is asked at once or never. `query.arrival.rule` says by which rule, and
-`[query.arrival.options]` sets its options; `headrace check` tells each fault.
+On arrival, each event is asked about at once or never. A rule decides which. This page lists the
+rules with their options and papers, for whoever chooses one or writes one.
+
+`query.arrival.rule` names the rule, and `[query.arrival.options]` sets its options. `headrace check`
+reports every fault in them.
 
 ```toml
 [query]
@@ -76,32 +79,32 @@ strategy = "least_confidence"
 arrival = {rule = "split", options = {share = 0.2}}
 ```
 
-The default, `rank`, is a draw of our own: an event is the likelier, the higher its doubt ranks
-among those of the last 1,024, and what is drawn is the budget to a label
-([adr 11](adr/0011-asking-on-arrival.md)). `query.estimate_share` of what is not drawn blindly is
-drawn for the estimate of the accuracy ([adr 24](adr/0024-what-is-set-aside.md)), by
-default none. The others below are published rules, whose choices are
-those of scikit-activeml on the same stream, asked one event at a time, where it has the rule too.
+The default, `rank`, is Headrace's own. The higher an event's doubt ranks among the last 1,024, the
+higher is its probability of being asked, and what is asked follows the budget to a label
+([adr 11](adr/0011-asking-on-arrival.md)). `query.estimate_share` sets aside a part of the rate for
+the accuracy estimate ([adr 24](adr/0024-what-is-set-aside.md)); the default is none. The other rules
+are published ones. Where scikit-activeml has a rule too, ours makes the same choices on the same
+stream, asked one event at a time.
 
-What all of them have in common here:
+What all rules have in common here:
 
-- **A known propensity above 0.** Published rules pass most events over for certain. Beside the rule
-  stands a draw of `query.control_share` of the rate that looks at nothing; an event is asked if
-  either hits, with probability 1 - (1 - c)(1 - p). So accuracy is estimated as with every strategy.
-- **The budget.** The rule is told the rate that is left to it and asks nothing while there is no
-  label in hand. What a rule leaves unspent raises the rate, for it and for the control draw. While
-  more than four drawn requests wait for money nothing is drawn, by a rule as by `rank`.
-- **Any batches.** A rule is led over the events in their order and stops at each one asked, since
-  its label may move the model: batches of any size, workers and restarts give the same choices.
-- **Cold start.** Until labels of two classes have come the whole rate is drawn blindly.
-- **Doubt** is what `query.strategy` says. Rules with a threshold of confidence take
+- **A known probability above 0.** Published rules never ask about most events. So a blind draw with
+  `query.control_share` of the rate stands beside the rule. An event is asked about if either hits,
+  with probability 1 - (1 - c)(1 - p), and the accuracy is estimated as with every strategy.
+- **The budget.** A rule is told the rate that is left to it, and asks nothing while no label can be
+  paid. What it leaves unspent raises the rate, for the rule and for the blind draw. While more than
+  four drawn requests wait for money, nothing is drawn, also with `rank`.
+- **Any batches.** A rule sees the events in their order, and stops at each one that is asked about,
+  since its label may change the model. So batches of any size, workers and restarts give the same
+  choices.
+- **Cold start.** Until labels of two classes have come, the whole rate is drawn blindly.
+- **Doubt** is what `query.strategy` computes. Rules with a threshold of confidence take
   `least_confidence`, as the papers do, or `margin`, the default.
 
-What comes on top of any rule, such as quotas, duplicates and open questions when the model has
-moved: [ASKING.md](ASKING.md).
+Quotas, duplicates and open questions work beside any rule: [ASKING.md](ASKING.md).
 
-Yours is a class with two methods; `headrace.testing.check_online` tells whether it keeps the
-contract:
+A rule of your own is a class with two methods. `headrace.testing.check_online` checks that it keeps
+the contract:
 
 ```python
 class Closest:
@@ -112,8 +115,8 @@ class Closest:
         pass
 ```
 
-Named `query.arrival.rule = "my_rules:Closest"`, its `chance` is called for each event, then
-`passed` with what was drawn; both in [`query/rules/rule.py`](../src/headrace/query/rules/rule.py).
+With `query.arrival.rule = "my_rules:Closest"`, `chance` is called for each event, and then `passed`
+with what was drawn. [`query/rules/rule.py`](../src/headrace/query/rules/rule.py) has both arguments.
 
 ## The rules"""
 

@@ -29,20 +29,20 @@ HERE = Path(__file__).parent
 PAGE, PICTURE = HERE / "STRATEGIES.md", HERE / "img" / "strategies.png"
 GROUPS = {
     "One candidate at a time": (
-        "uncertainty", "On arrival or in rounds; the same bits in any pool."
+        "uncertainty", "On arrival or in rounds. A candidate's utility does not depend on the others."
     ),
     "Members that disagree": (
-        "committee", "In rounds, with a committee or one of river's ensembles as the model."
+        "committee", "In rounds. The model has to be a committee or one of river's ensembles."
     ),
-    "Cover the space": ("diversity", "In rounds; a greedy order of as many as are wanted."),
+    "Cover the space": ("diversity", "In rounds. They pick greedily, as many candidates as are wanted."),
     "Speak for many": ("density", "In rounds."),
-    "Change the model": ("change", "In rounds; worked out without asking the model to learn."),
+    "Change the model": ("change", "In rounds. They are computed without training the model."),
     "Gain where it is asked": (
-        "probabilistic", "In rounds; by the labels that are near, and the model's word on them."
+        "probabilistic", "In rounds. They use the labels near a candidate, and the model's probabilities."
     ),
-    "Made of others": ("combined", "In rounds; the others by name."),
+    "Made of others": ("combined", "In rounds. Options name the strategies that they combine."),
     "Learn from what they asked": (
-        "mixed", "In rounds; what they learn is in every snapshot."
+        "mixed", "In rounds. What they have learned is saved in every snapshot."
     ),
 }  # fmt: skip
 SIZES = (1_000, 10_000, 100_000)
@@ -211,13 +211,11 @@ _ABOUT = """\
 
 <!-- Written by docs/strategies.py; change the code it is read from, then run `make docs`. -->
 
-`query.strategy` names one, `[query.options]` sets its options; `headrace check` tells each fault.
-What a strategy gives is a utility for each candidate; the draw of a round (`query.sharpness`) makes
-of its order the probability with which each one is asked about, so that no strategy takes from the
-accuracy estimate what it needs. Yours: a function `(Pool, Chance) -> utilities`, three lines long
-([examples/02_own_strategy.py](../examples/02_own_strategy.py)); it may keep state
-([EXTENDING.md](EXTENDING.md#a-strategy)). What comes on top of any of
-them, quotas, duplicates and open questions when the model has moved: [ASKING.md](ASKING.md).
+A query strategy says how useful the label of each candidate would be. This page lists all of them,
+with their options, costs and papers, for whoever chooses one or writes one.
+
+`query.strategy` names the strategy, and `[query.options]` sets its options. `headrace check`
+reports every fault in them.
 
 ```toml
 [query]
@@ -225,46 +223,57 @@ strategy = "two_stage"
 options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
 ```
 
-Those that compare candidates with each other compare 2,000 at most, a sample that is hashed; the
-others come last. Points of more than 64 columns are projected. Distances are those of Gower ("A
-general coefficient of similarity and some of its properties", Biometrics 27, 1971) but for two
-things: numbers count by their deviation, not by their range, and squared, so that candidates are
-points; and a missing number stands at the mean, where Gower leaves the feature out of that pair.
-Two categories are apart or not. A number beyond 1e100 counts as that. A paper that is named
-without the number of an equation, algorithm or section has none that could be verified. Costs are
-for 20 numbers, five classes, four members, 100 events asked and labelled before and a reservoir of
-2,000, in time of one core: the least of five runs.
+- **A strategy returns a utility for each candidate.** The draw of a round (`query.sharpness`) turns
+  the order of the utilities into a probability of being asked for each candidate. So the accuracy
+  can be estimated with every strategy.
+- **A strategy of your own** is a function `(Pool, Chance) -> utilities`
+  ([examples/02_own_strategy.py](../examples/02_own_strategy.py) has three lines). It may keep state
+  ([EXTENDING.md](EXTENDING.md#a-strategy)).
+- **Quotas, duplicates and open questions** work beside any strategy: [ASKING.md](ASKING.md).
 
-What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
-squares were asked and labelled before. Labels of the small cluster on top cost five times as much.
+What holds for all strategies here:
+
+- A strategy that compares candidates with each other compares at most 2,000, which are sampled by
+  hash. The others come last.
+- Candidates with more than 64 columns are projected.
+- Distances are Gower's ("A general coefficient of similarity and some of its properties", Biometrics
+  27, 1971), with two changes. Numbers are divided by their deviation instead of their range, and
+  squared, so that candidates are points. A missing number is replaced by the mean, where Gower
+  leaves the feature out of the pair. Two categories are equal or not.
+- A number beyond 1e100 counts as 1e100.
+- Where a paper is named without an equation, an algorithm or a section, the number could not be
+  verified.
+- Costs are CPU times of one core, the least of five runs, with 20 numbers, five classes, four
+  members, 100 events asked and labelled before, and a reservoir of 2,000.
+
+The picture shows which twelve of 300 candidates each strategy picks, as circles. The colour is the
+probability of a class, and the squares were asked and labelled before. Labels of the small cluster
+at the top cost five times as much as the others.
 
 ![a small plot for each strategy](img/strategies.png)
 
 ## Beside scikit-activeml
 
-What both have is compared on the same input, with its version 1.0.1, by
-[test_against_scikit_activeml.py](../tests/query/test_against_scikit_activeml.py); where the two
-differ, this is how. The rules of [ARRIVALS.md](ARRIVALS.md) are compared by
-[test_rules_against_scikit_activeml.py](../tests/query/test_rules_against_scikit_activeml.py).
+[test_against_scikit_activeml.py](../tests/query/test_against_scikit_activeml.py) compares the
+strategies that both have, on the same input, with its version 1.0.1.
+[test_rules_against_scikit_activeml.py](../tests/query/test_rules_against_scikit_activeml.py) does
+the same for the rules of [ARRIVALS.md](ARRIVALS.md).
 
-- `least_confidence`, `margin`, `entropy`, `expected_cost` (its `UncertaintySampling`),
-  `vote_entropy`, `variation_ratio`, `kl_to_consensus` (`QueryByCommittee`), `mcpal`
-  (`ProbabilisticAL`): equal utilities.
-- `bald` (`GreedyBALD`): the same order. `k_center` (`CoreSet`): the same choice, in the same
-  order.
-- `prob_cover` (`ProbCover` with our radius): each choice covers as many. Among equals it draws by
-  lot, we take the first by key. Its radius is the largest at which balls are pure by a
-  clustering, ours a share of the median distance.
-- `random` (`RandomSampling`): it draws by a generator, we by the hash of the id.
-- `badge` (`Badge`): the same gradients, and k-means++ over them. It draws by a generator, we by a
-  hash, so choices differ as its own do from seed to seed.
-- `typicality` (`TypiClust`): it clusters by k-means to the end, we by the centres of k-means++
-  alone.
-- `expected_error_reduction` (`MonteCarloEER`, `ValueOfInformationEER`): it trains the model anew
-  for each candidate and class; ours is a Gaussian field beside the model.
-- `variance_reduction`: its `ExpectedModelVarianceReduction` is for numbers, not for classes.
+| strategy | scikit-activeml's | comparison |
+|---|---|---|
+| `least_confidence`, `margin`, `entropy`, `expected_cost` | `UncertaintySampling` | equal utilities |
+| `vote_entropy`, `variation_ratio`, `kl_to_consensus` | `QueryByCommittee` | equal utilities |
+| `mcpal` | `ProbabilisticAL` | equal utilities |
+| `bald` | `GreedyBALD` | the same order |
+| `k_center` | `CoreSet` | the same choice, in the same order |
+| `prob_cover` | `ProbCover` with our radius | each choice covers as many candidates. Among equal ones it draws, and we take the first by key. Its radius is the largest at which balls are pure by a clustering; ours is a share of the median distance |
+| `random` | `RandomSampling` | it draws by a generator, we by the hash of the id |
+| `badge` | `Badge` | the same gradients, and k-means++ over them. It draws by a generator, we by a hash, so choices differ as its own do from seed to seed |
+| `typicality` | `TypiClust` | it clusters by k-means until that converges; we use the centres of k-means++ |
+| `expected_error_reduction` | `MonteCarloEER`, `ValueOfInformationEER` | it trains the model again for each candidate and class; ours is a Gaussian field beside the model |
+| `variance_reduction` | `ExpectedModelVarianceReduction` | its strategy is for regression, ours for classes |
 
-Its other strategies that go by candidates and probabilities plug in as they are
+Its other strategies that need only candidates and probabilities plug in as they are
 ([EXTENDING.md](EXTENDING.md#a-strategy))."""
 
 
