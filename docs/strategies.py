@@ -1,4 +1,4 @@
-"""Writes docs/STRATEGIES.md: each strategy with its paper, options, cost, and what it picks.
+"""Writes the strategies into docs/STRATEGIES.md: paper, options, cost, and what each picks.
 
     python docs/strategies.py [--check]
 
@@ -29,16 +29,20 @@ HERE = Path(__file__).parent
 PAGE, PICTURE = HERE / "STRATEGIES.md", HERE / "img" / "strategies.png"
 GROUPS = {
     "One candidate at a time": (
-        "uncertainty", "On arrival or in rounds. A candidate's utility does not depend on the others."
+        "uncertainty",
+        "On arrival or in rounds. A candidate's utility does not depend on the others.",
     ),
     "Members that disagree": (
         "committee", "In rounds. The model has to be a committee or one of river's ensembles."
     ),
-    "Cover the space": ("diversity", "In rounds. They pick greedily, as many candidates as are wanted."),
+    "Cover the space": (
+        "diversity", "In rounds. They pick greedily, as many candidates as are wanted."
+    ),
     "Speak for many": ("density", "In rounds."),
     "Change the model": ("change", "In rounds. They are computed without training the model."),
     "Gain where it is asked": (
-        "probabilistic", "In rounds. They use the labels near a candidate, and the model's probabilities."
+        "probabilistic",
+        "In rounds. They use the labels near a candidate, and the model's probabilities.",
     ),
     "Made of others": ("combined", "In rounds. Options name the strategies that they combine."),
     "Learn from what they asked": (
@@ -60,7 +64,7 @@ def main() -> int:
         stale = _told(PAGE.read_text(encoding="utf-8")) != {n: _options(n) for n in STRATEGIES}
         sys.stdout.write("docs/STRATEGIES.md: stale; run `make docs`\n" if stale else "")
         return int(stale)
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     draw()
     return 0
 
@@ -85,9 +89,10 @@ def _module(name: str) -> str:
     return str(found).rsplit(".", maxsplit=1)[-1]
 
 
-def page() -> str:
-    """The page, with costs measured now."""
-    parts = [_ABOUT]
+def page(before: str) -> str:
+    """The page: what was written by hand at its head, then each strategy, its cost measured now."""
+    about, _, _ = before.partition(f"## {next(iter(GROUPS))}\n")
+    parts = [about.rstrip()]
     for title, (module, about) in GROUPS.items():
         names = [n for n in STRATEGIES if _module(n) == module or (n, module) in _ELSEWHERE]
         parts += [f"## {title}", about]
@@ -204,77 +209,6 @@ def draw() -> None:
         axis.set_title(name, fontsize=8)
     figure.tight_layout(pad=0.4)
     figure.savefig(PICTURE)
-
-
-_ABOUT = """\
-# Query strategies
-
-<!-- Written by docs/strategies.py; change the code it is read from, then run `make docs`. -->
-
-A query strategy says how useful the label of each candidate would be. This page lists all of them,
-with their options, costs and papers, for whoever chooses one or writes one.
-
-`query.strategy` names the strategy, and `[query.options]` sets its options. `headrace check`
-reports every fault in them.
-
-```toml
-[query]
-strategy = "two_stage"
-options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
-```
-
-- **A strategy returns a utility for each candidate.** The draw of a round (`query.sharpness`) turns
-  the order of the utilities into a probability of being asked for each candidate. So the accuracy
-  can be estimated with every strategy.
-- **A strategy of your own** is a function `(Pool, Chance) -> utilities`
-  ([examples/02_own_strategy.py](../examples/02_own_strategy.py) has three lines). It may keep state
-  ([EXTENDING.md](EXTENDING.md#a-strategy)).
-- **Quotas, duplicates and open questions** work beside any strategy: [ASKING.md](ASKING.md).
-
-What holds for all strategies here:
-
-- A strategy that compares candidates with each other compares at most 2,000, which are sampled by
-  hash. The others come last.
-- Candidates with more than 64 columns are projected.
-- Distances are Gower's ("A general coefficient of similarity and some of its properties", Biometrics
-  27, 1971), with two changes. Numbers are divided by their deviation instead of their range, and
-  squared, so that candidates are points. A missing number is replaced by the mean, where Gower
-  leaves the feature out of the pair. Two categories are equal or not.
-- A number beyond 1e100 counts as 1e100.
-- Where a paper is named without an equation, an algorithm or a section, the number could not be
-  verified.
-- Costs are CPU times of one core, the least of five runs, with 20 numbers, five classes, four
-  members, 100 events asked and labelled before, and a reservoir of 2,000.
-
-The picture shows which twelve of 300 candidates each strategy picks, as circles. The colour is the
-probability of a class, and the squares were asked and labelled before. Labels of the small cluster
-at the top cost five times as much as the others.
-
-![a small plot for each strategy](img/strategies.png)
-
-## Beside scikit-activeml
-
-[test_against_scikit_activeml.py](../tests/query/test_against_scikit_activeml.py) compares the
-strategies that both have, on the same input, with its version 1.0.1.
-[test_rules_against_scikit_activeml.py](../tests/query/test_rules_against_scikit_activeml.py) does
-the same for the rules of [ARRIVALS.md](ARRIVALS.md).
-
-| strategy | scikit-activeml's | comparison |
-|---|---|---|
-| `least_confidence`, `margin`, `entropy`, `expected_cost` | `UncertaintySampling` | equal utilities |
-| `vote_entropy`, `variation_ratio`, `kl_to_consensus` | `QueryByCommittee` | equal utilities |
-| `mcpal` | `ProbabilisticAL` | equal utilities |
-| `bald` | `GreedyBALD` | the same order |
-| `k_center` | `CoreSet` | the same choice, in the same order |
-| `prob_cover` | `ProbCover` with our radius | each choice covers as many candidates. Among equal ones it draws, and we take the first by key. Its radius is the largest at which balls are pure by a clustering; ours is a share of the median distance |
-| `random` | `RandomSampling` | it draws by a generator, we by the hash of the id |
-| `badge` | `Badge` | the same gradients, and k-means++ over them. It draws by a generator, we by a hash, so choices differ as its own do from seed to seed |
-| `typicality` | `TypiClust` | it clusters by k-means until that converges; we use the centres of k-means++ |
-| `expected_error_reduction` | `MonteCarloEER`, `ValueOfInformationEER` | it trains the model again for each candidate and class; ours is a Gaussian field beside the model |
-| `variance_reduction` | `ExpectedModelVarianceReduction` | its strategy is for regression, ours for classes |
-
-Its other strategies that need only candidates and probabilities plug in as they are
-([EXTENDING.md](EXTENDING.md#a-strategy))."""
 
 
 if __name__ == "__main__":
