@@ -231,46 +231,52 @@ def metrics_page() -> str:
 
 
 _ABOUT_METRICS = """\
-What `/metrics` serves, for Prometheus; `[http]` in [SETTINGS.md](SETTINGS.md) says where. Every
-metric but `headrace_build_info` has the label `stream` as well. All children of counters and
-histograms are there from the start, at 0; a gauge without a value yet, such as an accuracy before
-the first label, has no sample. Ages are not exported: subtract a `_timestamp_seconds` from
-`time()`, so that a process that hangs shows. These times are those of events, as in the log; in
-"The worker" they are of the clock of the day. A histogram has the usual `_bucket`, `_sum` and
-`_count`, and bounds are written as floats: `le="30.0"`.
+This page lists what `/metrics` serves for Prometheus, for whoever writes a query, a panel or an
+alert. `[http]` in [SETTINGS.md](SETTINGS.md) says on which address.
 
-*over workers* says how the numbers of several workers on Kafka become one: `sum`, `max` or `min`
-by stream; `each`: they only make sense side by side. Of the training log and the model each worker
-has the whole, so those are not to be added up.
-
-Beside these there are the usual `process_` metrics of the Python client: memory, CPU, open files.
-With `worker.faust_sensor` Faust's own follow under `faust_`; its times are in milliseconds."""
+- Every metric except `headrace_build_info` also has the label `stream`.
+- Every series of a counter or a histogram exists from the start, at 0. A gauge without a value,
+  such as an accuracy before the first label, has no sample.
+- Ages are not exported. Subtract a `_timestamp_seconds` from `time()`: then a process that hangs
+  shows too. These times are those of events, as in the log; under "The worker" they are wall-clock
+  times.
+- A histogram has the usual `_bucket`, `_sum` and `_count`. Its bounds are written as floats:
+  `le="30.0"`.
+- *over workers* says how to combine the numbers of several workers on Kafka: by `sum`, `max` or
+  `min`, within a stream. `each` means that they must not be combined. Every worker reads the whole
+  training log and has the whole model, so these numbers must not be added.
+- The Python client adds its usual `process_` metrics: memory, CPU, open files. With
+  `worker.faust_sensor`, Faust's own metrics follow under `faust_`, with times in milliseconds."""
 _ABOUT_GROUPS = {
     "Annotators": """\
-A `number` stands for a person in order of the first answer, and never changes while the state of
-the desk is kept; the eleventh and all later ones are `other`. No name is ever exported: who a
-number is, only `Report.annotators.by_number` tells, inside the process. Each worker numbers on its
-own, so compare within an `instance`.""",
+A `number` stands for a person, in the order of their first answers. It never changes while the
+state of the desk is kept. The eleventh person and all later ones are `other`. No name is exported:
+only `Report.annotators.by_number`, inside the process, says who a number is. Each worker numbers
+people by itself, so compare within an `instance`.""",
     "Accuracy": """\
-How the estimate is made and what it may be trusted with is in [ACCURACY.md](ACCURACY.md). *Labels
-saved* says three things. `all` is what the budget saves: events without a label. `blind` is what
-the choice of events does to the estimate of the accuracy: labels bought where the model doubts
-weigh unequally, so it is often below 0, and that is the price of teaching the model with them.
-`random` is what it does for the model: how many more labels random would have needed, as far as
-small twins of the model tell on control labels; below 0 where choosing does not pay, and nothing
-while that can't be told. [`headrace pilot`](PILOT.md) measures more of it on your history.""",
+[ACCURACY.md](ACCURACY.md) explains how the estimate is made and what it can be trusted for. *Labels
+saved* has three kinds:
+
+- `all` is what the budget saves: events without a label.
+- `blind` compares with a blind draw, for the accuracy estimate. Labels bought where the model
+  doubts have unequal weights, so this is often below 0: the price of teaching the model with them.
+- `random` compares with random labels, for the model: how many more labels random would have
+  needed, measured with small twins of the model on control labels. It is below 0 where choosing
+  does not pay, and has no sample while that can't be told. [`headrace pilot`](PILOT.md) measures
+  more of it on your history.""",
     "Features and classes": """\
-They are of the latest check (`drift.check_every_n`), over the window and over the sample of what
-came before it. The 4 features that moved most have their distributions shown: in 8 bins between
-the octiles of the past, whose borders are exported beside them, and one for missing values. Of a
-feature that is a category, the bins are its most frequent values of the past, the most frequent
-first, then `other`.""",
+These numbers are of the latest check (`drift.check_every_n`), which compares the window with the
+sample of earlier events. The 4 features that moved most show their distributions, in 8 bins between
+the octiles of the past and one bin for missing values. The borders are exported beside them. For a
+categorical feature, the bins are the most frequent values of the past, the most frequent first,
+and then `other`.""",
 }
 _ABOUT_LABELS = """\
-`signal` and `detector` are those of `drift.watch` in [SETTINGS.md](SETTINGS.md); `strategy` is
-`random` and the one of the settings; `feature` holds the first 50 features, `class` the first 10
-classes and `other`, where everything else is added up; `partition` is the number of a partition of
-the events, 0 where there are none."""
+- `signal` and `detector` are those of `drift.watch` in [SETTINGS.md](SETTINGS.md).
+- `strategy` is `random` or the strategy of the settings.
+- `feature` has the first 50 features.
+- `class` has the first 10 classes, and `other` for the sum of the rest.
+- `partition` is the number of a partition of the events, 0 where there are no partitions."""
 
 
 if __name__ == "__main__":
