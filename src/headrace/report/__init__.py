@@ -1,7 +1,7 @@
 """One frozen Report of numbers, in sections: adapters read it, and nothing else.
 
-`sections` has the numbers, each with its unit, its meaning and the way to combine those of several
-parts; `building` builds a report from an engine, or from the parts that a worker has.
+`sections` and `worker` have the numbers, each with its unit, its meaning and the way to combine
+those of several parts; `building` builds a report from an engine, or from a worker's parts.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from .sections import (
     LabelsReport,
     ModelReport,
     NoiseReport,
-    PartitionReport,
     RetrainingReport,
     SchemaReport,
-    SnapshotsReport,
-    WorkerReport,
 )
+from .worker import PartitionReport, SnapshotsReport, WorkerReport
 
 __all__ = [
     "AnnotatorReport",

@@ -37,11 +37,10 @@ from .sections import (
     LabelsReport,
     ModelReport,
     NoiseReport,
-    PartitionReport,
     RetrainingReport,
     SchemaReport,
-    WorkerReport,
 )
+from .worker import PartitionReport, WorkerReport
 
 V = TypeVar("V")
 

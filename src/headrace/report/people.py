@@ -109,14 +109,18 @@ class AnnotatorsReport:
     known_n: int = number("annotators", "Annotators who have ever answered.", MAX)
     agreement: float | None = optional(
         "up to 1",
-        "Krippendorff's alpha: agreement beyond chance of requests with two answers or more.",
+        "Krippendorff's alpha: how far annotators agree beyond chance, over ended requests with "
+        "two answers or more. 1: fully; 0: as by chance. No sample before two classes were named.",
         MIN,
     )
     most_active: tuple[AnnotatorReport, ...] = number(
-        "annotators", "Those with the most answers, 50 at most.", EACH, default=()
+        "annotators", "The annotators with the most answers, 50 at most.", EACH, default=()
     )
     by_number: tuple[AnnotatorReport, ...] = number(
-        "annotators", "The first 10 who answered, and all others as one.", EACH, default=()
+        "annotators",
+        "The first 10 annotators who answered, and all others as one.",
+        EACH,
+        default=(),
     )
 
 

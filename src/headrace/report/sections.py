@@ -1,7 +1,7 @@
 """The sections of a `Report`: every number, with its unit, its meaning and how parts are combined.
 
 Names of times end in `_at`, in seconds since the epoch; shares are 0 to 1; `_n` counts since the
-start. Times are those of the stream; only `WorkerReport` has times of the wall clock.
+start. Times are those of the stream; the sections in `worker` have times of the wall clock.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..observe.signals import CONFIDENCE_BOUNDS
 from .numbers import EACH, MAX, MEAN, MIN, SUM, UNION, Reducer, by_key, number, optional
 
 ASKED_REASONS = {
-    "control": "drawn by lot on arrival, whatever it looks like: what comparisons need",
-    "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
-    "cold start": "drawn by lot while there are too few labels of some class",
+    "control": "drawn at random on arrival, whatever it looks like; comparisons need such events",
+    "doubt": "drawn on arrival; the more the strategy doubted it, the likelier",
+    "cold start": "drawn at random while some class has too few labels",
     "round": "chosen by the strategy",
-    "drift": "half by lot, half spread over the newest events after a drift",
+    "drift": "after a drift: half at random, half spread over the newest events",
     "ordered": "chosen in a round that somebody ordered",
-    "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",
+    "second opinion": "asked again of somebody else, because the label looked wrong or was unsure",
     "quota": "likely to be of a class or a slice that is short of labels",
-    "audit": "drawn by lot to check the model, because somebody ordered it",
+    "audit": "drawn at random to check the model, because somebody ordered it",
 }
 """The reasons for which an event may be asked about, and what each means."""
 
@@ -38,42 +38,57 @@ _WORST = Reducer("max", lambda levels: max(levels, key=DriftLevel.__getitem__))
 class EventsReport:
     """The events that came in, and the model's predictions about them."""
 
-    last_at: float | None = optional("seconds", "Time of the newest event.")
+    last_at: float | None = optional(
+        "seconds",
+        "Time of the stream's clock: that of the newest event, unless it is far ahead of the "
+        "others.",
+    )
     observed_n: int = number("events", "Events scored and kept.")
     ahead_n: int = number("events", "Events too far ahead of the others to move the clock.")
-    behind_n: int = number("events", "Events as far behind the clock.")
+    behind_n: int = number("events", "Events that came too far behind the clock.")
     rejected_n: dict[str, int] = by_key("inputs", "Inputs that could not be used, by reason.")
     predicted_n: dict[str, int] = by_key("predictions", "Predictions, by predicted class.")
     unpredicted_n: int = number(
         "events",
-        "Events that came before the model had learned a label, and so have no accuracy.",
+        "Events that came before the model had learned any label. They have no prediction, so the "
+        "accuracy leaves them out.",
     )
     failed_predictions_n: int = number(
-        "predictions", "Events on which a model that has learned failed."
+        "predictions", "Events that the model failed to predict although it had learned labels."
     )
     confidence_counts: tuple[int, ...] = number(
         "events",
         "Predictions by the probability of the predicted class, up to each of CONFIDENCE_BOUNDS.",
         default=(0,) * len(CONFIDENCE_BOUNDS),
     )
-    confidence_sum: float = number("0 to 1", "The sum of these probabilities.", default=0.0)
-    window_n: int = number("events", "Events in the window.")
-    reservoir_n: int = number("events", "Events in the sample of the past.")
+    confidence_sum: float = number(
+        "0 to 1", "The sum of the probabilities of the predicted classes.", default=0.0
+    )
+    window_n: int = number("events", "Events in the window, which holds the latest ones.")
+    reservoir_n: int = number(
+        "events", "Events in the reservoir, a random sample of all events so far."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaReport:
     """The known features and classes, and counts of values that could not be used."""
 
-    features_n: int = number("features", "Features known.", MAX)
-    unknown_n: int = number("values", "Values of features that found no room.")
+    features_n: int = number("features", "Known features.", MAX)
+    unknown_n: int = number("values", "Values of features that found no room in the schema.")
     mistyped_n: int = number("values", "Values of another kind than their feature.")
     not_finite_n: int = number("values", "Infinite values.")
     vanished: tuple[str, ...] = number(
-        "features", "Features known that no event in the window has a value for.", UNION, default=()
+        "features",
+        "Features that had values before, but have none in any event of the window.",
+        UNION,
+        default=(),
     )
     classes: tuple[str, ...] = number(
-        "classes", "In order of their first label; never changes but at its end.", UNION, default=()
+        "classes",
+        "The classes in the order of their first labels; new ones come at the end.",
+        UNION,
+        default=(),
     )
 
 
@@ -84,49 +99,64 @@ class AskingReport:
     strategy: str = number("name", "The strategy of the latest round.", EACH, default="")
     is_cold: bool = number(
         "0 or 1",
-        "1: too few labels of some class yet; rounds draw blindly, confidence is not watched.",
+        "1 while some class has too few labels, else 0. Meanwhile rounds draw blindly and "
+        "confidence is not watched for drift.",
         MAX,
         default=False,
     )
     requests_n: int = number("requests", "Label requests.")
-    by_reason: dict[str, int] = by_key("requests", "By the reason of the decision.")
+    by_reason: dict[str, int] = by_key("requests", "Label requests, by the reason for asking.")
     by_strategy: dict[str, int] = by_key(
-        "requests", 'Label requests by "reason/strategy": the reason of the decision and who chose.'
+        "requests",
+        'Label requests by "reason/strategy": the reason for asking, and what chose the event.',
     )
     by_class: dict[str, int] = by_key(
         "requests",
-        "Label requests, by the class predicted of what is asked; none: before any was known.",
+        "Label requests, by the class that was predicted for the event. none: it had no "
+        "prediction.",
     )
     quota_missing_n: dict[str, int] = by_key(
-        "labels", 'Labels missing to each quota, by "class NAME" and "slice NAME".', MAX
+        "labels", 'Labels that each quota still lacks, by "class NAME" and "slice NAME".', MAX
     )
     duplicates_n: int = number(
-        "events", "Events like one that was asked, passed over for it by all but the blind draw."
+        "events",
+        "Events passed over because they are like one that was asked about. Only the blind "
+        "draw may ask about such events. 0 unless query.duplicates.distance is set.",
     )
     rescored_n: dict[str, int] = by_key(
         "questions",
-        "Open questions that a model which has moved gave another priority, or withdrew.",
+        "Open questions to which a changed model gave another priority, or that it withdrew. 0 "
+        "while query.open.rescored is kept.",
     )
     propensity_min: float = number(
         "0 to 1",
-        "Lowest probability with which an event that was asked about would have been.",
+        "Lowest probability of being asked about, among the events asked about so far. 1 before "
+        "the first.",
         MIN,
         default=1.0,
     )
     rounds_n: int = number("rounds", "Rounds decided.")
-    rounds_by_reason: dict[str, int] = by_key("rounds", "Rounds decided, by what opened them.")
+    rounds_by_reason: dict[str, int] = by_key(
+        "rounds", "Rounds decided, by the reason that opened them."
+    )
     last_round_at: dict[str, float] = by_key(
-        "seconds", "When the last round was decided, by what opened it.", MAX
+        "seconds",
+        "When the last round was decided, by the reason that opened it. No sample before the "
+        "first.",
+        MAX,
     )
     threshold: float = number(
         "utility",
-        "Utility from which on an event is likelier asked than blindly; the lowest a round chose.",
+        "Utility from which on an event is more likely to be asked about than in a blind draw; "
+        "with rounds, the lowest utility that the last round chose. 0 before the first question.",
         EACH,
         default=0.0,
     )
     redundancy: float | None = optional(
         "-1 to 1",
-        "How alike the events of the last round are: 1 the same, 0 as a blind draw, below 0 less.",
+        "How alike the events of the last round are: 1 if they are equal, 0 if they differ as "
+        "much as in a blind draw, below 0 if they differ more. No sample before a round of two "
+        "events.",
     )
 
 
@@ -134,25 +164,33 @@ class AskingReport:
 class BudgetReport:
     """The labels that may be asked, and those that were."""
 
-    available_n: int = number("labels", "Labels that may be asked now, the reserve included.")
+    available_n: int = number(
+        "labels", "Labels that may be asked for now, including those in reserve."
+    )
     held_n: int = number(
         "labels",
-        "Of these, set aside for rounds that drift or a person opens, and for audits.",
+        "Labels set aside from those available: for audits, and for rounds that drift or a person "
+        "opens.",
     )
-    spent_n: int = number("labels", "Labels asked so far, less those paid back.")
+    spent_n: int = number("labels", "Labels asked for so far, minus those paid back.")
     refunded_n: int = number(
         "labels",
-        "Labels paid back so far: of requests that ended without one, late answers being refused.",
+        "Labels paid back so far, for requests that expired or were withdrawn. Except for second "
+        "opinions, this happens only if label.late_answers is refused.",
     )
     cap_n: int | None = optional(
-        "labels", "Labels that may be spent in all; without a cap no sample.", SUM
+        "labels", "Labels that may be spent in all. No sample without query.budget.cap.", SUM
     )
     labels_per_event: float = number(
-        "labels an event", "Labels earned per event at the present pace.", MEAN, default=0.0
+        "labels an event",
+        "Labels that the budget earns per event at the present pace of events.",
+        MEAN,
+        default=0.0,
     )
     is_exhausted: bool = number(
         "0 or 1",
-        "1: the cap or the money is spent, nothing will be asked again unless some comes back.",
+        "1 if the cap or the money is spent, else 0. Then nothing more is asked unless labels are "
+        "paid back.",
         MIN,
         default=False,
     )
@@ -162,10 +200,12 @@ class BudgetReport:
 class LabelsReport:
     """The requests that are open, and how the others ended."""
 
-    open_n: int = number("requests", "Requests without an end.")
-    stale_n: int = number("requests", "Of these, those with less than half of their time left.")
+    open_n: int = number("requests", "Requests that have not ended yet.")
+    stale_n: int = number(
+        "requests", "Open requests with less than half of the time to their deadline left."
+    )
     oldest_open_at: float | None = optional(
-        "seconds", "When the request that is open longest was asked.", MIN
+        "seconds", "When the oldest open request was asked. No sample while none is open.", MIN
     )
     settled_n: int = number("requests", "Requests that ended with a label.")
     disputed_n: int = number("requests", "Requests whose annotators did not agree.")
@@ -178,14 +218,18 @@ class LabelsReport:
 class AnswersReport:
     """The answers of annotators, how fast they came, and what they cost."""
 
-    accepted_n: int = number("answers", "Answers that entered a request: what people did.")
+    accepted_n: int = number(
+        "answers",
+        "Answers that were accepted: all the work that people did. Refusals, corrections and "
+        "answers to gold questions are included.",
+    )
     late_n: int = number("answers", "Answers after the deadline of their request.")
-    duplicate_n: int = number("answers", "Answers that came again.")
+    duplicate_n: int = number("answers", "Answers that were delivered again.")
     corrected_n: int = number("answers", "Answers that changed what their annotator had said.")
-    refused_n: int = number("answers", "Accepted answers that could not tell.")
+    refused_n: int = number("answers", 'Accepted answers that say "cannot tell".')
     rejected_n: int = number("answers", "Answers that could not be used.")
     cost_per_answer: float = number(
-        "units of label.cost", "What one answer costs, as set.", MAX, default=0.0
+        "units of label.cost", "Cost of one answer, as set in label.cost.", MAX, default=0.0
     )
     turnaround_counts: tuple[int, ...] = number(
         "answers",
@@ -193,12 +237,15 @@ class AnswersReport:
         "TURNAROUND_BOUNDS_S, and beyond.",
         default=(0,) * (len(TURNAROUND_BOUNDS_S) + 1),
     )
-    turnaround_sum_s: float = number("seconds", "The sum of these seconds.", default=0.0)
+    turnaround_sum_s: float = number(
+        "seconds", "The sum of the seconds from request to accepted answer.", default=0.0
+    )
     gold_questions_n: int = number(
-        "questions", "Gold questions that were mixed in, by label.gold_share."
+        "questions",
+        "Gold questions asked: questions whose answer is known. 0 without label.gold_share.",
     )
     gold_answers_n: int = number(
-        "answers", "Accepted answers to gold questions, which bring no label."
+        "answers", "Accepted answers to gold questions. They bring no label."
     )
 
     @property
@@ -213,21 +260,26 @@ class NoiseReport:
 
     label_shares: tuple[float, float] | None = optional(
         "0 to 1",
-        "A lower and a higher estimate of the share of wrong labels, by the model's word.",
+        "A lower and a higher estimate of the share of wrong labels, from what the model "
+        "predicted before it learned them.",
         EACH,
     )
     answer_share: float | None = optional(
-        "0 to 1", "Estimated share of wrong answers, by how annotators disagree.", EACH
+        "0 to 1", "Estimated share of wrong answers, from how often annotators disagree.", EACH
     )
     suspicious_n: int = number(
         "labels",
-        "Labels that look wrong to the model; the latest are on the page of `headrace report`.",
+        "Labels that look wrong to the model. The page of `headrace report` shows the latest.",
         MAX,
     )
-    suspicious: tuple[Suspicion, ...] = number("labels", "The latest of these.", EACH, default=())
-    confirmed_n: int = number("answers", "Opinions on such a label after which it stayed.")
-    overruled_n: int = number("answers", "Opinions after which it is another.")
-    undecided_n: int = number("answers", "Opinions after which it is out while they disagree.")
+    suspicious: tuple[Suspicion, ...] = number(
+        "labels", "The latest labels that look wrong.", EACH, default=()
+    )
+    confirmed_n: int = number("answers", "Opinions on a doubtful label after which it stayed.")
+    overruled_n: int = number("answers", "Opinions after which the label is another.")
+    undecided_n: int = number(
+        "answers", "Opinions after which the label is dropped, since the answers disagree."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,25 +316,39 @@ class ModelReport:
         "failures", "What the model and members of a committee failed at.", EACH, default=()
     )
     failing: tuple[str, ...] = number(
-        "acts", "What the model failed at in all that it was given of late.", EACH, default=()
+        "acts",
+        "The acts, learn or predict, at which the model has failed every time of late.",
+        EACH,
+        default=(),
     )
-    fault: str = number("words", 'The same as a sentence, "" while it does not.', EACH, default="")
+    fault: str = number(
+        "words",
+        'What the model fails at, as a sentence; "" while it does not fail.',
+        EACH,
+        default="",
+    )
     memory_n: int = number("examples", "Labelled examples kept for retraining.", MAX)
     parked_n: int = number(
         "models",
-        "Displaced models that are tried again when the inputs look like theirs.",
+        "Replaced models that are kept and tried again when the inputs look like those of their "
+        "time.",
         MAX,
     )
     temperature: float = number(
         "1 is none",
-        "Temperature by which the model's probabilities are calibrated; above 1 it was too sure.",
+        "Temperature by which the model's probabilities are calibrated. Above 1: the model was "
+        "too sure; below 1: not sure enough.",
         EACH,
         default=1.0,
     )
-    evidence_n: int | None = optional("labels", "Labels that a committee judges by.")
-    evidence_age_s: float | None = optional("seconds", "Their mean age when the newest came.")
+    evidence_n: int | None = optional(
+        "labels", "Labelled events that the members of a committee learn from."
+    )
+    evidence_age_s: float | None = optional(
+        "seconds", "Mean age of these labelled events when the newest of them came."
+    )
     evidence_memory_s: float | None = optional(
-        "seconds", "The age at which what is near weighs 1/e."
+        "seconds", "Age at which a labelled event nearby weighs 1/e."
     )
 
 
@@ -291,12 +357,14 @@ class RetrainingReport:
     """The retrainings that were ordered, and their outcomes."""
 
     ordered_n: int = number("jobs", "Retrainings ordered.", MAX)
-    ordered_at: float | None = optional("seconds", "When one was last ordered.")
+    ordered_at: float | None = optional("seconds", "When a retraining was last ordered.")
     adopted_n: int = number("models", "Retrained models adopted.", MAX)
-    adopted_at: float | None = optional("seconds", "When one was last adopted.")
-    kept_n: int = number("models", "Times that the model was kept instead.", MAX)
+    adopted_at: float | None = optional("seconds", "When a retrained model was last adopted.")
+    kept_n: int = number("models", "Times that the model was kept instead of a retrained one.", MAX)
     rolled_back_n: int = number("models", "Adoptions that were rolled back.", MAX)
-    is_open: bool = number("0 or 1", "1: a retraining is under way.", MAX, default=False)
+    is_open: bool = number(
+        "0 or 1", "1 while a retraining is under way, else 0.", MAX, default=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,16 +373,19 @@ class DriftReport:
 
     level: str = number(
         "level",
-        "0 STABLE, 1 WARNING, 2 DRIFT; the worst of all partitions.",
+        "The drift level: 0 STABLE, 1 WARNING, 2 DRIFT. The worst of all partitions.",
         _WORST,
         default="STABLE",
     )
-    changes_n: dict[str, int] = by_key("changes", "Changes of the drift level, by the new one.")
+    changes_n: dict[str, int] = by_key("changes", "Changes of the drift level, by the new level.")
     changed_at: dict[str, float] = by_key(
-        "seconds", "When the drift level last became this one.", MAX
+        "seconds", "When the drift level last changed to this level. No sample before that.", MAX
     )
     began_at: float | None = optional(
-        "seconds", "While the level is above STABLE: when that began, as far as it is known.", MIN
+        "seconds",
+        "When the present WARNING or DRIFT began, as far as that is known. No sample while "
+        "the level is STABLE.",
+        MIN,
     )
     features: tuple[str, ...] = number(
         "features", "While the level is above STABLE: those it is about.", EACH, default=()
@@ -324,22 +395,29 @@ class DriftReport:
     )
     statistics: dict[str, float] = by_key(
         "1 fires",
-        "Statistic divided by its own threshold; the highest of features and partitions.",
+        "Statistic of the watch divided by its threshold: from 1 on the watch fires. The highest "
+        "of all features and partitions.",
         MAX,
     )
-    alarms_n: dict[str, int] = by_key("alarms", "Alarms; one that prolongs another is not counted.")
-    alarmed_at: dict[str, float] = by_key("seconds", "When this watch last raised an alarm.", MAX)
+    alarms_n: dict[str, int] = by_key(
+        "alarms", "Alarms of the watch. One that only prolongs another is not counted."
+    )
+    alarmed_at: dict[str, float] = by_key(
+        "seconds", "When the watch last raised an alarm. No sample before the first.", MAX
+    )
     feature_psi: dict[str, float] = by_key(
         "index",
-        "Population stability index of the window against the past; 0.1 is worth a look, 0.25 "
-        "fires.",
+        "Population stability index: how far the feature in the window differs from the past. "
+        "From 0.1 on it is worth a look, from 0.25 on it fires.",
         MAX,
     )
     feature_ratios: dict[str, float] = by_key(
-        "1 fires", "Highest statistic of the feature divided by its own threshold.", MAX
+        "1 fires",
+        "Highest statistic of the feature divided by its threshold: from 1 on a watch fires.",
+        MAX,
     )
     feature_shares: dict[str, FeatureShares] = by_key(
-        "0 to 1", "Share of the events by bin, of the features that moved most.", EACH
+        "0 to 1", "Share of the events in each bin, for the features that moved most.", EACH
     )
     class_shares: dict[str, tuple[float, float]] = by_key(
         "0 to 1", "Share of the predictions by class: (past, now).", EACH
@@ -350,104 +428,27 @@ class DriftReport:
 class EstimatesReport:
     """Estimates by labels, of the model's predictions or of those served: `judged` says which."""
 
-    judged: str = number("name", '"model" or "served".', EACH, default="model")
+    judged: str = number(
+        "name", 'Whose predictions are judged: "model" or "served".', EACH, default="model"
+    )
     accuracy: Estimate = number(
         "0 to 1",
-        "Over the latest window of events; the naive share stands beside it.",
+        "Accuracy over the latest window of events, with the naive share beside it.",
         EACH,
         default=Estimate(),
     )
     accuracy_all: Estimate = number(
-        "0 to 1", "The same over the whole stream.", EACH, default=Estimate()
+        "0 to 1",
+        "Accuracy over the whole stream, with the naive share beside it.",
+        EACH,
+        default=Estimate(),
     )
     quality: Quality = number(
-        "0 to 1", "By class, over the latest window of events.", EACH, default=Quality()
+        "0 to 1", "Quality by class, over the latest window of events.", EACH, default=Quality()
     )
     choosing: Choosing = number(
         "-1 to 1",
-        "What choosing is worth against asking at random.",
+        "What choosing is worth, compared with asking at random.",
         EACH,
         default=Choosing(),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionReport:
-    """One partition of the events, and its shard; lags are None where they are not known."""
-
-    partition: int
-    events_n: int = number("events", "Events scored and kept, by partition.", MAX)
-    last_event_at: float | None = optional(
-        "seconds",
-        "Time of the newest event, by partition; the event age is what the clock is ahead of it.",
-    )
-    lag_n: int | None = optional("records", "Records that are there and not fed yet.")
-    lag_s: float | None = optional(
-        "seconds", "How far the clock is ahead of the record fed last; 0 where none waits."
-    )
-    drift_level: str = number(
-        "level", "0 STABLE, 1 WARNING, 2 DRIFT, by partition.", MAX, default="STABLE"
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotsReport:
-    """The snapshots that were written, that could not be written, or were not trusted."""
-
-    written_at: float | None = optional("seconds", "When the last snapshot was written.", MIN)
-    bytes_n: int | None = optional("bytes", "Size of the last snapshot.")
-    failed_n: int = number("snapshots", "Snapshots that could not be written.")
-    refused_n: int = number("snapshots", "Snapshots that were there and not trusted.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerReport:
-    """The driver's numbers. Without `partitions` those of the shards are shown, without lag.
-
-    `rejected_n` counts, by reason, inputs that never reached a part; `lost_n` counts records by
-    log.
-    """
-
-    partitions: tuple[PartitionReport, ...] = number(
-        "partitions", "Partitions of the events that are fed here.", EACH, default=()
-    )
-    desk_partitions: tuple[int, ...] = number(
-        "partitions",
-        "Partitions of requests and answers that are looked after here.",
-        SUM,
-        default=(),
-    )
-    training_offset: int | None = optional(
-        "records",
-        "Place in the training log that comes next; the same on every worker that keeps up.",
-        EACH,
-    )
-    training_lag_n: int | None = optional(
-        "records", "Records of the training log that are there and not folded yet."
-    )
-    is_decider: bool = number(
-        "0 or 1", "1: orders retraining and judges challengers; one worker does.", default=True
-    )
-    rebalances_n: int = number("rebalances", "Times that partitions were handed out anew.", MAX)
-    rebalanced_at: float | None = optional("seconds", "When that was last.")
-    snapshots: SnapshotsReport = number(
-        "snapshots", "What is saved.", EACH, default=SnapshotsReport()
-    )
-    rejected_n: dict[str, int] = by_key("inputs", "Inputs that could not be used, by reason.")
-    restarts_n: dict[str, int] = by_key(
-        "restarts", "Times that this worker connected to Kafka anew, by why."
-    )
-    lost_n: dict[str, int] = by_key(
-        "records", "Records that were deleted before they were read, by the setting of their topic."
-    )
-    recomputed_n: int = number(
-        "decisions",
-        "Decisions of a journal that came out otherwise when they were made again, as on another "
-        "processor; what was asked then holds.",
-    )
-    differing_n: int = number(
-        "rules",
-        "Settings, versions and modules of code of your own that the worker which started last has "
-        "otherwise than this one.",
-        MAX,
     )

@@ -74,7 +74,7 @@ ASKING = (
         name="headrace_label_requests_total",
         kind="counter",
         unit="requests",
-        about="Label requests, by the reason of the decision and who chose.",
+        about="Label requests, by the reason for asking and by what chose the event.",
         read=_read_requests,
         labels=("reason", "strategy"),
         closed={"reason": tuple(ASKED_REASONS)},
@@ -84,7 +84,8 @@ ASKING = (
         "quota",
         "headrace_query_quota_missing_labels",
         "labels",
-        "Labels missing to the five quotas that lack most, by class or slice; none: no sample.",
+        "Labels that a quota still lacks; 0: it is filled. Only the five quotas that lack most "
+        "are shown, and without quotas there is no sample.",
         _read_quotas,
         over="max",
     ),
@@ -121,7 +122,7 @@ BUDGET = (
     define_computed(
         "headrace_label_cost_units_total",
         "units of label.cost",
-        "What the accepted answers cost.",
+        "Cost of the accepted answers so far.",
         lambda r: r.answers.cost,
     ),
     define_metric("headrace_label_cost_per_answer_units", "answers.cost_per_answer"),
@@ -135,7 +136,7 @@ LABELS = (
         "end",
         "headrace_label_requests_ended_total",
         "requests",
-        "Requests that ended, by how.",
+        "Requests that have ended, by how they ended.",
         {
             "settled": "labels.settled_n",
             "disputed": "labels.disputed_n",
@@ -147,8 +148,9 @@ LABELS = (
         "outcome",
         "headrace_second_opinions_total",
         "answers",
-        "Second and third opinions given, by what became of the label that looked wrong: it stayed "
-        "(confirmed), is another (overruled), or is out while they disagree (undecided).",
+        "Second and third opinions given on labels that looked wrong or unsure, by what became of "
+        "the label: it stayed (confirmed), became another (overruled), or was dropped because the "
+        "answers disagree (undecided).",
         {
             "confirmed": "noise.confirmed_n",
             "overruled": "noise.overruled_n",
@@ -161,7 +163,9 @@ LABELS = (
         "outcome",
         "headrace_answers_unusual_total",
         "answers",
-        "Answers that were not plain, by what was the matter; one may be several.",
+        "Unusual answers: after the deadline (late), delivered again (duplicate), changed by "
+        'their annotator (corrected), "cannot tell" (refused), or unusable (rejected). One answer '
+        "may count several times.",
         {
             "late": "answers.late_n",
             "duplicate": "answers.duplicate_n",
@@ -174,7 +178,7 @@ LABELS = (
         name="headrace_label_turnaround_seconds",
         kind="histogram",
         unit="seconds",
-        about="From request to accepted answer.",
+        about="Time from request to accepted answer.",
         read=_read_turnaround,
     ),
     define_metric("headrace_label_agreement_ratio", "annotators.agreement"),
@@ -191,38 +195,42 @@ ANNOTATORS = (
     _by_number(
         "headrace_annotator_refused_total",
         "answers",
-        "Of these, those that could not tell.",
+        'Accepted answers that say "cannot tell", by annotator.',
         lambda a: a.refused_n,
     ),
     _by_number(
         "headrace_annotator_turnaround_seconds_total",
         "seconds",
-        "Time from request to answer, added up; over the answers, the mean turnaround.",
+        "Sum of the times from request to accepted answer, by annotator. Divided by the number of "
+        "answers it is the mean turnaround.",
         lambda a: a.latency_s,
     ),
     _by_number(
         "headrace_annotator_compared_answers",
         "answers",
-        "Answers to settled requests that somebody else answered too.",
+        "Answers that can be compared, by annotator: their request has a label, and somebody else "
+        "named a class too.",
         lambda a: a.compared_n,
     ),
     _by_number(
         "headrace_annotator_agreement_ratio",
         "0 to 1",
-        "Share of those that named the settled label.",
+        "Share of an annotator's compared answers that named the settled label. No sample before "
+        "the first.",
         lambda a: a.agreed_n / a.compared_n if a.compared_n else None,
         unborn=None,
     ),
     _by_number(
         "headrace_annotator_gold_answers",
         "answers",
-        "Gold questions, whose answer is known, to which they named a class.",
+        "Gold questions, whose answer is known, to which the annotator named a class.",
         lambda a: a.gold_n,
     ),
     _by_number(
         "headrace_annotator_gold_ratio",
         "0 to 1",
-        "Share of those that named the true class.",
+        "Share of an annotator's answers to gold questions that named the true class. No sample "
+        "before the first.",
         lambda a: a.gold_right_n / a.gold_n if a.gold_n else None,
         unborn=None,
     ),
@@ -231,7 +239,7 @@ ANNOTATORS = (
     define_computed(
         "headrace_annotator_falls_total",
         "falls",
-        "Times that an annotator was noticed to name the settled label less often than before.",
+        "Times that an annotator was found to name the settled label less often than before.",
         lambda r: sum(a.falls_n for a in r.annotators.by_number),
     ),
 )

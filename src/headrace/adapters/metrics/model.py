@@ -80,8 +80,9 @@ MODEL = (
         "kind",
         "headrace_model_updates_total",
         "updates",
-        "What became of labels (learned, unlearnable) and of retraining (ordered, then adopted or "
-        "the model kept; an adoption may be rolled back).",
+        "Labels that the model has learned (learned) or could not learn (unlearnable). "
+        "Retrainings ordered (retrained), and what followed: adopted, the model kept (kept), or "
+        "an adoption undone (rolled_back).",
         {
             "learned": "model.learned_n",
             "unlearnable": "model.unlearnable_n",
@@ -96,7 +97,8 @@ MODEL = (
         "kind",
         "headrace_model_last_update_timestamp_seconds",
         "seconds",
-        "When a label was last learned, a retraining ordered, a challenger adopted.",
+        "When a label was last learned (learned), a retraining ordered (retrained), or a "
+        "challenger adopted (adopted). No sample before the first.",
         {
             "learned": "model.learned_at",
             "retrained": "retraining.ordered_at",
@@ -132,8 +134,9 @@ MODEL = (
         "kind",
         "headrace_model_evidence_age_seconds",
         "seconds",
-        "How old the labels are that a committee judges by: their mean age when the newest came, "
-        "and the age at which what is near weighs 1/e.",
+        "Age of the labelled events that a committee learns from: their mean age when the newest "
+        "came (mean), and the age at which one nearby weighs 1/e (memory). No sample for other "
+        "models.",
         {"mean": "model.evidence_age_s", "memory": "model.evidence_memory_s"},
         over="max",
     ),
@@ -144,8 +147,9 @@ ACCURACY = (
         name="headrace_accuracy_ratio",
         kind="gauge",
         unit="0 to 1",
-        about="Estimated accuracy over the window with the bounds of its 95 % interval, and the "
-        "naive share of right predictions among what was asked, which is biased.",
+        about="Estimated accuracy over the window (value), with the bounds of its 95 % interval "
+        "(low, high). naive: the share of right predictions among the events asked about, which "
+        "is biased.",
         read=_read_accuracy,
         labels=("judged", "estimate"),
         closed={"judged": ("model", "served"), "estimate": ESTIMATES},
@@ -154,13 +158,14 @@ ACCURACY = (
     define_computed(
         "headrace_accuracy_labels",
         "labels",
-        "Labels behind the estimate.",
+        "Labels from which the accuracy is estimated.",
         lambda r: r.estimates.accuracy.labels_n,
     ),
     define_computed(
         "headrace_accuracy_blind_labels",
         "labels",
-        "Labels of events drawn blindly that would give as narrow an interval.",
+        "How many labels of blindly drawn events would give as narrow an interval. No sample "
+        "without an interval.",
         lambda r: blind_labels(r.estimates.accuracy),
         over="each",
     ),
@@ -168,9 +173,9 @@ ACCURACY = (
         "against",
         "headrace_labels_saved",
         "labels",
-        "Labels not needed. blind: for the estimate, against events drawn blindly, below 0 if more "
-        "were needed; all: against a label for every event; random: for the model, against "
-        "asking at random, as far as its twins tell.",
+        "Labels that were not needed. blind: for the estimate, compared with blindly drawn "
+        "events; below 0 if more were needed. all: compared with a label for every event. random: "
+        "for the model, compared with asking at random, as far as its twins can tell.",
         _read_saved,
         closed=AGAINST,
         over="each",
@@ -191,7 +196,8 @@ DRIFT = (
         name="headrace_drift_statistic",
         kind="gauge",
         unit="1 fires",
-        about="Statistic divided by its own threshold; the highest of features and partitions.",
+        about="Statistic of the watch divided by its threshold: from 1 on the watch fires. The "
+        "highest of all features and partitions.",
         read=lambda r: [(tuple(name.split("/")), v) for name, v in r.drift.statistics.items()],
         labels=("signal", "detector"),
         over="max",
@@ -200,7 +206,7 @@ DRIFT = (
         name="headrace_drift_alarms_total",
         kind="counter",
         unit="alarms",
-        about="Alarms; one that prolongs another is not counted.",
+        about="Alarms of the watch. One that only prolongs another is not counted.",
         read=_read_alarms,
         labels=("signal", "detector", "level"),
         closed={"level": LEVELS[1:]},
@@ -209,7 +215,7 @@ DRIFT = (
         name="headrace_drift_last_alarm_timestamp_seconds",
         kind="gauge",
         unit="seconds",
-        about="When this watch last raised an alarm.",
+        about="When the watch last raised an alarm. No sample before the first.",
         read=lambda r: [
             (tuple(name.split("/")), r.drift.alarmed_at.get(name)) for name in r.drift.statistics
         ],
@@ -227,8 +233,8 @@ SHARES = (
         name="headrace_feature_share_ratio",
         kind="gauge",
         unit="0 to 1",
-        about="Share of the events by bin, in the window (now) and in the past (reference), of the "
-        "4 features that moved most.",
+        about="Share of the events in each bin, in the window (now) and in the past (reference), "
+        "for the 4 features that moved most.",
         read=_feature_shares,
         labels=("feature", "bin", "side"),
         closed={"bin": BINS, "side": SIDES},
@@ -238,7 +244,8 @@ SHARES = (
         name="headrace_feature_bin_border",
         kind="gauge",
         unit="that of the feature",
-        about="Where such a bin of a number ends; the last of them has no end.",
+        about="Upper border of each of these bins, for features that are numbers. The last bin "
+        "has none.",
         read=_read_borders,
         labels=("feature", "bin"),
         closed={"bin": BINS},
@@ -248,7 +255,8 @@ SHARES = (
         name="headrace_class_share_ratio",
         kind="gauge",
         unit="0 to 1",
-        about="Share of the predictions by class, in the window (now) and in the past (reference).",
+        about="Share of each class among the predictions, in the window (now) and in the past "
+        "(reference).",
         read=_class_shares,
         labels=("class", "side"),
         closed={"side": SIDES},

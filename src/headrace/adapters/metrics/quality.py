@@ -50,7 +50,7 @@ QUALITY = (
         kind="gauge",
         unit="0 to 1, kappa from -1",
         about="Balanced accuracy, Cohen's kappa and macro F1 over the window, with the bounds of "
-        "their 95 % intervals, over the classes of which there is a label.",
+        "their 95 % intervals. Only classes that have a label count.",
         read=_read_quality,
         labels=("measure", "estimate"),
         closed={"measure": MEASURES, "estimate": BOUNDS},
@@ -71,8 +71,8 @@ QUALITY = (
         "estimate",
         "headrace_calibration_error_ratio",
         "0 to 1",
-        "Expected calibration error over the window (error), and what it would be by chance, from "
-        "so few labels, if confidences were exact (floor).",
+        "Expected calibration error over the window (error), and the error that chance alone "
+        "would give with so few labels if the confidences were exact (floor).",
         {
             "error": "estimates.quality.calibration_error",
             "floor": "estimates.quality.calibration_floor",
@@ -85,8 +85,8 @@ QUALITY = (
         "estimate",
         "headrace_choosing_gain_ratio",
         "-1 to 1",
-        "Accuracy of small twins that choose their labels, less that of twins that take as many at "
-        "random, with the bounds of its 95 % interval.",
+        "Accuracy of small twins of the model that choose their labels, minus that of twins that "
+        "take as many at random, with the bounds of its 95 % interval.",
         _read_choosing,
         closed=BOUNDS,
         over="each",
@@ -95,8 +95,8 @@ QUALITY = (
         "estimate",
         "headrace_random_labels_ratio",
         "1 is as many",
-        "How many times as many labels the twins would need at random, 0.125 to 8, with bounds; "
-        "nothing while it can't be told.",
+        "How many times as many labels the twins would need if they took them at random, 0.125 to "
+        "8, with bounds. No sample while that can't be told.",
         _read_times,
         closed=BOUNDS,
         over="each",
@@ -105,8 +105,9 @@ QUALITY = (
         "by",
         "headrace_label_noise_ratio",
         "0 to 1",
-        "Estimated share of labels that are wrong, by the word of the model before it learned them "
-        "(model_low to model_high), and of answers, by how annotators disagree (annotators).",
+        "Estimated share of wrong labels, from what the model predicted before it learned them "
+        "(model_low to model_high), and of wrong answers, from how often annotators disagree "
+        "(annotators).",
         _label_noise,
         closed=NOISE_BY,
         over="each",

@@ -67,7 +67,8 @@ EVENTS = (
         "side",
         "headrace_events_off_clock",
         "events",
-        "Events so far that are further from the clock than it follows one: ahead, or behind.",
+        "Events so far whose time was too far from the stream's clock: ahead of it, so that they "
+        "did not move it, or behind it.",
         {"ahead": "events.ahead_n", "behind": "events.behind_n"},
     ),
     define_metric("headrace_last_event_timestamp_seconds", "events.last_at"),
@@ -90,8 +91,9 @@ EVENTS = (
         "kind",
         "headrace_feature_values_ignored_total",
         "values",
-        "Values not used as they came: of a feature too many, of another kind than its feature, "
-        "infinite, of a category too many, or a number taken as a category.",
+        "Values that were not used as they came. unknown: the feature found no room; mistyped: of "
+        "another kind than the feature; not_finite: infinite; other_category: one category too "
+        "many; number_in_text: a number taken as a category.",
         _read_ignored,
         closed=IGNORED,
     ),
@@ -99,8 +101,8 @@ EVENTS = (
         "limit",
         "headrace_limit_reached",
         "0 or 1",
-        "1: this limit was reached; the closing table, the page of a run and the live view say "
-        "which setting helps.",
+        "1 if this limit was reached, else 0. The closing table, the page of a run and the live "
+        "view say which setting helps.",
         lambda r: [(kind, any(limit.kind == kind for limit in r.limits)) for kind in LIMITS],
         closed=LIMITS,
         over="max",
@@ -134,14 +136,15 @@ WORKER = (
         "kind",
         "headrace_snapshot_failures_total",
         "snapshots",
-        "Snapshots that could not be written, or were there and not trusted: damaged, or tampered.",
+        "Snapshots that could not be written (write), or that were found and not trusted, because "
+        "they were damaged or tampered with (refused).",
         {"write": "worker.snapshots.failed_n", "refused": "worker.snapshots.refused_n"},
     ),
     Exported(
         name="headrace_build_info",
         kind="info",
         unit="1",
-        about="Always 1; what is running.",
+        about="Always 1. The labels are the versions that are running.",
         read=lambda _: [((version("headrace"), platform.python_version(), version("river")), 1.0)],
         labels=("version", "python", "river"),
         over="each",

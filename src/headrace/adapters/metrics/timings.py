@@ -95,14 +95,15 @@ TIMED = (
         name="headrace_event_processing_seconds",
         kind="histogram",
         unit="seconds",
-        about="Time to score one event and decide on it, the mean of its batch.",
+        about="Time to score one event and decide on it. Every event of a batch counts with the "
+        "batch's mean.",
         read=_reader_of("_processing"),
     ),
     Exported(
         name="headrace_event_age_seconds",
         kind="histogram",
         unit="seconds",
-        about="How old an event was, by the clock of the day, when it was decided on.",
+        about="Age of an event, by the time of day, when it was decided on.",
         read=_reader_of("_age"),
     ),
     Exported(
