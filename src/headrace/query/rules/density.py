@@ -36,9 +36,16 @@ class DensityStream:
     scikit-activeml. The paper's confidence is the margin: `query.strategy` margin, the default.
     """
 
-    window: int = option(100, 1, 10_000, "Events among which an event may be a neighbour.")
-    delta: float = option(1.0, 1e-3, 10.0, "The deviation of the factor eta.")
-    step: float = option(0.01, 1e-6, 0.5, "By which part the threshold moves.")
+    window: int = option(
+        100, 1, 10_000, "Number of latest events among which nearest neighbours are looked for."
+    )
+    delta: float = option(1.0, 1e-3, 10.0, "Standard deviation of the random factor eta.")
+    step: float = option(
+        0.01,
+        1e-6,
+        0.5,
+        "Part by which the threshold falls when an event is asked about and rises when it is not.",
+    )
     distance: str = choice(SCALED, (PLAIN,), OF_DISTANCE)
     theta: float = field(init=False, default=1.0)
     earned: int = field(init=False, default=0)
@@ -86,9 +93,16 @@ class CognitiveDual:
     dense only with `full_budget`.
     """
 
-    window: int = option(10, 1, 1_000, "Events of the cognition window.")
-    least: int = option(1, 0, 1_000, "Neighbours that a dense event has.")
-    full_budget: bool = option(False, 0, 1, "Whether the rule is told of other events too.")
+    window: int = option(10, 1, 1_000, "Number of events in the cognition window.")
+    least: int = option(
+        1,
+        0,
+        1_000,
+        "An event is dense if it is the new nearest neighbour of at least so many in the window.",
+    )
+    full_budget: bool = option(
+        False, 0, 1, "Whether the inner rule also counts events that are not dense."
+    )
     distance: str = choice(SCALED, (PLAIN,), OF_DISTANCE)
     inner: Rule = field(init=False)
     near: Neighbours = field(init=False)
@@ -140,7 +154,7 @@ class CognitiveDual:
 
 @dataclass
 class CognitiveRandom(CognitiveDual):
-    """The cognitive dual strategy over `random` with a window of 100: dense events, by lot.
+    """The cognitive dual strategy over `random` with a window of 100: dense events, at random.
 
     Liu et al. 2023: see `cognitive_variable`.
     """

@@ -14,8 +14,10 @@ from .rule import Arriving, Draw, choice, option
 from .space import OF_DISTANCE, PLAIN, SCALED, Space, stack_row
 
 _WHOLE = 1_000_000_000
-_WINDOW = "Events whose utilities give the quantile."
-_TOLERANCE = "Labels too few at which every event is asked; at as many too many none is."
+_WINDOW = "Number of latest events whose utilities give the quantile."
+_TOLERANCE = (
+    "With so many labels too few, every event is asked about; with so many too many, none is."
+)
 
 
 @dataclass
@@ -122,10 +124,21 @@ class ProbabilisticStream:
 
     window: int = option(100, 1, 100_000, _WINDOW)
     tolerance: float = option(50.0, 1.0, 1e6, _TOLERANCE)
-    labels_max: int = option(2, 1, 3, "Labels that are thought of at once (m_max).")
-    prior: float = option(1e-3, 1e-6, 10.0, "Labels of each class that are taken for granted.")
-    gamma: float = option(1.0, 1e-3, 1e3, "The kernel is exp(-gamma mean squared difference).")
-    memory: int = option(500, 1, 10_000, "Events asked whose neighbourhood is remembered.")
+    labels_max: int = option(
+        2, 1, 3, "The most further labels whose gain is looked at together (m_max)."
+    )
+    prior: float = option(
+        1e-3, 1e-6, 10.0, "Labels of each class that are assumed to be there already."
+    )
+    gamma: float = option(
+        1.0,
+        1e-3,
+        1e3,
+        "The kernel is exp(-gamma d), where d is the mean squared difference of two events.",
+    )
+    memory: int = option(
+        500, 1, 10_000, "Number of latest asked events that the count of nearby labels goes by."
+    )
     distance: str = choice(SCALED, (PLAIN,), OF_DISTANCE)
     filter: BalancedQuantile = field(init=False)
     space: Space = field(init=False)

@@ -8,7 +8,10 @@ from typing import ClassVar
 from .rule import Arriving, Draw, Spent, option
 
 _WHOLE = 1_000_000_000
-_WINDOW = "Events over which what is spent is estimated; nothing is asked while it is the rate."
+_WINDOW = (
+    "Number of latest events over which the spending is estimated. While it has reached the rate, "
+    "nothing is asked."
+)
 
 
 @dataclass
@@ -20,7 +23,13 @@ class Random:
     the latest events were asked as the rate allows.
     """
 
-    window: int = option(0, 0, 100_000, "Events over which spending is held down too; 0: none.")
+    window: int = option(
+        0,
+        0,
+        100_000,
+        "Nothing is asked while as many of this number of latest events were asked as the rate "
+        "allows. 0: no such limit.",
+    )
     spent: Spent = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +77,7 @@ class SelectiveSampling:
     events were asked as the rate allows.
     """
 
-    scale: float = option(0.0, 0.0, 100.0, "The number b; 0: the rate.")
+    scale: float = option(0.0, 0.0, 100.0, "The number b. 0: the rate is taken for it.")
     window: int = option(100, 1, 100_000, _WINDOW)
     spent: Spent = field(init=False)
 
@@ -99,7 +108,9 @@ class ImportanceWeighted:
     the latest events were asked as the rate allows.
     """
 
-    least: float = option(0.0, 0.0, 1.0, "The probability p_min of events that all agree on.")
+    least: float = option(
+        0.0, 0.0, 1.0, "The probability p_min of asking about an event on which all members agree."
+    )
     window: int = option(100, 1, 100_000, _WINDOW)
     spent: Spent = field(init=False)
 

@@ -11,7 +11,8 @@ from ..pool import bound_numbers
 
 SCALED, PLAIN = "scaled", "plain"
 OF_DISTANCE = (
-    "`scaled`: each number in deviations of the events so far. `plain`: numbers as they are."
+    "`scaled`: each number is divided by its standard deviation over the events so far. `plain`: "
+    "numbers are taken as they are."
 )
 
 

@@ -18,8 +18,8 @@ from .rule import Arriving, Draw, Spent, option
 THRESHOLD_LEAST, THRESHOLD_MOST = 1e-6, 1e6
 """The bounds of a moving threshold: from 0, multiplied, it would never come back."""
 
-_WINDOW = "Events over which what is spent is estimated."
-_STEP = "By which part the threshold falls when an event is asked and rises when none is."
+_WINDOW = "Number of latest events over which the spending is estimated."
+_STEP = "Part by which the threshold falls when an event is asked about and rises when it is not."
 
 
 @dataclass
@@ -31,7 +31,7 @@ class FixedUncertainty:
     b: the part b of what the probability of the likeliest class can be.
     """
 
-    limit: float = option(0.0, 0.0, 1.0, "The threshold theta; 0: by the rate.")
+    limit: float = option(0.0, 0.0, 1.0, "The threshold theta. 0: it follows from the rate.")
     window: int = option(100, 1, 100_000, _WINDOW)
     spent: Spent = field(init=False)
     threshold: float = field(init=False, default=0.0)
@@ -106,7 +106,7 @@ class RandomisedVariableUncertainty(MovingThreshold):
     confidence.
     """
 
-    delta: float = option(1.0, 1e-3, 10.0, "The deviation of the factor eta.")
+    delta: float = option(1.0, 1e-3, 10.0, "Standard deviation of the random factor eta.")
     step: float = option(0.01, 1e-6, 0.5, _STEP)
     window: int = option(100, 1, 100_000, _WINDOW)
     theta: float = field(init=False, default=1.0)
@@ -120,16 +120,21 @@ class RandomisedVariableUncertainty(MovingThreshold):
 
 @dataclass
 class Split(MovingThreshold):
-    """A part of the events is asked by lot, the others by `variable_uncertainty`.
+    """Draw a part of the events blindly, and ask the others by `variable_uncertainty`.
 
     The split strategy of Zliobaite et al. 2014: with probability `share` the event is asked with
     probability b, the rate; else it is asked where its confidence is below theta, and only then
     theta moves. So an event that the threshold passes over still has the chance share b. (The
-    paper's second classifier, which learns only labels drawn by lot to detect change, is left out:
-    here events drawn by lot judge drift anyway.)
+    paper's second classifier, which learns only labels drawn at random to detect change, is left
+    out: here events drawn at random judge drift anyway.)
     """
 
-    share: float = option(0.1, 0.0, 1.0, "Part of the events that is asked by lot.")
+    share: float = option(
+        0.1,
+        0.0,
+        1.0,
+        "Share of the events that a blind draw decides on; the threshold decides on the others.",
+    )
     step: float = option(0.01, 1e-6, 0.5, _STEP)
     window: int = option(100, 1, 100_000, _WINDOW)
     theta: float = field(init=False, default=1.0)
