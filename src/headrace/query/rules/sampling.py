@@ -27,8 +27,8 @@ class Random:
         0,
         0,
         100_000,
-        "Nothing is asked while as many of this number of latest events were asked as the rate "
-        "allows. 0: no such limit.",
+        "Number of latest events: while as many of them were asked as the rate allows, nothing "
+        "is. 0: no such limit.",
     )
     spent: Spent = field(init=False)
 
