@@ -206,6 +206,6 @@ MARKERS: tuple[AnnotationQuery, ...] = (
         "Rebalances",
         "max by (stream) (headrace_last_rebalance_timestamp_seconds{S}) * 1000",
         "yellow",
-        "{{stream}}: partitions were handed out anew",
+        "{{stream}}: the partitions were distributed anew",
     ),
 )

@@ -60,7 +60,7 @@ def _throughput() -> list[Panel]:
         .description(
             told(
                 "People who have ever answered.",
-                calm="one may do.",
+                calm="one may be enough.",
                 do="more than you know of: somebody else answers, or names are misspelt.",
             )
         ),
@@ -99,7 +99,7 @@ def _throughput() -> list[Panel]:
         .decimals(1)
         .description(
             told(
-                "How many answers one label took.",
+                "Accepted answers for each settled label.",
                 red="6 or more: people do not agree, or labels never settle.",
                 do="see the agreement below; label.answers_max bounds it.",
             )
@@ -109,7 +109,7 @@ def _throughput() -> list[Panel]:
         .decimals(0)
         .description(
             told(
-                "Requests without an end.",
+                "Requests that have not ended yet.",
                 calm="the share near the deadline is judged beside it.",
                 do="grows for hours: more people, or a smaller budget.",
             )
@@ -142,7 +142,7 @@ def _throughput() -> list[Panel]:
         .description(
             told(
                 "Accepted answers in the hour before.",
-                calm="how many there should be, the roster says.",
+                calm="the roster says how many there should be.",
                 do="one person does it all: agreement is then not measured.",
             )
         ),
@@ -206,9 +206,9 @@ def _agreement() -> list[Panel]:
         .decimals(0)
         .description(
             told(
-                "Of the answers that somebody else answered too: how many named the label that was "
-                "settled; the lowest first.",
-                red="below 70 %, if compared with some dozen answers.",
+                "Share of each annotator's answers that named the settled label, over the "
+                "requests that somebody else answered too; the lowest first.",
+                red="below 70 %, if some dozen answers were compared.",
                 do="talk to the person before doing anything else; consensus already weighs "
                 "answers by this.",
             )
@@ -217,7 +217,8 @@ def _agreement() -> list[Panel]:
         .with_target(line("sum(increase(headrace_annotator_falls_total{S}[1d]))"))
         .description(
             told(
-                "Times that somebody was noticed to name the settled label less often than before.",
+                "Times that an annotator was found to name the settled label less often than "
+                "before.",
                 red="once.",
                 do="the report says who. Alert HeadraceAnnotatorDrifted.",
             )
@@ -233,7 +234,7 @@ def _agreement() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Share of the ends where no majority came about.",
+                "Share of the ended requests whose answers gave no majority.",
                 red="1 in 5.",
                 do="raise label.answers_max, or mend the question.",
             )
@@ -252,7 +253,7 @@ def _turnaround() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "From request to accepted answer.",
+                "Time from request to accepted answer.",
                 red="a day: the model learns about yesterday.",
                 do="more people, or fewer questions. Alert HeadraceTurnaroundSlow.",
             )
@@ -280,18 +281,18 @@ def _turnaround() -> list[Panel]:
         ).description(
             told(
                 "How many answers took how long.",
-                calm="it is the whole of what the lines sum up.",
+                calm="it shows all the answers that the lines sum up.",
                 do="two bands: two groups of people, such as two time zones.",
             )
         ),
-        lines("Open requests, and the late ones", "short", never())
+        lines("Open requests, and those near their deadline", "short", never())
         .with_target(line("sum(headrace_label_requests_open{S})", "open"))
         .with_target(line("sum(headrace_label_requests_stale{S})", "near their deadline"))
         .span(12)
         .min(0)
         .description(
             told(
-                "Requests without an end, and those with less than half of their time left.",
+                "Open requests, and those of them with less than half of their time left.",
                 calm="their share is judged at the top.",
                 do="grows for hours: more people, or a smaller budget.",
             )
@@ -304,7 +305,7 @@ def _turnaround() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "How long ago the request was asked that is open longest.",
+                "How long ago the oldest open request was asked.",
                 red="25 hours: more than the default of label.deadline_s.",
                 do="see Newest event on the overview: without events or ticks nothing expires.",
             )
@@ -320,7 +321,7 @@ def _cost() -> list[Panel]:
         .description(
             told(
                 "What the accepted answers cost, over the time in view, in the unit of label.cost.",
-                calm="what it may cost only you know.",
+                calm="only you know what it may cost.",
                 do="set query.budget.per_hour or cap to bound it.",
             )
         ),
@@ -329,7 +330,7 @@ def _cost() -> list[Panel]:
         .span(6)
         .description(
             told(
-                "As set in label.cost; with 1, answers are counted.",
+                "The setting label.cost. With 1, the cost is the number of answers.",
                 calm="it is a setting.",
                 do="set it to what you pay.",
             )
@@ -345,7 +346,7 @@ def _cost() -> list[Panel]:
         .decimals(1)
         .description(
             told(
-                "What one settled label took.",
+                "Cost of the accepted answers for each settled label.",
                 calm="answers for a label are judged at the top.",
                 do="it rises: people disagree, or requests end without a label.",
             )
@@ -362,8 +363,8 @@ def _cost() -> list[Panel]:
         .decimals(0)
         .description(
             told(
-                "Duplicates, answers that could not tell, and those that could not be used, for "
-                "each accepted answer.",
+                "How many duplicate answers, refusals (could not tell) and unusable answers come "
+                "for each accepted answer.",
                 red="a quarter.",
                 do="see by outcome below. Alert HeadraceAnswersRejected.",
             )
@@ -400,8 +401,8 @@ def _cost() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Labels since the beginning, less what was paid back for requests without an "
-                "answer.",
+                "Labels asked for since the beginning, minus those paid back (spent), and labels "
+                "paid back for requests without an answer.",
                 calm="the budget bounds it.",
                 do="paid back grows as fast as spent: nobody answers.",
             )

@@ -48,7 +48,7 @@ def drift() -> Dashboard:
         [
             several(
                 "feature", "Features", "label_values(headrace_feature_psi{S}, feature)"
-            ).description("Lines of single features."),
+            ).description("The features whose lines are shown."),
             several(
                 "moved",
                 "Distributions of",
@@ -86,10 +86,11 @@ def _watches() -> list[Panel]:
         .decimals(2)
         .description(
             told(
-                "Green is quiet, yellow near its threshold, red above it.",
+                "Each detector's statistic divided by its own threshold: green is quiet, yellow "
+                "is near the threshold, red is above it.",
                 red="the detector fires as long as it is red.",
                 do="features first, then confidence, then error: inputs changed and the model "
-                "suffers. Error alone: what is right has changed, not what is seen.",
+                "suffers. Error alone: the right answers have changed, not the inputs.",
             )
         ),
         lines("Alarms, last hour", "short", above(1, 5))
@@ -116,7 +117,7 @@ def _watches() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "How often the level became this one, in the day before.",
+                "How often the drift level changed to each level, in the day before.",
                 red="30: it flickers.",
                 do="lengthen drift.hold_n.",
             )
@@ -188,7 +189,8 @@ def _features() -> list[Panel]:
         .decimals(1)
         .description(
             told(
-                "The same over time, for the features chosen at the top. Cut off at 3.",
+                "The highest statistic of each feature chosen at the top, over its own threshold. "
+                "Cut off at 3.",
                 red="1 or more.",
                 do="a step is a release; a slope is the world; a spike a burst of odd events.",
             )
@@ -202,7 +204,7 @@ def _features() -> list[Panel]:
         .max(1)
         .description(
             told(
-                "The same over time, for the features chosen at the top. Cut off at 1.",
+                "Population stability index of each feature chosen at the top. Cut off at 1.",
                 red="0.25 or more.",
                 do="it falls by itself as the sample of the past fills with the new world.",
             )
@@ -226,9 +228,10 @@ def _distributions() -> list[Panel]:
         .description(
             told(
                 "Share of the events in each bin, in the window (now) and in the sample of the "
-                "past (reference). Bins of a number are the octiles of the past, so the grey bars "
-                "of one that is spread out are level; of a category its most frequent values.",
-                calm="how far apart is too far, the statistic says.",
+                "past (reference). The bins of a number are the octiles of the past, so its grey "
+                "bars are level if its values are spread out. The bins of a category are its most "
+                "frequent values.",
+                calm="the statistic says how far apart is too far.",
                 do="all in one bin: a constant where a value should be. All in missing: a broken "
                 "join. Shifted by some bins: another unit, or a new world.",
             )
@@ -247,7 +250,7 @@ def _distributions() -> list[Panel]:
         )
         .description(
             told(
-                "Upper ends of the bins of features that are numbers; the last of them has none.",
+                "Upper borders of the bins, for features that are numbers. The last bin has none.",
                 calm="it is a list.",
                 do="use it to read the bars above.",
             )
@@ -266,7 +269,7 @@ def _classes() -> list[Panel]:
         ).description(
             told(
                 "Share of the predictions by class, in the window and in the sample of the past.",
-                calm="what the mix ought to be only you know.",
+                calm="only you know what the mix ought to be.",
                 do="a class that swallows the others: look at the features, then at the last "
                 "adoption.",
             )
@@ -285,7 +288,7 @@ def _classes() -> list[Panel]:
         .description(
             told(
                 "Share of each class among the predictions, over 5 minutes.",
-                calm="what the mix ought to be only you know.",
+                calm="only you know what the mix ought to be.",
                 do="compare the step with the markers: drift, adoption, or neither.",
             )
         ),
@@ -314,7 +317,8 @@ def _consequences() -> list[Panel]:
         .overrides(BAND)
         .description(
             told(
-                "What the drift cost, and whether it is coming back.",
+                "Estimated accuracy with its interval: what the drift cost, and whether the "
+                "accuracy comes back.",
                 calm="the overview says what was surely lost.",
                 do="it does not come back within some hundred labels: is anything adopted?",
             )
@@ -329,7 +333,7 @@ def _consequences() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "What was asked because of drift, in the hour before.",
+                "Label requests and rounds because of drift, in the hour before.",
                 calm="it is what the reserve is for.",
                 do="none under DRIFT: the reserve is empty, or query.rounds.drift_n is 0.",
             )

@@ -107,7 +107,8 @@ def health() -> list[Panel]:
         .no_value("no log")
         .description(
             told(
-                "How long ago the first record came that was not fed yet; the worst partition.",
+                "While records wait: how long ago the one that was read last came to its topic. 0 "
+                "while none waits. The worst partition.",
                 red="more than 5 minutes behind.",
                 do="see in Stream below whether one partition lags or all. Alert HeadraceLagHigh.",
             )
@@ -146,8 +147,8 @@ def health() -> list[Panel]:
         .decimals(1)
         .description(
             told(
-                "How far the best that the accuracy can be now lies under the worst that it can "
-                "have been at its best in the last day. 0 while the intervals overlap.",
+                "The lower bound of the accuracy at its best in the last day, minus the upper "
+                "bound now. 0 while the intervals overlap.",
                 red="at least 5 points are gone, and it is not chance.",
                 do="see Drift below; roll back what was released when it began; if it was the "
                 "world, labels are the cure. Alert HeadraceAccuracyFell.",
@@ -232,9 +233,10 @@ def quality() -> list[Panel]:
         )
         .description(
             told(
-                "Of the predictions in the last window of events, from the labels bought and how "
-                "likely each was to be bought; the lowest worker. The naive share of right answers "
-                "among what was asked is biased: the questions are the hard ones.",
+                "Accuracy of the predictions in the last window of events, estimated from the "
+                "labels bought and from how likely each was to be bought; the lowest worker. The "
+                "naive line is the share of right predictions among the events asked about. It is "
+                "biased, because the questions are the hard ones.",
                 calm="see what was surely lost, on the right.",
                 do="nothing while the bands before and after overlap.",
             )
@@ -253,8 +255,8 @@ def quality() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "The lower bound at its best, less the upper bound now. Above 0 the fall is no "
-                "chance.",
+                "The lower bound of the accuracy at its best in the last day, minus the upper "
+                "bound now. Above 0 the fall is not chance.",
                 red="5 points or more.",
                 do="compare with the markers: after drift, wait for labels; after an adoption, "
                 "look at the model; after neither, at the producer.",
@@ -268,8 +270,8 @@ def quality() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "How many labels the estimate stands on, and how many drawn blindly would say as "
-                "much.",
+                "How many labels the accuracy is estimated from, and how many blindly drawn ones "
+                "would give as narrow an interval.",
                 red="fewer than 20: too few to judge by.",
                 do="wait, or raise query.control_share: control labels count most.",
             )
@@ -299,16 +301,16 @@ def quality() -> list[Panel]:
             told(
                 "Events that needed no label.",
                 calm="it can only grow.",
-                do="what choosing gains over chance on your data, `headrace pilot` measures.",
+                do="`headrace pilot` measures what choosing gains over chance on your data.",
             )
         ),
-        lines("Saved for the estimate", "short", never())
+        lines("Labels saved for the estimate", "short", never())
         .with_target(line('min(headrace_labels_saved{S,against="blind"})', "labels"))
         .span(4)
         .description(
             told(
-                "Labels drawn blindly that would give as narrow an interval, less those it took. "
-                "Below 0 choosing costs the estimate some.",
+                "How many blindly drawn labels would give as narrow an interval, minus the labels "
+                "that it took. Below 0: choosing cost the estimate some.",
                 calm="that is the price of teaching the model with them.",
                 do="more control labels (query.control_share) bring it nearer to 0.",
             )
@@ -430,7 +432,7 @@ def drift() -> list[Panel]:
         .description(
             told(
                 "Share of each class among the predictions, over 5 minutes.",
-                calm="what the mix ought to be only you know.",
+                calm="only you know what the mix ought to be.",
                 do="a share that jumps without a release: a broken feature, or a new world.",
             )
         ),

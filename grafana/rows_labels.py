@@ -30,8 +30,10 @@ def asking() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Label requests in the hour before: control ones are drawn blindly, doubt ones on "
-                "arrival by the strategy; cold start and the others in rounds.",
+                "Label requests in the hour before, by the reason for asking. On arrival: control "
+                "is drawn blindly, doubt is chosen by the strategy. In rounds: cold start is "
+                "drawn blindly, round is chosen by the strategy. `headrace report` explains them "
+                "all.",
                 calm="the budget bounds them.",
                 do="no requests while events come: see the budget. Nothing but control: labels are "
                 "few or late, or no round opens.",
@@ -49,7 +51,8 @@ def asking() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Requests for each event, and what the budget earns for each.",
+                "Label requests per event (asked), and labels that the budget earns per event "
+                "(earned).",
                 red="a quarter of all events: there is little left to choose.",
                 do="lower query.budget.share or per_hour, unless it is a cold start.",
             )
@@ -75,22 +78,22 @@ def asking() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Questions that nobody has answered yet and that a model which has learned since "
-                "gave another priority, or withdrew. 0 where query.open.rescored is kept.",
+                "Questions without an answer yet, to which the model gave another priority after "
+                "it had learned, or that it withdrew. 0 while query.open.rescored is kept.",
                 calm="some are withdrawn as the model learns.",
                 do="most are withdrawn: more is asked than gets answered; lower the budget, or let "
                 "a workflow wait for answers.",
             )
         ),
-        stacked("Rounds an hour, by what opened them", "short")
+        stacked("Rounds an hour, by reason", "short")
         .with_target(
             line("sum by (reason) (increase(headrace_query_rounds_total{S}[1h]))", "{{reason}}")
         )
         .min(0)
         .description(
             told(
-                "Rounds decided in the hour before.",
-                calm="how many there should be, the schedule says.",
+                "Rounds decided in the hour before, by the reason that opened them.",
+                calm="the schedule says how many there should be.",
                 do="none for longer than the schedule: no events, or no budget.",
             )
         ),
@@ -101,8 +104,8 @@ def asking() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Labels since the beginning, less what was paid back for requests without an "
-                "answer; and the cap, if there is one.",
+                "Labels asked for since the beginning, minus those paid back (spent), labels paid "
+                "back for requests without an answer, and the cap, if there is one.",
                 calm="Budget, at the top, is red when the cap or the money is spent.",
                 do="paid back grows as fast as spent: nobody answers, see Labelling.",
             )
@@ -114,20 +117,21 @@ def asking() -> list[Panel]:
         .max(1)
         .description(
             told(
-                "How alike the events of one round are: 1 the same, 0 as a blind draw, below 0 "
-                "less. Single rounds of a few events jump.",
-                red="0.8: people are asked the same thing again and again.",
+                "How alike the events of one round are: 100 % if they are equal, 0 if they differ "
+                "as much as in a blind draw, below 0 if they differ more. Single rounds of a few "
+                "events jump.",
+                red="80 %: people are asked the same thing again and again.",
                 do="choose a strategy with diversity, or smaller rounds.",
             )
         ),
-        lines("Utility preferred", "none", never())
+        lines("Utility from which events are preferred", "none", never())
         .with_target(line("headrace_query_threshold{S}", "{{instance}}"))
         .span(6)
         .decimals(2)
         .description(
             told(
-                "The utility above which an event is likelier asked than blindly, or above which "
-                "the last round chose; by worker.",
+                "The utility from which on an event is more likely to be asked about than in a "
+                "blind draw; with rounds, the lowest utility that the last round chose. By worker.",
                 calm="its scale is the strategy's own.",
                 do="at 0 for long: nothing is doubtful, the budget may be lower. It falls after a "
                 "drift in rounds, which draw at random then.",
@@ -139,7 +143,7 @@ def asking() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "The lowest probability with which an event that was asked about would have been.",
+                "The lowest probability of being asked about, among the events asked about so far.",
                 red="below 1 in 10,000: a single label may weigh as much as ten thousand events, "
                 "and the estimate jumps.",
                 do="raise query.control_share.",
@@ -155,7 +159,8 @@ def asking() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Which class the model expected of what was asked; none: before any was known.",
+                "Label requests by the class that was predicted for the event. none: it had no "
+                "prediction.",
                 calm="the classes the model confuses are asked about more.",
                 do="one class alone: the strategy digs in one place; look at Predicted classes.",
             )
@@ -187,7 +192,8 @@ def labelling() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Asked, and settled, disputed, expired or withdrawn, in the hour before.",
+                "Requests asked in the hour before, and requests settled, disputed, expired or "
+                "withdrawn.",
                 calm="see the share without a label, below.",
                 do="asked above settled for hours: open requests grow; see the annotators board.",
             )
@@ -198,7 +204,7 @@ def labelling() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Requests without an end, and those with less than half of their time left.",
+                "Open requests, and those of them with less than half of their time left.",
                 calm="their share near the deadline is judged at the top.",
                 do="growing: fewer answers come than are wanted. Headrace asks no more than the "
                 "budget, so this cannot run away.",
@@ -211,7 +217,7 @@ def labelling() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "How long ago the request was asked that is open longest.",
+                "How long ago the oldest open request was asked.",
                 red="25 hours: above the default of label.deadline_s, so requests do not expire as "
                 "they should.",
                 do="does time pass? Without events or ticks nothing expires: see Newest event.",
@@ -223,7 +229,7 @@ def labelling() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "From request to accepted answer.",
+                "Time from request to accepted answer.",
                 red="a day: the model learns about yesterday.",
                 do="more people, or fewer questions. Alert HeadraceTurnaroundSlow.",
             )
@@ -250,7 +256,7 @@ def labelling() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Share of the ends that were disputed, expired or withdrawn.",
+                "Share of the ended requests that were disputed, expired or withdrawn.",
                 red="3 in 10: attention is paid for and lost.",
                 do="expired: too few people or too short a deadline. disputed: see the agreement. "
                 "Alert HeadraceRequestsExpire.",
@@ -282,8 +288,8 @@ def labelling() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "For each accepted answer: how many were late, duplicates, corrections, could not "
-                "tell (refused), or could not be used (rejected).",
+                "How many answers were late, duplicate, corrected, refused (could not tell) or "
+                "rejected (could not be used), for each accepted answer.",
                 red="a quarter.",
                 do="rejected: wrong project, or a class that is not in schema.classes. late: raise "
                 "label.deadline_s. refused: the question cannot be answered from what is shown. "
@@ -301,11 +307,12 @@ def wrong_labels() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Estimated share of wrong labels: by what the model said before it learned them "
-                "(from model_low to model_high), and of wrong answers, by how annotators disagree.",
+                "Estimated share of wrong labels, from what the model predicted before it learned "
+                "them (model_low to model_high), and of wrong answers, from how often annotators "
+                "disagree (annotators).",
                 red="1 in 4: the model learns about as much wrong as right.",
                 do="mend the question; set label.second_opinion_share, or label.answers_wanted to "
-                "2. What the lower one says is nearer where the model is good.",
+                "2. Where the model is good, model_low is nearer to the truth.",
             )
         ),
         lines("Labels that look wrong, last day", "percentunit", above(0.2, 0.4))
@@ -335,8 +342,9 @@ def wrong_labels() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Opinions given in the last day on labels that looked wrong: the label stayed, is "
-                "another, or is out while two disagree.",
+                "Opinions given in the last day on labels that looked wrong or unsure: the label "
+                "stayed (confirmed), became another (overruled), or was dropped because the "
+                "answers disagree (undecided).",
                 calm="none without label.second_opinion_share.",
                 do="nearly all confirmed: annotators are right, lower the share. Many overruled: "
                 "see who differs, above.",
@@ -360,9 +368,9 @@ def gold_questions() -> list[Panel]:
         .decimals(0)
         .description(
             told(
-                "Of the questions whose answer an expert has given: how many they answered alike; "
-                "the lowest first. None without label.gold_share.",
-                red="below 70 %, of some dozen.",
+                "Share of each annotator's answers to gold questions that named the class which "
+                "an expert had named; the lowest first. Empty without label.gold_share.",
+                red="below 70 %, if some dozen were answered.",
                 do="look at the interval in headrace report, then talk to the person; "
                 "dawid_skene weighs answers by this.",
             )
@@ -373,8 +381,8 @@ def gold_questions() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Questions whose answer is known, mixed in, and the answers to them, which bring "
-                "no label.",
+                "Gold questions asked, whose answer is known, and the answers to them, which "
+                "bring no label.",
                 calm="label.gold_share bounds them.",
                 do="none asked: none of label.experts has answered. Few answered: tools do not "
                 "show them, or whoever answered first gets them.",

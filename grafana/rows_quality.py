@@ -15,8 +15,8 @@ def beyond_accuracy() -> list[Panel]:
         )
         .description(
             told(
-                "Estimated over the same window as the accuracy, each class counting alike in two "
-                "of them; the lowest worker. Their intervals are in `headrace report`.",
+                "Estimated over the same window as the accuracy; the lowest worker. In balanced "
+                "accuracy and F1 each class counts alike. The intervals are in `headrace report`.",
                 calm="what is good depends on the classes; look at falls.",
                 do="one falls and accuracy does not: a rare class is missed; the panel beside it "
                 "says which.",
@@ -46,9 +46,11 @@ def beyond_accuracy() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "How far confidence is from the share that is right, and how far it would be by "
-                "chance from so few labels if it were exact.",
-                calm="at the height of chance nothing is known against it.",
+                "How far the confidences are from the share of right predictions (error), and how "
+                "far chance alone would put them with so few labels if they were exact (by "
+                "chance).",
+                calm="while the error is as low as by chance, nothing speaks against the "
+                "confidences.",
                 do="far above chance for a day: do not act on single confidences downstream.",
             )
         ),
@@ -59,13 +61,13 @@ def beyond_accuracy() -> list[Panel]:
         .overrides(BAND)
         .description(
             told(
-                "Accuracy of small twins that choose their labels, less that of twins that take as "
-                "many at random, with its 95 % interval.",
+                "Accuracy of small twins of the model that choose their labels, minus that of "
+                "twins that take as many at random, with its 95 % interval.",
                 calm="an interval around 0 is no news.",
                 do='all of it below 0 for days: `query.strategy = "random"` is better here.',
             )
         ),
-        lines("Labels random would need", "percentunit", never())
+        lines("Labels that random asking would need", "percentunit", never())
         .with_target(line('min(headrace_random_labels_ratio{S,estimate="value"})', "estimated"))
         .with_target(line('min(headrace_random_labels_ratio{S,estimate="low"})', "at least"))
         .with_target(line('min(headrace_random_labels_ratio{S,estimate="high"})', "at most"))
@@ -84,8 +86,8 @@ def beyond_accuracy() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Of a committee: the mean age of the labels that it judges by, and its memory: the "
-                "age at which a label near by counts 1/e.",
+                "Only for a committee: the mean age of the labelled events that it learns from "
+                "(mean), and the age at which one nearby weighs 1/e (memory).",
                 calm="a world that stands still is best judged by old labels too.",
                 do="the mean grows by a day each day: no labels come; see Labelling.",
             )

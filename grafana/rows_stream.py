@@ -37,7 +37,7 @@ def stream() -> list[Panel]:
         .description(
             told(
                 "Events scored and kept.",
-                calm="how many there should be the producer knows.",
+                calm="only the producer knows how many there should be.",
                 do="one partition at 0: its worker, or the producer's key.",
             )
         ),
@@ -50,8 +50,8 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Records that are there and not fed yet.",
-                red="100,000: seconds of work for one worker if it is healthy, so it is not.",
+                "Records of each partition that are not processed yet.",
+                red="100,000: a healthy worker does them in seconds, so this one is not healthy.",
                 do="one partition alone: its worker is stuck or the key is hot. All: too few "
                 "workers.",
             )
@@ -65,7 +65,8 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "How long ago the first record came that is not fed yet.",
+                "While records wait: how long ago the one that was read last came to its topic. 0 "
+                "while none waits.",
                 red="5 minutes: questions are about the past.",
                 do="falling: it catches up by itself. Rising: as for records. "
                 "Alert HeadraceLagHigh.",
@@ -77,7 +78,7 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "From an event's own time to the decision on it.",
+                "Time from an event's own time to the decision on it.",
                 red="more than a minute.",
                 do="with lag: see there. Without: events come late, or a clock upstream is wrong.",
             )
@@ -88,8 +89,8 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "To score one event and decide on it, the mean of its batch. 1 over it is what one "
-                "worker can hold.",
+                "Time to score one event and decide on it, the mean of its batch. 1 divided by it "
+                "is the number of events a second that one worker can do.",
                 red="10 ms: less than 100 events a second.",
                 do="a model of committees or trees is slow by nature; else look at the CPU below.",
             )
@@ -134,8 +135,10 @@ def stream() -> list[Panel]:
         .overrides([override("vanished", color=fixed(RED))])
         .description(
             told(
-                "Features ever seen, and those that no event in the window has.",
-                calm="a feature may be retired. Alert HeadraceFeaturesVanished tells of a new one.",
+                "Known features, and those that had values before but have none in any event of "
+                "the window.",
+                calm="a feature may be retired. Alert HeadraceFeaturesVanished fires when another "
+                "one vanishes.",
                 do="vanished rises: a join upstream is broken.",
             )
         ),
@@ -149,9 +152,11 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Single values that were not used as they came, in the hour before: of a feature "
-                "too many, of another kind than its feature, infinite, of a category too many.",
-                red="1,000 an hour: a feature changed its type, or names are made up.",
+                "Values that were not used as they came, in the hour before. unknown: the feature "
+                "found no room; mistyped: of another kind than the feature; not_finite: infinite; "
+                "other_category: one category too many; number_in_text: a number taken as a "
+                "category.",
+                red="1,000 an hour: a feature changed its type, or new feature names keep coming.",
                 do="unknown: raise schema.features_max or mend the names. mistyped: text where "
                 "numbers were. other_category: columns.text. Alert HeadraceLimitReached.",
             )
@@ -163,7 +168,8 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Events on which the model failed, and members of the committee that ever did.",
+                "Events that the model failed to predict, and members of the committee that have "
+                "failed since the worker started.",
                 red="any: the event is observed, but nothing was predicted, and it counts as "
                 "not right.",
                 do="the model raises an error on some events: the closing table, the live view "
@@ -177,7 +183,8 @@ def stream() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Events held to choose from, and to compare with.",
+                "Events held in the window, to choose from, and in the sample of the past, to "
+                "compare with.",
                 calm="they fill up and stay full.",
                 do="the window is empty while events come: observe.window_s is too short.",
             )
@@ -199,7 +206,7 @@ def state() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Since the last snapshot was written.",
+                "Time since the last snapshot was written.",
                 red="an hour: a restart reads that much of the log again.",
                 do="see failures beside it. Alert HeadraceSnapshotOld.",
             )
@@ -212,7 +219,7 @@ def state() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Snapshots that could not be written, or were there and not trusted.",
+                "Snapshots that could not be written, or that were found and not trusted.",
                 red="any. write: the disk or the store. refused: damaged, or tampered with.",
                 do="refused: treat it as an attack until shown otherwise; the state is rebuilt "
                 "from the logs. Alerts HeadraceSnapshotFailed, HeadraceSnapshotRefused.",
@@ -240,7 +247,7 @@ def state() -> list[Panel]:
                 do="none while labels come: learning has stopped, alert HeadraceModelStuck.",
             )
         ),
-        lines("Training log, not folded yet", "short", above(100, 1_000))
+        lines("Training log, not in the model yet", "short", above(100, 1_000))
         .with_target(
             line("max by (instance) (headrace_training_log_lag_records{S})", "{{instance}}")
         )
@@ -254,8 +261,8 @@ def state() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Entries that are there and not in the model yet; and how far the workers are "
-                "apart.",
+                "Entries that a worker has read but not yet taken into its model, and how far the "
+                "workers are apart. A worker reads about 5,000 ahead at most.",
                 red="1,000: workers predict by different models.",
                 do="one worker: restart it. All: retraining holds them up, see its time. "
                 "Alert HeadraceTrainingLogBehind.",
@@ -292,7 +299,7 @@ def state() -> list[Panel]:
         .decimals(0)
         .description(
             told(
-                "Who looks after which share of requests and answers.",
+                "How many partitions of requests and answers each worker looks after.",
                 calm="the sum is the number of partitions, whoever has them.",
                 do="a step down that stays: partitions without a worker, see Workers up.",
             )
@@ -303,7 +310,7 @@ def state() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Times that partitions were handed out anew.",
+                "Times that the partitions were distributed anew among the workers.",
                 red="one every 3 minutes: workers fall out of the group again and again.",
                 do="memory or CPU of a worker, or the broker. Alert HeadraceRebalancing.",
             )
@@ -373,7 +380,7 @@ def state() -> list[Panel]:
         .min(0)
         .description(
             told(
-                "Since each worker was started; a saw-tooth is a worker that restarts.",
+                "Time since each worker was started. A saw-tooth is a worker that restarts.",
                 red="started less than a minute ago.",
                 do="if nobody restarted it: its last lines in the log, then its memory.",
             )

@@ -21,7 +21,9 @@ def alert(began: str = FELL, status: str = "firing") -> dict[str, Any]:
     return {
         "status": status,
         "labels": {"alertname": "HeadraceAccuracyFell", "stream": "payments"},
-        "annotations": {"summary": "The model of payments is surely worse than it was today"},
+        "annotations": {
+            "summary": "The model of payments has become worse within a day, and not by chance"
+        },
         "startsAt": began,
         "endsAt": "0001-01-01T00:00:00Z",
         "generatorURL": "http://prometheus:9090/graph?g0.expr=up",
