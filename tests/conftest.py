@@ -1,4 +1,4 @@
-"""What holds for all tests: cases of hypothesis, threads of libraries, garbage of imports.
+"""What holds for all tests: cases of hypothesis, threads of libraries, garbage, long cases.
 
 In CI hypothesis tries the same cases each time: a red run then speaks of the change under test.
 Elsewhere it looks for new ones.
@@ -31,3 +31,23 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make all cases long but `default_n` of each test that is marked so."""
+    for cases in cases_by_test(items):
+        n = cases[0].get_closest_marker("default_n").args[0]
+        kept = {i * len(cases) // n for i in range(n)}
+        for i, case in enumerate(cases):
+            if i not in kept:
+                case.add_marker(pytest.mark.long)
+
+
+def cases_by_test(items: list[pytest.Item]) -> list[list[pytest.Item]]:
+    """The cases of each test with a `default_n`, without those that are long by themselves."""
+    found: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("default_n") and not item.get_closest_marker("long"):
+            found.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return list(found.values())

@@ -72,6 +72,7 @@ def asked(outputs: list[Output]) -> list[LabelRequested]:
 
 
 @pytest.mark.parametrize(("share", "reserve"), [(0.01, 0), (0.05, 0), (0.05, 20), (0.3, 0)])
+@pytest.mark.default_n(2)
 def test_a_share_is_spent_to_a_label_and_soon(share: float, reserve: int) -> None:
     engine = engine_with({"budget": {"share": share, "reserve": reserve}})
     requests = asked(lived(engine, Stream(6_000)))
@@ -138,6 +139,7 @@ def test_the_reserve_is_there_for_a_round_on_demand() -> None:
 # --------------------------------------------------------------------------------- honesty
 
 
+@pytest.mark.long
 def test_weighted_requests_count_the_events_and_control_ones_are_a_blind_sample() -> None:
     n, runs = 600, 60
     stream = Stream(n)

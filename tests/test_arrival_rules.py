@@ -65,6 +65,7 @@ def played(engine: Engine, stream: Stream, sizes: list[int]) -> list[Output]:
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.default_n(5)
 def test_batches_of_any_size_ask_the_same_with_the_same_propensities(rule: str) -> None:
     stream = Stream(200, k=3)
     whole = played(engine_with(rule, classes_n=3), stream, [200])
@@ -74,6 +75,7 @@ def test_batches_of_any_size_ask_the_same_with_the_same_propensities(rule: str) 
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.default_n(5)
 def test_a_run_goes_on_from_a_snapshot_as_if_nothing_had_been(rule: str) -> None:
     first, second = Stream(200), Stream(200, seed=1, start=200)
     engine, other = engine_with(rule), engine_with(rule)
@@ -97,6 +99,7 @@ def test_the_budget_is_kept_and_every_event_had_a_chance(rule: str) -> None:
 
 @pytest.mark.parametrize("seeds_n", [8, *long_ones(16)])
 @pytest.mark.parametrize("rule", ["variable_uncertainty", "periodic", "selective_sampling"])
+@pytest.mark.default_n(1)
 def test_the_labels_estimate_the_accuracy_without_bias(rule: str, seeds_n: int) -> None:
     errors, events_n = [], 1_000
     for seed in range(seeds_n):

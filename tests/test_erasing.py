@@ -119,6 +119,7 @@ ORDER = ErasureOrdered(at=0.0, event_ids=HERS, field="customer", values=(NAME,),
 
 
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.default_n(3)
 def test_nothing_of_her_is_left_in_the_state(world):
     settings, events = settings_with(**WORLDS[world]), events_of(EVENTS_N)
     engine, _, _ = fed(settings, events, EVENTS_N, ORDER)
@@ -139,6 +140,7 @@ def test_nothing_of_her_is_left_in_the_state(world):
 
 
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.default_n(3)
 def test_nothing_is_left_of_what_happened_before_a_time(world):
     settings = settings_with(**WORLDS[world])
     others = events_of(EVENTS_N, who="somebody else")
@@ -233,6 +235,7 @@ def test_events_of_others_stay_and_come_again_as_they_were():
         for i, world in enumerate(WORLDS)
     ],
 )
+@pytest.mark.default_n(2)
 def test_the_stream_goes_on_the_same_at_any_split_and_from_a_snapshot(world):
     settings, events = settings_with(**WORLDS[world]), events_of(EVENTS_N)
     _, outputs, inputs = fed(settings, events, 170, ORDER)

@@ -95,6 +95,7 @@ def test_a_start_where_no_event_can_be_predicted_ends_with_the_reason():
 
 @pytest.mark.parametrize("raises", [True, False])
 @pytest.mark.parametrize("how", [{}, {"ask": "rounds"}, {"strategy": "hybrid", "ask": "rounds"}])
+@pytest.mark.default_n(2)
 def test_what_a_model_fails_on_attracts_no_labels(how, raises):
     engine = Engine(Fussy(predicts_below=80, raises=raises), settings=settings(**how), seed=7)
     requests = asked(engine, events(2_000))

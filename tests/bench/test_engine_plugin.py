@@ -13,6 +13,7 @@ def stream():
     return Linear.of(2_000, 4, seed=3)
 
 
+@pytest.mark.long
 def test_each_run_learns_and_keeps_to_its_budget(stream):
     task = Asked(budget=0.1, seed=7)
     runs = {name: run for name, _, run in peers(stream, task)}

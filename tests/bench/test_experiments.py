@@ -193,6 +193,7 @@ def test_a_target_says_how_far_it_is_off() -> None:
 
 
 @pytest.mark.parametrize("name", [*VARIANTS, *LATE_VARIANTS])
+@pytest.mark.default_n(4)
 def test_every_variant_differs_from_the_default_and_runs(name: str) -> None:
     history = streams.load("rbf_quick", None)
     latency = 200 if name in LATE_VARIANTS else 0

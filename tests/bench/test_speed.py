@@ -90,6 +90,7 @@ def test_a_job_that_fails_is_a_row_that_says_so() -> None:
     assert "KeyError" in made.rows[0].note
 
 
+@pytest.mark.long
 def test_a_page_is_written_from_few_rows(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     arguments = ["page", "--events", "400", "--repeats", "1", "--rows", str(rows)]

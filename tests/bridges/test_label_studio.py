@@ -481,6 +481,7 @@ class Rig:
         )
 
 
+@pytest.mark.long
 def test_it_keeps_the_contract_of_bridges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_LABEL_STUDIO_TOKEN", LEGACY)
     rigs: list[Rig] = []

@@ -58,6 +58,7 @@ def test_the_pace_and_the_view_change_no_decision(plain):
     assert lines[-2] in " ".join(text.split())  # The sentence at the end is the same.
 
 
+@pytest.mark.long
 def test_another_seed_is_another_run(plain):
     assert told(ran("--seed", "8")[1]) != told(plain[1])
 
@@ -74,6 +75,7 @@ def test_the_stream_is_as_long_as_asked_and_shifted_from_the_middle_on():
     assert last.numbers[:, hue].min() >= 0
 
 
+@pytest.mark.long
 def test_both_sides_pay_alike_and_the_shift_hurts_both():
     duel = Duel.against_random(4_000, seed=7)
     for batch in make_stream(4_000, seed=7):

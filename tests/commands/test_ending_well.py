@@ -98,6 +98,7 @@ def test_without_a_table_and_without_json_the_results_go_to_standard_output(
 
 
 @pytest.mark.parametrize("rows_n", [3, 5, 12])
+@pytest.mark.default_n(1)
 def test_a_pilot_of_a_few_rows_has_its_page(rows_n: int, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path, page = tmp_path / "past.csv", tmp_path / "found.html"
@@ -114,6 +115,7 @@ def test_a_pilot_of_a_few_rows_has_its_page(rows_n: int, tmp_path: Path) -> None
         *(("ms", "UTC"), ("ns", "UTC"), ("us", "Europe/Berlin")),
     ],
 )
+@pytest.mark.default_n(2)
 def test_times_of_parquet_are_read_in_any_unit(
     kind: str, zone: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def ids(path):
 
 @pytest.mark.parametrize("moved", [last_bits, upside_down])
 @pytest.mark.parametrize("cut_bytes", [0, 100])
+@pytest.mark.default_n(3)
 def test_what_was_asked_is_asked_and_nothing_else(stream, on_another, moved, cut_bytes):
     stream, settings = stream
     requests, decisions = stream.places.requests, stream.places.state / "decisions.jsonl"

@@ -169,6 +169,7 @@ def test_all_labels_learn_each_event_after_it_was_judged() -> None:
 # ------------------------------------------------------------------------------- all the runs
 
 
+@pytest.mark.long
 def test_the_number_of_processes_changes_no_result() -> None:
     past = history(120)
     told: list[tuple[int, int]] = []

@@ -32,6 +32,7 @@ def test_every_strategy_keeps_its_contract(name: str) -> None:
     [Share(0.05), Share(1.0, burst=1), PerHour(60.0, start=3), PerHour(0.001), Cap(500)],
     ids=lambda account: type(account).__name__,
 )
+@pytest.mark.default_n(2)
 def test_every_account_keeps_its_contract(account: Any) -> None:
     arguments = {
         Share: lambda: Share(account.share, burst=account.burst // 10**9),

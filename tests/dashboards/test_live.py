@@ -128,6 +128,7 @@ def until(incident: tuple[Prometheus, History], minutes: float) -> View:
 
 
 @pytest.mark.parametrize("uid", sorted(SHIPPED))
+@pytest.mark.default_n(1)
 def test_every_query_has_an_answer(uid: str, incident: tuple[Prometheus, History]) -> None:
     assert live_faults(SHIPPED[uid], whole(incident), IN_INCIDENT) == []
 

@@ -36,6 +36,7 @@ def run(seed: int, anytime_min: float | None, n: int = 2_000) -> tuple[bool, lis
 
 
 @pytest.mark.parametrize("streams_n", [40, *long_ones(100)])
+@pytest.mark.long
 def test_it_ever_misses_in_at_most_one_stream_of_twenty_where_others_do(streams_n: int) -> None:
     ever = np.mean([run(seed, P)[0] for seed in range(streams_n)])
     once = np.mean([run(seed, None)[0] for seed in range(streams_n)])

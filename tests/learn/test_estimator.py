@@ -61,6 +61,7 @@ ALL = [pytest.param(name, marks=[] if name in SOME else pytest.mark.long) for na
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.default_n(2)
 def test_an_estimator_keeps_the_contract_of_a_model(name: str) -> None:
     check_contract(ESTIMATORS[name], in_two_processes=False)
 
@@ -73,6 +74,7 @@ def test_a_model_is_the_same_in_two_processes() -> None:
 
 @pytest.mark.parametrize("classes_n", [2, 4])
 @pytest.mark.parametrize("name", SOME)
+@pytest.mark.default_n(3)
 def test_it_learns_numbers_and_categories_with_values_missing(name: str, classes_n: int) -> None:
     columns = Columns(4, 2, classes_n)
     learner = Learner(as_model(ESTIMATORS[name]()), columns)
@@ -85,6 +87,7 @@ def test_it_learns_numbers_and_categories_with_values_missing(name: str, classes
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.default_n(2)
 def test_a_state_comes_back_and_goes_on_bit_for_bit(name: str) -> None:
     columns = Columns(3, 1, 3)
     model = as_model(ESTIMATORS[name]())
@@ -104,6 +107,7 @@ def test_a_state_comes_back_and_goes_on_bit_for_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.default_n(2)
 def test_a_row_has_the_same_bits_alone_and_at_any_place_of_a_batch(name: str) -> None:
     columns = Columns(5, 1)
     learner = Learner(as_model(ESTIMATORS[name]()), columns)
@@ -142,6 +146,7 @@ def played(engine: hr.Engine, given: list[hr.Event], size: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["sgd", "gaussian", "forest"])
+@pytest.mark.default_n(1)
 def test_an_engine_decides_the_same_in_any_batches_and_after_a_restart(name: str) -> None:
     def engine() -> hr.Engine:
         return hr.Engine(ESTIMATORS[name](), budget=Share(0.3), seed=5)

@@ -299,6 +299,7 @@ def test_the_half_life_with_the_lower_loss_is_taken() -> None:
     assert right_n(steady, short) == right_n(short, steady) == 20
 
 
+@pytest.mark.long
 def test_river_members_of_a_committee_are_retrained_if_the_setting_says_so() -> None:
     plain, renewing = (
         Life(trainer_of(Committee(), retrain_members=wanted)) for wanted in (False, True)

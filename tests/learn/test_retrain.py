@@ -89,6 +89,7 @@ def printed(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.default_n(3)
 def test_the_same_job_twice_gives_the_same_challenger(name):
     job, X, first = retrained(name)
     second = retrain(pickle.loads(pickle.dumps(job)))

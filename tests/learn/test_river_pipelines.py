@@ -108,6 +108,7 @@ def run(model: Any) -> hr.Report:
 
 
 @pytest.mark.parametrize("build", PIPELINES, ids=operator.attrgetter("__name__"))
+@pytest.mark.default_n(3)
 def test_a_pipeline_learns_every_label(build: Callable[[], Any]) -> None:
     report = run(build())
     assert report.model.failures == ()

@@ -86,6 +86,7 @@ def test_trees_answer_as_river_does_after_any_labels(name, kinds, missing, seed,
 
 
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.default_n(4)
 def test_long_streams_grow_trees_whose_answers_follow_every_label(name):
     columns = Columns(3, 2, 3)
     learner = Learner(KINDS[name](), columns)

@@ -134,6 +134,7 @@ def messages(n: int = 500) -> Iterator[tuple[dict[str, Any], str]]:
     "vectorizer", [feature_extraction.TFIDF(on="text"), feature_extraction.BagOfWords(on="text")]
 )
 @pytest.mark.parametrize("first", ["", "ok", "the parcel came late and one cup was broken"])
+@pytest.mark.default_n(2)
 def test_texts_reach_models_that_want_them_uncut_whatever_came_first(vectorizer, first) -> None:
     model = vectorizer | naive_bayes.MultinomialNB()
     settings = parse({"schema": {"categories_max": 20}})
@@ -206,6 +207,7 @@ IMPUTERS = {
 
 @pytest.mark.parametrize("name", IMPUTERS)
 @pytest.mark.parametrize("is_left_out", [False, True])
+@pytest.mark.default_n(4)
 def test_imputers_selections_and_functions_get_none_for_what_is_missing(name, is_left_out) -> None:
     last = tree.HoeffdingTreeClassifier() if "tree" in name else linear_model.LogisticRegression()
     engine = hr.Engine(copy.deepcopy(IMPUTERS[name]) | last, budget=hr.budgets.Share(0.5), seed=1)

@@ -100,6 +100,7 @@ def test_page_tells_no_date_and_no_version():
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.default_n(2)
 def test_hostile_names_stay_text_everywhere(name: str):
     line = line_plot(
         [Curve(name, [0, 1, 2], [0.1, 0.2, 0.3])],

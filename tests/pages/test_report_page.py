@@ -222,6 +222,7 @@ def test_without_matplotlib_nothing_is_decided_again(recorded, monkeypatch, caps
 # -------------------------------------------------------------------------------- the demo
 
 
+@pytest.mark.long
 def test_the_page_of_a_demo_has_the_twin_and_the_truth():
     duel = Duel.against_random(600, 3)
     told = DemoRecord.for_duel(duel, 600)

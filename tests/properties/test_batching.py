@@ -86,6 +86,7 @@ def long_world(is_arrival: bool) -> Played:
 
 @pytest.mark.parametrize("is_arrival", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 7, 64, 10_000])
+@pytest.mark.default_n(3)
 def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(
     chunk: int, is_arrival: bool
 ) -> None:

@@ -90,6 +90,7 @@ class Count:
         (1_000, 0.1, 0),
     ],
 )
+@pytest.mark.default_n(2)
 def test_a_share_is_never_exceeded_and_is_spent(chunk: int, share: float, reserve: int) -> None:
     engine, count = engine_with(share=share, reserve=reserve), Count()
     # One at a time is five times as slow.

@@ -34,6 +34,7 @@ MAKERS: list[Callable[[], Account]] = [
 
 
 @pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.default_n(3)
 def test_every_account_keeps_exact_books(make: Callable[[], Account]) -> None:
     check_budget(make)
 

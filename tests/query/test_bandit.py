@@ -96,6 +96,7 @@ WORLDS = {
 
 @pytest.mark.parametrize("late_n", [0, 20])
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.default_n(3)
 def test_it_is_never_worse_than_random_beyond_the_regret_it_states(world: str, late_n: int) -> None:
     seeds_n, labels_n = 4, 600
     short, stated = [], []

@@ -24,6 +24,7 @@ BUSY = ("kill", "freeze")
 @pytest.mark.parametrize("seeds_n", [2, *long_ones(3)])
 @pytest.mark.parametrize("seeds", [CAPS, MONEY], ids=["cap", "money"])
 @pytest.mark.parametrize("fault", ["add_partition", "cut_journal", *CAP_FAULTS])
+@pytest.mark.default_n(3)
 def test_a_total_holds(fault: str, seeds: range, seeds_n: int) -> None:
     for seed in seeds[:seeds_n]:
         world = World(seed, (fault, *BUSY)).live()
@@ -95,6 +96,7 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
 
 @pytest.mark.parametrize("first", [CAPS[0], MONEY[0]], ids=["cap", "money"])
 @pytest.mark.parametrize(("broken", "fault"), BROKEN, ids=lambda one: getattr(one, "__name__", one))
+@pytest.mark.default_n(3)
 def test_a_flow_that_spends_more_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None],
     fault: str,

@@ -40,6 +40,7 @@ def audited(seed: int, faults: tuple[str, ...]) -> ErasureAudit:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS_N))
+@pytest.mark.default_n(2)
 def test_who_is_erased_is_forgotten_by_everybody_whatever_happens(seed: int) -> None:
     faults = LIVES[seed % len(LIVES)]
     assert audited(seed, faults).wrong == [], f"ErasedWorld({seed}, {faults})"
@@ -139,6 +140,7 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("broken", "faults"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.default_n(3)
 def test_a_broken_flow_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None],
     faults: tuple[str, ...],

@@ -34,6 +34,7 @@ def wrong_in(seed: int, faults: tuple[str, ...]) -> list[str]:
 # Of all clusters two in five draw one of these as well.
 @pytest.mark.parametrize("seed", [SEEDS[0], *long_ones(SEEDS[1])])
 @pytest.mark.parametrize("fault", LOG_FAULTS)
+@pytest.mark.default_n(8)
 def test_whatever_happens_to_a_log_is_told_and_no_label_is_lost(fault: str, seed: int) -> None:
     assert wrong_in(seed, (fault, *BUSY)) == [], f"World({seed})"
 
@@ -107,6 +108,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("fault", "said", "first"), SAID)
+@pytest.mark.default_n(5)
 def test_what_is_said_of_a_log_is_the_sentence_of_its_row(
     fault: str, said: str, first: int
 ) -> None:
@@ -208,6 +210,7 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = [
 @pytest.mark.parametrize(
     ("broken", "fault", "first"), BROKEN, ids=lambda one: getattr(one, "__name__", "")
 )
+@pytest.mark.default_n(3)
 def test_a_flow_that_lets_a_loss_pass_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None],
     fault: str,

@@ -38,6 +38,7 @@ def wrong_in(seed: int, faults: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS_N))
+@pytest.mark.default_n(3)
 def test_every_order_is_carried_out_once_by_every_shard(seed: int) -> None:
     faults = LIVES[seed % len(LIVES)]
     assert wrong_in(seed, faults) == [], f"OrderedWorld({seed}, {faults})"
@@ -158,6 +159,7 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("broken", "faults"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.default_n(2)
 def test_a_broken_flow_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None],
     faults: tuple[str, ...],

@@ -86,6 +86,7 @@ def faults_of(world: AgedWorld) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.default_n(3)
 def test_nothing_is_held_for_longer_whatever_happens(seed: int) -> None:
     world = lived(seed, LIVES[seed % len(LIVES)])
     assert faults_of(world) == []

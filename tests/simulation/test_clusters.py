@@ -36,6 +36,7 @@ def wrong_in(seed: int, faults: tuple[str, ...]) -> list[str]:
         for first in range(0, SEEDS_N, AT_ONCE)
     ],
 )
+@pytest.mark.default_n(2)
 def test_every_cluster_passes_the_audit(first: int) -> None:
     for seed in range(first, min(first + AT_ONCE, SEEDS_N)):
         world = World(seed).live()
@@ -199,6 +200,7 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], int]] 
 @pytest.mark.parametrize(
     ("broken", "faults", "first"), BROKEN, ids=lambda one: getattr(one, "__name__", "")
 )
+@pytest.mark.default_n(3)
 def test_a_broken_flow_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None],
     faults: tuple[str, ...],

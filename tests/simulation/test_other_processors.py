@@ -106,6 +106,7 @@ def differences_of(world: World) -> Differences:
 @pytest.mark.parametrize("seeds_n", [2, *long_ones(len(SEEDS))])
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
 @pytest.mark.parametrize("moved", [last_bits, upside_down])
+@pytest.mark.default_n(1)
 def test_a_worker_of_another_processor_takes_over_what_was_asked(
     moved: Callable[[Scores], Scores],
     ask: str,

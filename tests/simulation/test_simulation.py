@@ -52,6 +52,7 @@ def said_again(seed: int) -> str:
         for i in range(0, len(SEEDS), 5)
     ],
 )
+@pytest.mark.default_n(1)
 def test_every_world_passes_the_audit(first: int) -> None:
     for seed in SEEDS[first : first + 5]:
         faults = audit(journal_of(seed))
@@ -211,6 +212,7 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], int]] = [
 
 
 @pytest.mark.parametrize(("broken", "first"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.default_n(5)
 def test_a_broken_engine_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None], first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

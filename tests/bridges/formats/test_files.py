@@ -558,6 +558,7 @@ class FilesRig:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.default_n(2)
 def test_every_format_keeps_the_contract_of_a_bridge(name):
     # What the formats share is tried at each act, and what is their own at some.
     acts = None if name == "csv" else range(0, 80, 5)

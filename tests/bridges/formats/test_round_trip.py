@@ -30,6 +30,7 @@ classes = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=
 
 @pytest.mark.parametrize("name", NAMES)
 @given(st.dictionaries(ids, features, min_size=1, max_size=5), st.lists(classes, max_size=5))
+@pytest.mark.default_n(2)
 def test_what_people_say_of_the_tasks_comes_back_whatever_the_features_hold(name, asked, labels):
     format_ = format_of(name)
     tasks = format_.tasks_of([request(one, held) for one, held in asked.items()])
@@ -104,6 +105,7 @@ KEYS = [
 @example([{"request_id": "q", "label.responses": True}])
 @example([{"request_id": "q", "label.responses": ["a"], "label.responses.users": True}])
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), deep), max_size=3))
+@pytest.mark.default_n(2)
 def test_no_object_of_another_shape_raises(name, objects):
     whole = msgspec.json.encode(objects)
     lines = b"\n".join(msgspec.json.encode(one) for one in objects)

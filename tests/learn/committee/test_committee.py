@@ -43,6 +43,7 @@ SKIPPED = Committee()._unit_test_skips()
         for i in range(len(RIVER_CHECKS))
     ],
 )
+@pytest.mark.default_n(12)
 def test_it_passes_rivers_own_checks(i):
     """All members on the first stream of each check, one on the others."""
     if NAMES[i] not in SKIPPED:
