@@ -86,5 +86,5 @@ for i in range(0, 600, 50):
         service.save()
     if i == 450:  # A kill: another process opens the folder, and nothing is missing.
         killed, service = service.engine.report, Labelling(Path(), settings)
-        print("as before the kill:", service.engine.report == killed)
+        assert service.engine.report == killed
 print(service.engine.report.estimates.accuracy_all)
