@@ -505,7 +505,7 @@ def test_a_jump_in_time_is_crossed_in_few_steps() -> None:
 
 
 def test_a_tick_that_is_no_time_is_refused() -> None:
-    with pytest.raises(BadSettings, match="tick"):
+    with pytest.raises(BadSettings, match="the at of a Tick"):
         hr.Engine().feed([hr.Tick(at=float("inf"))])
 
 

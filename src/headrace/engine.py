@@ -21,7 +21,7 @@ import numpy as np
 
 from .chance import Chance
 from .erasing import erase_subject
-from .errors import BadInput, BadSettings
+from .errors import BadInput, BadSettings, BrokenInvariant
 from .feeding import feed_batch, never, pass_time
 from .label.desk import Desk
 from .learn.retrain import RetrainJob
@@ -36,6 +36,7 @@ from .messages import (
     LabelDisputed,
     LabelRequested,
     LabelSettled,
+    Message,
     ModelAdopted,
     ModelKept,
     ModelRolledBack,
@@ -53,7 +54,7 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, accept_event, name_label
+from .observe.given import Refused, accept_answer, accept_event
 from .observe.schema import Schema
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
@@ -65,6 +66,7 @@ from .query.strategies.state import keeps_state
 from .recalling import settle_record
 from .report import Report
 from .report.building import build_report, check_model_starts
+from .restoring import list_differences
 from .scoring_model import ScoringModel
 from .settings import Settings, check
 from .shard import Shard
@@ -72,6 +74,8 @@ from .state import frozen
 from .wiring import make_desk, make_schema, make_shard, make_trainer
 
 _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
+_TIMED = (Tick, RoundOrdered, RollBackOrdered, ErasureOrdered)
+_INPUTS = (Event, EventBatch, Answer, Withdrawal, *_TIMED, RetrainFinished)
 
 
 class Engine:
@@ -166,7 +170,8 @@ class Engine:
     def feed(self, inputs: Sequence[Input]) -> list[Output]:
         """Process inputs in order and return all outputs, in order.
 
-        `feed(a + b)` returns `feed(a) + feed(b)`, bit for bit, at any split.
+        `feed(a + b)` returns `feed(a) + feed(b)`, bit for bit, at any split. Raises `BadSettings`,
+        before anything is processed, where an item is no input or a tick or an order has no time.
         """
         return [output for outputs in self.flow(inputs) for output in outputs]
 
@@ -179,7 +184,7 @@ class Engine:
         `wake_at()`, seconds, an empty list is yielded, so that a simulation can answer in time; the
         caller must then make `wake_at()` return a later time.
         """
-        for message in self._join_events(inputs):
+        for message in self._join_events(_check_inputs(inputs)):
             if isinstance(message, EventBatch):
                 for piece in self._feed_events(message, wake_at):
                     yield self.privacy.all_shown(piece)
@@ -216,8 +221,6 @@ class Engine:
 
     def _join_events(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
         """Yield the inputs with neighbouring events as one batch; a bad event becomes `Refused`."""
-        if isinstance(inputs, Event | EventBatch | Answer):
-            raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
         events: list[Event] = []
         for message in inputs:
             accepted: Input | Refused = message
@@ -239,7 +242,9 @@ class Engine:
     def _feed_message(self, message: Input | Refused) -> list[Output]:
         match message:
             case Answer():
-                return self._route_outputs(self.desk.take_answer(name_label(message), self._clock))
+                return self._route_outputs(
+                    self.desk.take_answer(accept_answer(message), self._clock)
+                )
             case Withdrawal():
                 return self._route_outputs(self.desk.take_withdrawal(message, self._clock))
             case Tick():
@@ -250,9 +255,8 @@ class Engine:
                 return self._end_retraining(message)
             case Refused():
                 return [self.shard.admission.reject_refused(message, self._clock)]
-            case _:
-                kind = type(message).__name__
-                raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
+            case Event() | EventBatch():
+                raise BrokenInvariant("events are fed as batches alone")
 
     def _carry_out_order(
         self, order: RoundOrdered | RollBackOrdered | ErasureOrdered
@@ -285,8 +289,6 @@ class Engine:
         return self.now if np.isfinite(self.now) else 0.0
 
     def _feed_tick(self, at: float) -> list[Output]:
-        if not isinstance(at, float | int | np.number) or not np.isfinite(at):
-            raise BadSettings(f"a tick's at is {at!r}; must be seconds since the epoch")
         return pass_time(self.now, at, self._advance_clock, self.next_deadline)
 
     def _advance_clock(self, now: float) -> list[Output]:
@@ -394,22 +396,49 @@ class Engine:
         return frozen.freeze((self.schema, self.shard, self.desk, self.trainer), kind="engine")
 
     def restore(self, blob: bytes) -> None:
-        """Go on from a snapshot of an engine with the same settings.
+        """Go on from a snapshot of an engine that was made as this one was.
 
         Raises `BadInput` for a blob that is damaged, of another version, or that names a type which
-        is neither Headrace's nor river's nor one of this engine's own model.
+        is neither Headrace's nor river's nor one of this engine's own model; `BadSettings` where it
+        was made under other settings, or with another model, strategy, budget, workflow or other
+        detectors. The engine is then as it was before.
+
+        >>> blob = Engine(seed=7).snapshot()
+        >>> Engine(seed=8).restore(blob)
+        Traceback (most recent call last):
+        headrace.errors.BadSettings: seed is 8, and the state was made with 7; set it back, or \
+begin with a new engine
         """
-        strategy = self.shard.asking.strategy
         match frozen.thaw(blob, kind="engine", allowed=self._own_types):
             case (Schema() as schema, Shard() as shard, Desk() as desk, Trainer() as trainer):
-                try:
-                    shard.asking.attach_strategy(strategy)
-                except AttributeError as error:
-                    raise BadInput(f"the state is not whole: {error}") from error
+                faults = list_differences((shard, trainer), (self.shard, self.trainer))
             case _:
                 raise BadInput("the state is not that of an engine")
+        if faults:
+            raise BadSettings(faults)
+        shard.asking.attach_strategy(self.shard.asking.strategy)
         self.schema, self.shard, self.desk, self.trainer = schema, shard, desk, trainer
         self._report = None
+
+
+def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
+    """Return the inputs as a list; raise `BadSettings` for one that can't be fed.
+
+    It is looked for before anything is processed: an exception in between would lose the outputs
+    of the inputs before it, and with them label requests.
+    """
+    if isinstance(inputs, Message | EventBatch):
+        raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
+    messages = [*inputs]
+    for message in messages:
+        kind = type(message).__name__
+        if not isinstance(message, _INPUTS):
+            raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
+        if isinstance(message, _TIMED):
+            at: object = message.at
+            if not isinstance(at, float | int | np.number) or not np.isfinite(at):
+                raise BadSettings(f"the at of a {kind} is {at!r}; must be seconds since the epoch")
+    return messages
 
 
 def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:

@@ -56,6 +56,14 @@ def asked(event: hr.Event, **settings: object) -> hr.LabelRequested:
     return found[0]
 
 
+def played_and_asked() -> tuple[hr.Engine, hr.LabelRequested]:
+    """An engine, and the one request that it has made."""
+    played = engine()
+    [request] = played.feed([hr.Event(id="e", at=0.0, features={"x": 1})])
+    assert isinstance(request, hr.LabelRequested)
+    return played, request
+
+
 def rejected(event: hr.Event, **settings: object) -> hr.InputRejected:
     [output] = engine(**settings).feed([event])
     assert isinstance(output, hr.InputRejected)
@@ -205,22 +213,55 @@ def test_what_is_refused_is_counted_and_spoils_no_neighbour_at_any_split() -> No
 def test_what_is_no_input_is_a_fault_of_the_program() -> None:
     with pytest.raises(hr.BadSettings, match="dict is not an input of the engine; pass an Event"):
         engine().feed([{"id": "e"}])  # type: ignore[list-item]
-    with pytest.raises(hr.BadSettings, match="a tick's at is"):
+    with pytest.raises(hr.BadSettings, match="the at of a Tick is"):
         engine().feed([hr.Tick(at=MAY)])  # type: ignore[arg-type]
+    for alone in (hr.Tick(at=1.0), hr.Withdrawal(request_id="r", at=1.0)):
+        with pytest.raises(hr.BadSettings, match=r"takes a list of inputs; pass \[\w+\(...\)\]"):
+            engine().feed(alone)  # type: ignore[arg-type]
     with pytest.raises(hr.BadInput, match="x is b'a'"):
         engine().predict({"x": b"a"})
+
+
+@pytest.mark.parametrize("wrong", [{"id": "e"}, hr.Tick(at=math.nan), hr.RoundOrdered(at=math.inf)])
+def test_before_a_fault_of_the_program_nothing_is_processed(wrong) -> None:
+    """Or the requests about the events before it would be lost with the exception."""
+    played = engine()
+    event = hr.Event(id="e", at=0.0, features={"x": 1})
+    with pytest.raises(hr.BadSettings):
+        played.feed([event, wrong])
+    assert played.report.events.observed_n == 0
+    assert [type(output) for output in played.feed([event])] == [hr.LabelRequested]
+
+
+@pytest.mark.parametrize("name", [None, 3, ["r"], "\ud800"])
+def test_a_withdrawal_that_names_no_request_is_rejected(name) -> None:
+    [rejected] = engine().feed([hr.Withdrawal(request_id=name, at=1.0)])
+    assert isinstance(rejected, hr.InputRejected)
+    assert (rejected.reason, rejected.input_id) == ("unknown_request", "")
+
+
+@pytest.mark.parametrize("at", [MAY, "2024-05-01T00:00:00Z", Decimal(int(MAY_S)), np.int64(MAY_S)])
+def test_the_time_of_an_answer_may_be_what_that_of_an_event_may_be(at) -> None:
+    played, request = played_and_asked()
+    [settled] = played.feed([hr.Answer(request_id=request.request_id, label="a", at=at)])
+    assert isinstance(settled, hr.LabelSettled)
+    assert played.feed([hr.Answer(request_id=request.request_id, label="a", at=MAY_S)]) == []
+    assert played.report.answers.duplicate_n == 1
+
+
+@pytest.mark.parametrize("at", [MAY.replace(tzinfo=None), "2024-05-01", None, np.datetime64("NaT")])
+def test_an_answer_whose_time_says_no_zone_is_rejected(at) -> None:
+    played, request = played_and_asked()
+    [rejected] = played.feed([hr.Answer(request_id=request.request_id, label="a", at=at)])
+    assert isinstance(rejected, hr.InputRejected)
+    assert rejected.reason == "bad_answer" and "a datetime with a zone" in rejected.detail
 
 
 @pytest.mark.parametrize(
     ("label", "name"), [(True, "true"), (np.int64(1), "1"), (1.0, "1"), (Colour.RED, "red")]
 )
 def test_a_label_that_is_no_text_is_the_class_that_a_file_would_name(label, name) -> None:
-    played = engine()
-    [request] = [
-        output
-        for output in played.feed([hr.Event(id="e", at=0.0, features={"x": 1})])
-        if isinstance(output, hr.LabelRequested)
-    ]
+    played, request = played_and_asked()
     [settled] = played.feed([hr.Answer(request_id=request.request_id, label=label, at=1.0)])
     assert isinstance(settled, hr.LabelSettled)
     assert settled.label == name

@@ -12,7 +12,7 @@ import pytest
 
 import headrace as hr
 from headrace.chance import Chance
-from headrace.errors import BadInput, BadSettings
+from headrace.errors import BadSettings
 from headrace.messages import ErasureOrdered
 from headrace.query.choosing import choose_by
 from headrace.query.pool import Pool
@@ -149,7 +149,7 @@ def test_events_are_forgotten_when_a_person_is_erased() -> None:
 def test_a_state_without_the_strategy_is_refused() -> None:
     engine = engine_of("margin")
     fed(engine, 40, n=80)
-    with pytest.raises(BadInput, match="has nothing of Remembers, which keeps state"):
+    with pytest.raises(BadSettings, match="'Remembers', and the state was made with 'margin'"):
         engine_of(Remembers()).restore(engine.snapshot())
 
 

@@ -33,7 +33,7 @@ from ..adapters.mlflow_registry import (
 from ..adapters.printing import say
 from ..adapters.snapshots.store import seal_snapshot
 from ..bridges.bridge import Unreachable
-from ..drivers.files.folder import decides_nothing, replace_file
+from ..drivers.files.folder import replace_file
 from ..drivers.files.orders import Orders
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Version, Versions
@@ -41,7 +41,7 @@ from ..messages import RollBackOrdered
 from ..observe.schema import Schema
 from ..scoring_model import ScoringModel
 from ..settings import Settings, load_for_kafka
-from ..settings.reading import differing_fields
+from ..settings.reading import decides_nothing, differing_fields
 from .stopping import catch_stop_signals
 from .tracked import Tracked, TrackedRun, TrackedWorkers
 

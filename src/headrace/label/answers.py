@@ -24,7 +24,7 @@ def fault_of(answer: Answer) -> str:
         is_moment = math.isfinite(answer.at)
     except (TypeError, OverflowError):
         is_moment = False
-    return "" if is_moment else "at must be a finite number of seconds"
+    return "" if is_moment else "at must be a finite number of seconds, or a datetime with a zone"
 
 
 def is_text(value: object, length_max: int = TEXT_MAX) -> bool:

@@ -61,7 +61,7 @@ from ..messages import (
 from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
-from .answers import fault_of, rejection_of
+from .answers import fault_of, is_text, rejection_of
 from .consensus import Consensus, Outcome, hear_again, select_standing, take_as_truth, voice
 from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
@@ -254,9 +254,10 @@ class Desk:
         self, withdrawal: Withdrawal, now: float
     ) -> list[RequestWithdrawn | Revised | InputRejected]:
         """As `withdraw_request`, but reject a message that names an unknown request."""
-        if self.knows(withdrawal.request_id):
+        if isinstance(withdrawal.request_id, str) and self.knows(withdrawal.request_id):
             return [*self.withdraw_request(withdrawal.request_id, withdrawal.reason, now)]
-        detail, name = "there is nothing to withdraw", withdrawal.request_id
+        name = withdrawal.request_id if is_text(withdrawal.request_id) else ""
+        detail = "there is nothing to withdraw"
         return [InputRejected(reason=Reason.UNKNOWN_REQUEST, detail=detail, at=now, input_id=name)]
 
     def withdraw_request(

@@ -12,6 +12,7 @@ import datetime as dt
 import math
 import numbers
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
@@ -70,15 +71,24 @@ def id_of(event: Event) -> str:
         return ""
 
 
-def name_label(answer: Answer) -> Answer:
-    """Return the answer with a label that is a number or a boolean replaced by its class name."""
-    if answer.label is None or isinstance(answer.label, str):
-        return answer
-    try:
-        label = truth_of(answer.label)
-    except Refusal:
-        return answer
-    return msgspec.structs.replace(answer, label=None if label is None else class_name(label))
+def accept_answer(answer: Answer) -> Answer:
+    """Return the answer with its label as a class name and its time in seconds, as far as possible.
+
+    What can't be converted stays as it is, and the desk rejects it.
+
+    >>> at = dt.datetime(1970, 1, 1, 1, tzinfo=dt.UTC)
+    >>> accept_answer(Answer(request_id="r", label=True, at=at))
+    Answer(request_id='r', label='true', at=3600.0, annotator='')
+    """
+    if answer.label is not None and not isinstance(answer.label, str):
+        with suppress(Refusal):
+            label = truth_of(answer.label)
+            name = None if label is None else class_name(label)
+            answer = msgspec.structs.replace(answer, label=name)
+    if not isinstance(answer.at, float | int):
+        with suppress(Refusal):
+            answer = msgspec.structs.replace(answer, at=_read_time(answer.at))
+    return answer
 
 
 def check_event(event: Event, settings: InputSettings) -> Event:

@@ -17,6 +17,11 @@ import msgspec
 from msgspec import Meta
 
 _FAULTY: Any = object()
+_MAY_CHANGE = (
+    "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
+    "retention.",
+)  # fmt: skip
+"""How the paths of settings begin that decide nothing."""
 
 
 def differing_fields(there: Any, here: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -31,6 +36,15 @@ def differing_fields(there: Any, here: Any, where: str = "") -> Iterator[tuple[s
             yield from differing_fields(there.get(name), here.get(name), path)
     elif there != here:
         yield where, there, here
+
+
+def decides_nothing(path: str) -> bool:
+    """Whether the setting with this path may change from one start of a run to the next.
+
+    >>> decides_nothing("run.tick_s"), decides_nothing("query.strategy")
+    (True, False)
+    """
+    return path.startswith(_MAY_CHANGE)
 
 
 def section_of(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:

@@ -13,24 +13,10 @@ import msgspec
 from ...adapters.journal import Journal
 from ...errors import BadInput, BadSettings
 from ...settings import Settings
-from ...settings.reading import differing_fields
+from ...settings.reading import decides_nothing, differing_fields
 from .places import explain_no_run
 
 _ENCODER = msgspec.json.Encoder()
-_MAY_CHANGE = (
-    "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
-    "retention.",
-)  # fmt: skip
-"""How the paths of settings begin that decide nothing."""
-
-
-def decides_nothing(path: str) -> bool:
-    """Whether the setting with this path may change from one start of a run to the next.
-
-    >>> decides_nothing("run.tick_s"), decides_nothing("query.strategy")
-    (True, False)
-    """
-    return path.startswith(_MAY_CHANGE)
 
 
 def settings_of_run(folder: Path) -> Settings:
