@@ -304,6 +304,15 @@ def test_pruning_never_takes_a_higher_number(place):
     assert place.names() == [name_of(2), name_of(100), name_of(200)]
 
 
+def test_where_all_that_are_ours_stand_is_known(place):
+    ours = store(place)
+    for seq in (2, 5, 9):
+        ours.write(seq, b"", {"events": seq})
+    place.put(name_of(7), b"nothing of ours")
+    assert ours.read_positions() == [{"events": seq} for seq in (2, 5, 9)]
+    assert store(place, series="shard-3").read_positions() == []
+
+
 def test_a_file_that_another_removed_first_does_not_matter(place, monkeypatch):
     ours = store(place, kept_n=1)
     ours.write(1, b"", {})

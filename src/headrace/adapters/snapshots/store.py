@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -188,6 +189,18 @@ class SnapshotStore:
         if unreachable is not None:
             raise unreachable
         return None
+
+    def read_positions(self) -> list[dict[str, int | str]]:
+        """Return the `positions` of all snapshots that are ours and whole, the oldest first.
+
+        Raises `OSError` if the folder can't be listed, and `Unreachable` if one can't be read.
+        """
+        found = []
+        for seq in sorted(_parse_numbers(self._folder.list_names())):
+            # One that is gone was replaced by a newer one; nobody goes on from one that is refused.
+            with suppress(FileNotFoundError, BadInput):
+                found.append(self._read_snapshot(seq, 0).positions)
+        return found
 
     def newest_seq(self) -> int:
         """Return the highest number of a file, whatever is in it; -1 if there is none."""

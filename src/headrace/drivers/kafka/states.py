@@ -177,6 +177,10 @@ class States:
         )
         return None if newest is None else desk
 
+    def read_positions(self, series: str) -> list[dict[str, int | str]]:
+        """Return where all snapshots of a part stand (`training`, `shard-3`, `desk-0`)."""
+        return self._open_store(series).read_positions()
+
     # -------------------------------------------------------------------------- looking on
 
     def list_newest(self) -> dict[str, int]:
