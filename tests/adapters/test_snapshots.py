@@ -304,6 +304,54 @@ def test_pruning_never_takes_a_higher_number(place):
     assert place.names() == [name_of(2), name_of(100), name_of(200)]
 
 
+def test_what_is_below_the_oldest_goes_whoever_wrote_it_and_when(place):
+    ours = store(place, kept_n=5)
+    for seq in (3, 7):
+        ours.write(seq, b"old", {})
+    ours.write(8, b"new", {}, oldest=8)
+    assert place.names() == [name_of(8)]
+    store(place, kept_n=5).write(5, b"late", {})
+    place.put(".snapshot-abc.tmp", b"half")
+    ours.write(9, b"new", {}, oldest=8)
+    # Half-written, perhaps by one that lives: it goes where it is there once more.
+    assert place.names() == [".snapshot-abc.tmp", name_of(8), name_of(9)]
+    ours.write(10, b"new", {}, oldest=8)
+    assert place.names() == [name_of(8), name_of(9), name_of(10)]
+    # What was just written stays, also where a series goes on from further back.
+    ours.write(4, b"back", {}, oldest=8)
+    assert place.names() == [name_of(4), name_of(8), name_of(9), name_of(10)]
+
+
+def test_one_below_the_oldest_that_cannot_be_removed_is_an_error(place, monkeypatch):
+    def fails(name):
+        raise PermissionError("not yours")
+
+    ours = store(place)
+    ours.write(1, b"old", {})
+    monkeypatch.setattr(ours._folder, "remove", fails)
+    with pytest.raises(OSError, match="not yours"):
+        ours.write(2, b"new", {}, oldest=2)
+
+
+def test_the_one_before_another_is_found(place):
+    ours = store(place)
+    for seq in (2, 5, 9):
+        ours.write(seq, b"%d" % seq, {})
+    assert ours.read_latest(before=9).blob == b"5"
+    assert ours.read_latest(before=2) is None
+    place.put(name_of(7), b"nothing of ours")
+    assert ours.read_latest(before=9).blob == b"5"
+
+
+def test_where_all_that_are_ours_stand_is_known(place):
+    ours = store(place)
+    for seq in (2, 5, 9):
+        ours.write(seq, b"", {"events": seq})
+    place.put(name_of(7), b"nothing of ours")
+    assert ours.read_positions() == [{"events": seq} for seq in (2, 5, 9)]
+    assert store(place, series="shard-3").read_positions() == []
+
+
 def test_a_file_that_another_removed_first_does_not_matter(place, monkeypatch):
     ours = store(place, kept_n=1)
     ours.write(1, b"", {})

@@ -70,6 +70,9 @@ def test_an_address_of_no_use_is_refused_in_a_sentence_without_its_password(text
         "eva:?s3cret@host/log",
         "eva:12#s3cret@host/log",
         "eva:12?s3cret=1@host/log",
+        "eva:12/s3cret@host/log",
+        "eva/s3cret@host/log",
+        "eva:12/pass?db=1&vhost=s3cret@host/log",
         "eva:12?s3cret@host/log",
         "eva:12?db=s3cret&vhost=s3cret@host/log",
         "eva:?s3cret=1&vhost=2@host/log",
@@ -90,6 +93,15 @@ def test_no_piece_of_a_malformed_address_is_told(scheme, rest):
             parse_address(text, "--events")
         assert "s3cret" not in str(refused.value)
         assert refused.value.__cause__ is None
+
+
+def test_a_slash_in_a_password_is_no_name_of_a_stream():
+    for text in ("redis://u:12/s3cret@h/log", "amqp://u:12/a?vhost=s3cret@h/log"):
+        with pytest.raises(BadSettings, match="%2F") as refused:
+            parse_address(text, "--events")
+        assert "s3cret" not in str(refused.value)
+    address = parse_address("amqp://u@h/log%40b?vhost=team%40b", "--events")
+    assert (address.host, address.name, address.space) == ("h", "log@b", "team@b")
 
 
 def test_parts_of_an_address_are_unquoted():

@@ -176,6 +176,15 @@ def test_a_fault_in_one_event_rejects_that_event_with_a_reason(changed, reason, 
     assert says in found.detail
 
 
+@pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1.7e12, -1.7e12])
+def test_a_bad_time_is_told_in_the_same_words_in_a_batch(at: float) -> None:
+    batch = hr.EventBatch.from_arrays([[1.0]], ["a"], ids=["e"], at=[at])
+    [told] = engine().feed([batch])
+    alone = rejected(hr.Event(id="e", at=at, features={"a": 1.0}))
+    assert isinstance(told, hr.InputRejected)
+    assert (told.reason, told.detail) == (alone.reason, alone.detail)
+
+
 def test_numbers_are_ids_and_times_and_classes_have_names() -> None:
     event = hr.Event(
         id=np.int64(5),  # type: ignore[arg-type]

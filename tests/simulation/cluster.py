@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headrace import Settings
+from headrace.drivers.kafka.carrying import Carrier
+from headrace.drivers.kafka.states import States
 from headrace.errors import BadInput
 from headrace.flow import effects as ef
 from headrace.flow.desks import PartitionDesk
@@ -72,7 +74,8 @@ class Cluster:
     """See the module. `told` has every sentence of a worker, `refused` those that ended one;
     `written` has every record, whatever became of its log; `topics_n` how often a topic was made
     anew, which its id says unless the brokers have none (`has_ids`); `firsts` where partitions of
-    the events have begun since they were cut.
+    the events have begun since they were cut. `saved` has what workers saved, unless `open_states`
+    is set: then each process saves to files with the states that it returns.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Cluster:
         self.committed: dict[Part, int] = {}
         self.saved: dict[tuple[str, int], list[ef.Saving]] = {}
         self.saved_kept = "all"
+        self.open_states: Callable[[], States] | None = None
         self.name, self.has_ids, self.topics_n = f"c{seed}", True, Counter[str]()
         self.partitions_n = partitions_n
         self.members: list[Worker] = []
@@ -246,6 +250,7 @@ class Worker:
         self.generation = -1
         self._thawed: list[Callable[[], None]] = []
         self.flow: Flow | None = None
+        self.states = None if cluster.open_states is None else cluster.open_states()
 
     # -------------------------------------------------------------------------------- life
 
@@ -475,21 +480,24 @@ class Worker:
                 return records, records[-1].offset + 1 if records else log.end
             case ef.Retrain(job=job):
                 return attempt_job(job)
+            case ef.Load() | ef.Save() if self.states is not None:
+                none: Any = None
+                return Carrier(self.states, none, none, cluster.partitions_n)._use_store(request)
             case ef.Save(parts=parts):
                 for part in parts:
                     cluster.saved.setdefault((part.kind, part.number), []).append(part)
                 return None
-            case ef.Load(kind=kind, number=number):
-                return self._load(kind, number)
+            case ef.Load(kind=kind, number=number, before=before):
+                return self._load(kind, number, before)
         raise AssertionError(request)
 
     def _since(self, part: Part, since_ms: int) -> int:
         log = self.cluster.log(part)
         return next((r.offset for r in log.records if r.timestamp >= since_ms), log.end)
 
-    def _load(self, kind: str, number: int) -> Any:
+    def _load(self, kind: str, number: int, before: Any) -> Any:
         settings, n = self.settings, self.cluster.partitions_n
-        found = self._saving(kind, number)
+        found = self._saving(kind, number, before)
         if kind == "training":
             if found is None:
                 return _new_log(settings), 0
@@ -516,12 +524,19 @@ class Worker:
         shard = PartitionShard(settings, number, self.cluster.partitions_n, log.trainer)
         return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 
-    def _saving(self, kind: str, number: int) -> ef.Saving | None:
+    def _saving(self, kind: str, number: int, before: Any) -> ef.Saving | None:
         saved = self.cluster.saved.get((kind, number), [])
+        if before is not None:
+            saved = [one for one in saved if number_of(one.positions) < number_of(before)]
         kept = self.cluster.saved_kept
         if not saved or kept == "none" or (kept == "some" and self.cluster.luck.random() < 0.3):
             return None
         return self.cluster.luck.choice(saved[-3:]) if kept == "old" else saved[-1]
+
+
+def number_of(positions: Any) -> int:
+    """The number of a shard's snapshot, without the 1."""
+    return int(positions["events"]) + int(positions["journal"])
 
 
 NEW_LOGS: dict[bytes, bytes] = {}

@@ -153,10 +153,14 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load the newest saved state of the training log, a desk or a shard. Result: as `States`."""
+    """Load the newest saved state of the training log, a desk or a shard. Result: as `States`.
+
+    Of a shard the newest one saved `before` the one with these positions, if they are given.
+    """
 
     kind: Literal["training", "desk", "shard"]
     number: int = 0
+    before: Mapping[str, int | str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

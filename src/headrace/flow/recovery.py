@@ -58,6 +58,10 @@ class UnusableError(Exception):
     """The snapshot fits no place of the journal: its writer had lost the partition."""
 
 
+class CutOffError(BadInput):
+    """The training log begins after the place from which a shard needs it."""
+
+
 def fold_record(log: TrainingLog, record: Record) -> Routine[Folded | None]:
     """Fold the next record of the training log; return the entry if it counts.
 
@@ -99,7 +103,7 @@ class Recovery:
         """Take a shard and the log it saw from where they stand to the end of the journal.
 
         `writer` wrote the shard's last step. With `until` this ends after the step at that offset.
-        Raises `UnusableError`, and `BadInput` if the training log was cut off.
+        Raises `UnusableError`, and `CutOffError` if the training log was cut.
         """
         self._writer = writer
         kafka, partition = self._settings.kafka, shard.partition
@@ -115,9 +119,10 @@ class Recovery:
         )
         yield from tapes.go_to_starts()
         if tapes.lost[self._training]:
-            raise BadInput(
-                f"{kafka.training} begins {tapes.lost[self._training]} entries after the newest "
-                "snapshot: it must be kept for ever (retention.ms=-1). Put it back, or start anew "
+            raise CutOffError(
+                f"{kafka.training} begins {tapes.lost[self._training]} entries after the place "
+                f"from which partition {partition} needs it: it must be kept for ever "
+                "(retention.ms=-1). Put it back, or begin the shards anew, on the saved model, "
                 "with headrace reset"
             )
         end = tapes.ends[self._journal]

@@ -20,7 +20,7 @@ from .effects import Load, Look, Part, Resume, Routine, Seek
 from .mail import OwnedDesk, OwnedShard
 from .parcels import Post
 from .places import check_place
-from .recovery import Recovered, Recovery, UnusableError
+from .recovery import CutOffError, Recovered, Recovery, UnusableError
 from .shards import PartitionShard
 from .tapes import read_since
 from .topic_ids import read_ids
@@ -187,13 +187,18 @@ def _check_journal(flow: WorkerState, found: Recovered, committed: int) -> None:
 
 
 def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Recovered]]:
-    """Recover the shard from its newest snapshot, or from its logs alone if that is unusable."""
-    shard, log, positions = yield Load("shard", number)
-    kafka = flow.settings.kafka
-    flow.places.topic_ids.check_ids((yield Look(_parts_of(kafka, number))))
-    kept = read_ids(str(positions.get("topics", "")))
-    flow.places.topic_ids.check_kept(kept, f"the snapshot of partition {number}")
+    """Recover the shard from its newest snapshot that fits its journal, or from its logs alone.
+
+    Raises `BadInput` where neither is left.
+    """
+    kafka, topic_ids = flow.settings.kafka, flow.places.topic_ids
+    topic_ids.check_ids((yield Look(_parts_of(kafka, number))))
+    before: Positions | None = None
+    faults = list[str]()
     while True:
+        shard, log, positions = yield Load("shard", number, before)
+        kept = read_ids(str(positions.get("topics", "")))
+        topic_ids.check_kept(kept, f"the snapshot of partition {number}")
         recovery = Recovery(flow.settings, flow.decoder, flow.agenda.warn)
         try:
             recovered = yield from recovery.recover_shard(
@@ -201,10 +206,17 @@ def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Re
             )
         except UnusableError as error:
             flow.agenda.warn(f"the snapshot of partition {number} is passed over: {error}")
-            shard, log, positions = make_unborn(flow.settings, number, flow.partitions_n["events"])
+            before = positions
+            faults.append(str(error))
+        except CutOffError as error:
+            if not faults:
+                raise
+            raise BadInput(
+                f"partition {number} can't be made anew: its snapshots fit no place of its journal "
+                f"({'; '.join(faults)}), and {error}"
+            ) from error
         else:
-            kept = recovered.topics
-            flow.places.topic_ids.check_kept(kept, f"the journal of partition {number}")
+            topic_ids.check_kept(recovered.topics, f"the journal of partition {number}")
             return recovery, recovered
 
 

@@ -21,6 +21,7 @@ from .given import Refused
 from .joining import Halves
 from .originals import Originals
 from .schema import Schema
+from .values import fault_of_seconds
 
 ID_LENGTH_MAX = 500
 
@@ -195,7 +196,8 @@ class Admission:
             return self._reject_event(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
         # A comparison with NaN is false, so this also rejects NaN.
         if not (-AT_MAX < batch.at[i] < AT_MAX):
-            return self._reject_event(batch, i, Reason.BAD_TIME, f"at is {float(batch.at[i])}")
+            detail = fault_of_seconds(float(batch.at[i]), "at") or ""
+            return self._reject_event(batch, i, Reason.BAD_TIME, detail)
         if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
             return self._reject_event(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")
         return None

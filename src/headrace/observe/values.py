@@ -135,14 +135,29 @@ def seconds_of(
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     if value is None:
         raise Refusal(Reason.NO_TIME, f"there is nothing at {path}")
+    found = fault_of_seconds(value, path, unit, section)
+    if found is not None:
+        raise Refusal(Reason.BAD_TIME, found)
+    assert isinstance(value, float | int)
+    return value / _UNITS[unit]
+
+
+def fault_of_seconds(
+    value: object, path: str, unit: str = "s", section: str = "input"
+) -> str | None:
+    """Return why a value is no time in numbers, as a sentence; None if it is one.
+
+    The parameters are those of `seconds_of`.
+
+    >>> fault_of_seconds(math.nan, "at")
+    'at is nan; must be a number of seconds'
+    """
     if isinstance(value, bool) or not isinstance(value, float | int) or not -math.inf < value:
-        raise Refusal(
-            Reason.BAD_TIME, f"{path} is {format_value(value)}; must be a number of seconds"
-        )
+        return f"{path} is {format_value(value)}; must be a number of seconds"
     if abs(value) > SECONDS_MAX * _UNITS[unit]:  # a whole number may be too large to divide
         fault = f'must be seconds; divide milliseconds by 1000, or set {section}.at_unit = "ms"'
-        raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}")
-    return value / _UNITS[unit]
+        return f"{path} is {format_value(value)}; {fault}"
+    return None
 
 
 def optional_text(value: object, path: str) -> str | None:

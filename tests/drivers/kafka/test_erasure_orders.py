@@ -291,6 +291,32 @@ def test_what_was_saved_before_an_order_goes_with_what_is_saved_after_it(
     assert [store.read_latest().blob, len(store._folder.list_names())] == [b"nobody", 1]
 
 
+def test_a_late_write_is_removed_by_the_next_and_takes_no_newer_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_SNAPSHOT_KEY", "k" * 32)
+    worker = {"snapshots": str(tmp_path / "snapshots"), "snapshots_kept": 5}
+    own = parse({"stream": "s", "worker": worker})
+    owner, late = (States(own, lambda sentence: None) for _ in range(2))
+
+    def save(states: States, journal: int, text: bytes, erasures_n: int) -> None:
+        # No event comes: steps of labels and orders alone.
+        places: dict[str, int | str] = {"events": 7, "training": 2 * journal, "journal": journal}
+        states.write(Saving("shard", 0, text, places, erasures_n=erasures_n))
+
+    def saved() -> list[bytes]:
+        paths = sorted((tmp_path / "snapshots").glob("*shard-0/*.hr"))
+        return [next(t for t in (b"Ada", b"nobody") if t in path.read_bytes()) for path in paths]
+
+    save(owner, 3, b"Ada", 0)
+    save(owner, 5, b"nobody", 1)
+    # Thought dead, it ends a write that it began before the order.
+    save(late, 3, b"Ada", 0)
+    assert saved() == [b"Ada", b"nobody"]
+    save(owner, 6, b"nobody", 1)
+    assert saved() == [b"nobody", b"nobody"]
+
+
 # ---------------------------------------------------------------------------------- by its age
 
 

@@ -102,6 +102,12 @@ def parse_address(text: str, setting: str) -> Address:
             f"{setting} holds a password, which others could see; put it into a file "
             f"(password_file) or into the environment variable {PASSWORDS[kind]}"
         )
+    if "@" in text.partition("://")[2].partition("/")[2]:
+        raise BadSettings(
+            f"{setting} has an @ behind a /; write a / in a user's name as %2F, and an @ in the "
+            "name of a stream, queue or virtual host as %40. A password belongs into a file "
+            f"(password_file) or into the environment variable {PASSWORDS[kind]}"
+        )
     if not host or parts.fragment:
         fault = "has a # in it, which is %23 in a name" if host else "names no host"
         raise BadSettings(f"{setting} {fault}; must be such as {_make_example(setting)}")

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,13 +120,17 @@ class SnapshotStore:
         positions: Mapping[str, int | str],
         *,
         at: float | None = None,
+        oldest: int = 0,
     ) -> str:
         """Write snapshot number `seq`, then remove all up to it but the latest `kept_n`.
 
         `blob` is the frozen state, `positions` has the place at which to go on in each input, `at`
-        is the stream's time, in seconds since the epoch. Returns the path or URL; by then a local
-        file survives a loss of power, and a remote one was read back. Raises `OSError` if it can't
-        be written, in a remote place `Unreachable`; the earlier snapshots are then still there.
+        is the stream's time, in seconds since the epoch. With `oldest` every number below it is
+        removed too, and each half-written file that was there at the `write` before: whoever began
+        it was killed. Returns the path or URL; by then a local file survives a loss of power, and a
+        remote one was read back. Raises `OSError` if it can't be written, in a remote place
+        `Unreachable`, and the earlier snapshots are then still there; also if one below `oldest`
+        can't be removed.
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
@@ -142,18 +147,23 @@ class SnapshotStore:
         self._remove_files(self._left_over)
         self._left_over = []
         self._put_snapshot(seq, _seal_blob(header, blob, self._keys))
-        self._prune_old(seq)
+        self._prune_old(seq, min(seq, oldest))
         self.newest = self._path_of(_make_name(seq))
         return self.newest
 
     def read_latest(
-        self, read: Callable[[Snapshot], object] | None = None, *, seq_min: int = 0
+        self,
+        read: Callable[[Snapshot], object] | None = None,
+        *,
+        seq_min: int = 0,
+        before: int | None = None,
     ) -> Snapshot | None:
         """Return the newest snapshot that is ours, whole and unaltered; `None` if there is none.
 
         `read` is called with the snapshot; where it raises `BadInput`, the previous one is tried.
         `seq_min` is a number that the caller knows was written: an older file, which somebody may
-        have put back, is refused. Refused files stay where they are.
+        have put back, is refused. With `before` only lower numbers are looked at. Refused files
+        stay where they are.
 
         Raises `OSError` if the folder can't be listed, and `Unreachable` if no snapshot passes but
         one could not be read from the remote place just now.
@@ -163,7 +173,7 @@ class SnapshotStore:
         unreachable: Unreachable | None = None
         names = self._folder.list_names()
         self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
-        waiting = sorted(_parse_numbers(names))
+        waiting = _select_numbers(names, before)
         while waiting:
             seq = waiting.pop()
             tried.add(seq)
@@ -184,10 +194,23 @@ class SnapshotStore:
             # Other processes may have written newer ones meanwhile, and removed these. We don't
             # list the folder after each refusal, for somebody may have put many bad files there.
             if is_gone or not waiting:
-                waiting = sorted(_parse_numbers(self._folder.list_names()) - tried)
+                numbers = _select_numbers(self._folder.list_names(), before)
+                waiting = [number for number in numbers if number not in tried]
         if unreachable is not None:
             raise unreachable
         return None
+
+    def read_positions(self) -> list[dict[str, int | str]]:
+        """Return the `positions` of all snapshots that are ours and whole, the oldest first.
+
+        Raises `OSError` if the folder can't be listed, and `Unreachable` if one can't be read.
+        """
+        found = []
+        for seq in _select_numbers(self._folder.list_names(), None):
+            # One that is gone was replaced by a newer one; nobody goes on from one that is refused.
+            with suppress(FileNotFoundError, BadInput):
+                found.append(self._read_snapshot(seq, 0).positions)
+        return found
 
     def newest_seq(self) -> int:
         """Return the highest number of a file, whatever is in it; -1 if there is none."""
@@ -258,16 +281,25 @@ class SnapshotStore:
     def _path_of(self, name: str) -> str:
         return f"{self._folder.shown}/{name}"
 
-    def _prune_old(self, seq: int) -> None:
+    def _prune_old(self, seq: int, oldest: int) -> None:
+        try:
+            names = self._folder.list_names()
+        except OSError as error:
+            if oldest:
+                raise
+            self.not_removed.append(f"what is old: {error}")
+            return
+        if oldest:
+            # Not at once: whoever writes one now goes on. That of a killed process is there again.
+            self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
+        numbers = _parse_numbers(names)
+        for number in sorted(numbers):
+            if number < oldest:
+                self._folder.remove(_make_name(number))
         # Higher numbers are another process's, or from before a restart that went further back;
         # this one will reach and replace the latter.
-        try:
-            numbers = _parse_numbers(self._folder.list_names())
-        except OSError as error:
-            self.not_removed.append(f"what is old: {error}")
-        else:
-            written = sorted(number for number in numbers if number <= seq)
-            self._remove_files([_make_name(number) for number in written[: -self.kept_n]])
+        written = sorted(number for number in numbers if oldest <= number <= seq)
+        self._remove_files([_make_name(number) for number in written[: -self.kept_n]])
 
     def _remove_files(self, names: list[str]) -> None:
         for name in names:
@@ -323,6 +355,11 @@ def _parse_numbers(names: list[str]) -> set[int]:
     """Return the numbers of the files that are named exactly as snapshots are."""
     numbered = ((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
     return {seq for seq, name in numbered if name == _make_name(seq)}
+
+
+def _select_numbers(names: list[str], before: int | None) -> list[int]:
+    """Return the numbers of snapshots that are below `before`, if it is one, in order."""
+    return sorted(seq for seq in _parse_numbers(names) if before is None or seq < before)
 
 
 # ------------------------------------------------------------------------------- the envelope

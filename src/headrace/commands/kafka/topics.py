@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from ...adapters.printing import say
-from ...drivers.kafka.cutting import cut_logs, places_to_cut
+from ...drivers.kafka.cutting import UnsavedError, cut_logs, places_to_cut
 from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import (
     TopicState,
@@ -39,7 +39,8 @@ def register(subparsers: Any) -> None:
         "--cut",
         action="store_true",
         help="delete the beginning of the training log and of the desks' logs, up to where all "
-        "newest snapshots stand: see docs/ERASURE.md",
+        "kept snapshots stand, once all are from after the latest order to erase: see "
+        "docs/ERASURE.md",
     )
     parser.add_argument("--yes", action="store_true", help="with --cut: don't ask")
     parser.set_defaults(func=command)
@@ -56,8 +57,12 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _cut_logs(settings: Settings, *, asks: bool) -> int:
-    """Cut the logs up to the newest snapshots, if the user agrees; return the exit code."""
-    places = asyncio.run(places_to_cut(settings, States(settings, say, makes_key=False)))
+    """Cut the logs up to the kept snapshots, if the user agrees; return the exit code."""
+    try:
+        places = asyncio.run(places_to_cut(settings, States(settings, say, makes_key=False)))
+    except UnsavedError as error:
+        say(str(error))
+        return 1
     for part, place in places.items():
         sys.stdout.write(f"{part.topic}, partition {part.partition}: records before {place:,} go\n")
     sys.stdout.write("then nothing but the snapshots holds what they said\n")

@@ -84,8 +84,8 @@ class Carrier:
                 return self._states.read_training()
             case Load(kind="desk", number=number):
                 return self._states.read_desk(number)
-            case Load(number=number):
-                return self._states.read_shard(number, self._partitions_n)
+            case Load(number=number, before=before):
+                return self._states.read_shard(number, self._partitions_n, before)
             case Save(parts=parts):
                 try:
                     for part in parts:

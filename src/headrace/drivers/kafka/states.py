@@ -1,7 +1,7 @@
 """The snapshots that a worker writes and reads: shards with their trainer, desks, their places.
 
 A snapshot is only a shortcut past reading the logs again. One that is refused, for whatever reason,
-is passed over with a sentence, and the state is made from the logs.
+is passed over with a sentence; the one before it is read, and at last the logs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,15 @@ from ...query.strategies.state import keeps_state
 from ...settings import Settings
 from ...state import frozen
 
-_COUNTED = {"training": "training", "desk": "desk", "shard": "events"}
-"""The place by which the snapshots of each kind are numbered."""
+
+def _number_of(kind: str, positions: Mapping[str, int | str]) -> int:
+    """Return the number of a part's snapshot: it grows with whatever the part takes in.
+
+    A shard's step may take in no event but labels, an order or the time; so its steps count too.
+    """
+    if kind == "shard":
+        return int(positions["events"]) + int(positions["journal"]) + 1
+    return int(positions[kind])
 
 
 class _ShardState(msgspec.Struct, frozen=True):
@@ -65,7 +72,8 @@ class States:
         self._note = note
         self._keys = load_keys(settings.worker.snapshots, makes_key=makes_key)
         self._stores: dict[str, SnapshotStore] = {}
-        self._erasures_n: dict[str, int] = {}
+        # By series: the orders to erase carried out, and the number of the first snapshot since.
+        self._erased: dict[str, tuple[int, int]] = {}
         # Two streams that share a store must not remove each other's snapshots.
         name = hashlib.blake2b(settings.stream.encode(), digest_size=4).hexdigest()
         self._prefix = f"{name}-"
@@ -87,37 +95,51 @@ class States:
     # -------------------------------------------------------------------------------- writing
 
     def write(self, part: Saving) -> None:
-        """Save one part; if it has carried out more orders to erase, remove its older snapshots.
+        """Save one part, and remove its snapshots from before the latest order to erase.
 
-        This process does so at its first write after any order: another may have been killed before
-        it removed them.
+        What this process saves first once the part has carried out an order is the oldest that may
+        stay. Each write removes what is older: another worker may have been killed before it did,
+        and one that lost the part may write an earlier state long after.
         """
-        if part.kind == "shard":
-            self.write_shard(part.number, part.blob, part.training, part.positions)
-        elif part.kind == "desk":
-            self.write_desk(part.number, part.blob, int(part.positions["desk"]))
-        else:
-            self.write_training(part.blob, int(part.positions["training"]))
         series = "training" if part.kind == "training" else f"{part.kind}-{part.number}"
-        if part.erasures_n > self._erasures_n.get(series, 0):
-            self._open_store(series).remove_before(int(part.positions[_COUNTED[part.kind]]))
-            self._erasures_n[series] = part.erasures_n
+        number = _number_of(part.kind, part.positions)
+        erasures_n, oldest = self._erased.get(series, (0, 0))
+        if part.erasures_n > erasures_n:
+            erasures_n, oldest = part.erasures_n, number
+        if part.kind == "shard":
+            self.write_shard(part.number, part.blob, part.training, part.positions, oldest=oldest)
+        elif part.kind == "desk":
+            self.write_desk(part.number, part.blob, number, oldest=oldest)
+        else:
+            self.write_training(part.blob, number, oldest=oldest)
+        self._erased[series] = (erasures_n, oldest)
 
     def write_shard(
-        self, partition: int, blob: bytes, training: bytes, positions: Mapping[str, int | str]
+        self,
+        partition: int,
+        blob: bytes,
+        training: bytes,
+        positions: Mapping[str, int | str],
+        *,
+        oldest: int = 0,
     ) -> None:
-        """Save a shard, frozen, with the frozen training log that it had seen."""
+        """Save a shard, frozen, with the frozen training log that it had seen.
+
+        Here and below snapshots with a number below `oldest` are removed.
+        """
         state = msgspec.msgpack.encode(_ShardState(training, blob))
-        self._open_store(f"shard-{partition}").write(int(positions["events"]), state, positions)
+        store = self._open_store(f"shard-{partition}")
+        store.write(_number_of("shard", positions), state, positions, oldest=oldest)
 
-    def write_desk(self, partition: int, blob: bytes, position: int) -> None:
+    def write_desk(self, partition: int, blob: bytes, position: int, *, oldest: int = 0) -> None:
         """Save a desk, frozen."""
-        self._open_store(f"desk-{partition}").write(position, blob, {"desk": position})
+        store = self._open_store(f"desk-{partition}")
+        store.write(position, blob, {"desk": position}, oldest=oldest)
 
-    def write_training(self, blob: bytes, position: int) -> None:
+    def write_training(self, blob: bytes, position: int, *, oldest: int = 0) -> None:
         """Save the training log's state, frozen, for workers that start."""
         positions: dict[str, int | str] = {"training": position, "rules": self._learning}
-        self._open_store("training").write(position, blob, positions)
+        self._open_store("training").write(position, blob, positions, oldest=oldest)
 
     def clear_series(self, series: str) -> int:
         """Remove all snapshots of a part (`training`, `shard-3`, `desk-0`); return how many."""
@@ -141,12 +163,16 @@ class States:
         )
 
     def read_shard(
-        self, partition: int, partitions_n: int
+        self,
+        partition: int,
+        partitions_n: int,
+        before: Mapping[str, int | str] | None = None,
     ) -> tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]:
         """Return a shard as it was saved last, the training log it saw, and where both stood.
 
         Positions are `events` and `training` (next offsets), and the offset (`journal`) and the
-        `writer` of its last step.
+        `writer` of its last step. With those of one snapshot as `before` this returns the one
+        before it. Without any it is a shard before its first event.
         """
 
         def read_parts(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
@@ -156,7 +182,8 @@ class States:
             shard.thaw(state.shard, self._allowed, log.trainer)
             return shard, log
 
-        newest = self._read_newest(f"shard-{partition}", read_parts)
+        number = None if before is None else _number_of("shard", before)
+        newest = self._read_newest(f"shard-{partition}", read_parts, number)
         if newest is None:
             return make_unborn(self.settings, partition, partitions_n)
         (shard, log), positions = newest
@@ -176,6 +203,10 @@ class States:
             lambda snapshot: desk.thaw(snapshot.blob, int(snapshot.positions["desk"])),
         )
         return None if newest is None else desk
+
+    def read_positions(self, series: str) -> list[dict[str, int | str]]:
+        """Return where all snapshots of a part stand (`training`, `shard-3`, `desk-0`)."""
+        return self._open_store(series).read_positions()
 
     # -------------------------------------------------------------------------- looking on
 
@@ -209,11 +240,11 @@ class States:
         return log
 
     def _read_newest(
-        self, series: str, read: Callable[[Any], Any]
+        self, series: str, read: Callable[[Any], Any], before: int | None = None
     ) -> tuple[Any, Mapping[str, int | str]] | None:
         store = self._open_store(series)
         states: list[Any] = []
-        snapshot = store.read_latest(lambda found: states.append(read(found)))
+        snapshot = store.read_latest(lambda found: states.append(read(found)), before=before)
         self.refused_n += len(store.refused)
         for sentence in store.first_refused():
             self._note(f"a snapshot of {series} is passed over: {sentence}")
