@@ -231,6 +231,7 @@ class Runner(Feeder):
                 break
             else:
                 self._tell_caught_up()
+                self._tell_unknown()
                 self._wait_for_input()
                 if time.monotonic() - quiet_from >= self.settings.run.tick_s:
                     self._tick_if_due()
@@ -327,6 +328,15 @@ class Runner(Feeder):
             self._note(
                 f"{report.events.observed_n:,} events read, {report.asking.requests_n:,} labels "
                 f"asked; waiting for {'answers' if self._table else 'more'}"
+            )
+
+    def _tell_unknown(self) -> None:
+        """Note once, when all that is there was fed, that answers wait for a request."""
+        if "unknown" not in self._said and self._answers.unknown_n:
+            self._said.add("unknown")
+            self._note(
+                f"an answer names request {self._answers.first_unknown}, which this run has not "
+                "asked; it waits, as all such answers do, in case a later event leads to it"
             )
 
     def _tell_grown(self) -> None:
