@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 START_MS = 1_714_953_600_000  # 2024-05-06T00:00:00Z
-BLOCKED_FROM = 0.4
+BLOCKED_FROM = 0.5
 
 
 def make_payment(i: int, chance: random.Random) -> tuple[dict[str, object], str]:
