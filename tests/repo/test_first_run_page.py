@@ -1,4 +1,4 @@
-"""docs/FIRST-RUN.md: what it says that Headrace says to the first mistakes. Its consoles are run too."""
+"""docs/FIRST-RUN.md: Headrace says to the first mistakes what the page says; see `test_console`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from repo.tree import ROOT
 from warm import run_python
 
 PAGE = (ROOT / "docs" / "FIRST-RUN.md").read_text(encoding="utf-8")
-(SETTINGS,) = re.findall(r'^```toml title="out/headrace.toml"\n(.*?)^```', PAGE, re.M | re.S)
+(SETTINGS,) = re.findall(
+    r'^```toml title="out/headrace.toml"\n(.*?)^```', PAGE, re.MULTILINE | re.DOTALL
+)
 SECTION = PAGE[PAGE.index("## What goes wrong first") : PAGE.index("## What next")]
 TOLD = re.findall(r"`([^`]+)`", SECTION)
 ROWS_N = 200

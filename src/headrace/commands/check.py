@@ -214,11 +214,13 @@ def _describe_served(batch: EventBatch, settings: Settings) -> Iterator[str]:
     without_n = len(events) - counts.total()
     shown += [f"none {without_n:,}"] if without_n else []
     yield f"predicted by the served model: {', '.join(shown)}"
-    if strange := [name for name in counts if known and name not in known]:
+    named = {*counts, *(event.predicted for event in events if event.predicted is not None)}
+    if known and (strange := sorted(named.difference(known))):
         yield (
-            f"- schema.classes has no {', '.join(sorted(strange)[:CLASSES_SHOWN])}, which the "
+            f"- schema.classes has no {', '.join(strange[:CLASSES_SHOWN])}, which the "
             "served model predicts; input.class_names gives the log's classes other names"
         )
+        return
     others_n = sum(
         event.predicted not in (None, name) for event, name in zip(events, served, strict=True)
     )
