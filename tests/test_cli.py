@@ -213,3 +213,11 @@ def test_a_program_of_its_own_tells_it_too(tmp_path):
     )
     assert found.returncode == 0, found.stderr
     assert f"stream {SHOWN[encoding]}," in found.stdout.decode(encoding)
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_without_a_trace(monkeypatch):
+    def interrupted(command):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_make_parser", interrupted)
+    assert cli.main(["run"]) == 130

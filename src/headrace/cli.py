@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     _write_in_any_encoding()
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _make_parser(words[0] if words else "").parse_args(words)
+    try:
+        arguments = _make_parser(words[0] if words else "").parse_args(words)
+    except KeyboardInterrupt:  # Importing a command takes a second.
+        return 130
     from .errors import BadInput, BadSettings, BrokenInvariant  # noqa: PLC0415 - help is quick
 
     try:

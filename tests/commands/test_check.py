@@ -105,7 +105,7 @@ def test_packed_lines_and_tables_are_tried_too(checked, tmp_path):
     rows = "\n".join(f"e{i},{START + i},{i % 5}" for i in range(50))
     (tmp_path / "events.csv").write_text(f"id,at,x\n{rows}\n")
     code, said = checked(QUICK, "events.csv")
-    assert code == 0 and "50 events in them" in said and "read as numeric: x" in said
+    assert code == 0 and "50 events in them" in said and said.count("read as numeric: x") == 1
 
 
 def test_a_log_that_is_not_there_is_told(checked):
@@ -117,3 +117,45 @@ def test_limits_that_the_log_reaches_are_told(checked, tmp_path):
     write_log(tmp_path)
     code, said = checked(QUICK + '[schema]\nfeatures = {"x" = "numeric"}\n')
     assert code == 0 and "schema.features does not declare" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("", "predicted by the served model: ok 200, block 100\n"),
+        ("schema.classes = ['ok', 'block']", "predicted by the served model: ok 200, block 100\n"),
+        (
+            "schema.classes = ['ok', 'fraud']",
+            "- schema.classes has no block, which the served model predicts; input.class_names",
+        ),
+        (
+            "schema.classes = ['ok', 'fraud']\ninput.class_names = {block = 'fraud'}",
+            "predicted by the served model: ok 200, fraud 100\n",
+        ),
+        ("input.predicted = 'decison'", "\nno predictions of a served model: there is nothing at"),
+        (
+            "input.predicted = 'decison'\nevaluation.judged = 'served'",
+            "- no predictions of a served model: there is nothing at decison or probabilities, and "
+            "evaluation.judged is 'served'\n",
+        ),
+    ],
+)
+def test_what_the_served_model_predicted_is_told(checked, tmp_path, settings, told):
+    served = ["ok", "ok", "block"] * 100
+    events = [
+        {"id": f"e{i}", "at": START + i, "features": {"x": i}, "predicted": name}
+        for i, name in enumerate(served)
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n")
+    code, said = checked(f"{QUICK}{settings}\n")
+    assert code == 0 and told in said
+    assert ("- schema.classes" in said) == ("- schema.classes" in told)
+
+
+def test_a_served_class_that_is_not_the_likeliest_is_told(checked, tmp_path):
+    write_log(tmp_path, predicted="fraud", probabilities={"ok": 0.6, "fraud": 0.4})
+    code, said = checked(QUICK)
+    assert code == 0 and "predicted by the served model: ok 300\n" in said
+    assert (
+        "- predicted names another class than the likeliest of probabilities in 300 events" in said
+    )

@@ -15,6 +15,7 @@ from headrace.drivers.files.run import Places
 from headrace.learn.estimate import Estimate
 from headrace.learn.quality import Quality, Rate
 from headrace.pages.live.screen import Screen
+from headrace.settings import parse
 from reports import replace_numbers
 
 
@@ -72,6 +73,17 @@ def test_what_came_before_the_first_label_is_no_accuracy():
     assert dict(list_essentials(later, places))["accuracy"] == (
         "0.900 (95 % interval 0.800 to 0.950, from 30 labels); "
         "without 150 events before the first label"
+    )
+
+
+def test_a_served_model_that_no_event_has_a_prediction_of_is_told():
+    settings = parse({"evaluation": {"judged": "served"}})
+    report = Engine(settings=settings).report
+    report = replace_numbers(report, {"events.observed_n": 400, "events.unpredicted_n": 400})
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    assert dict(list_essentials(report, places))["accuracy"] == (
+        "none yet: evaluation.judged is 'served', and not one of 400 events has a prediction of "
+        "the served model; see input.predicted"
     )
 
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters.jsonl import Tail
-from ..adapters.tables.records import is_table, lines_of
+from ..adapters.tables.records import is_table, is_table_of_columns, lines_of
 from ..bridges import faults_of_bridges
 from ..drivers.files.places import is_whole
 from ..drivers.notebook import Simulation
 from ..engine import Engine
 from ..errors import BadInput, BadSettings
 from ..learn.models import build
-from ..messages import InputRejected
+from ..messages import Event, EventBatch, InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
 from ..pages.report.parts import describe_features, format_date
@@ -39,6 +39,9 @@ RECORDS_N = 1_000
 
 LABELS_N = 200
 """The first events among them, which get a made-up label."""
+
+CLASSES_SHOWN = 10
+"""How many classes of the served model are named."""
 
 MADE_UP = ("one", "another")
 """Classes of made-up labels where neither the settings nor the log name two."""
@@ -147,8 +150,11 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
         return 1
     ats = decoded.batch.at
     say(f"from {format_date(float(ats.min()))} to {format_date(float(ats.max()))}")
-    for kind, names in describe_features(engine.schema):
-        say(f"read as {kind}: {names}")
+    if not is_table_of_columns(path):  # Reading a table has told its columns already.
+        for kind, names in describe_features(engine.schema):
+            say(f"read as {kind}: {names}")
+    for sentence in _describe_served(decoded.batch, settings):
+        say(sentence)
     for limit in report.limits:
         say(f"- {limit.sentence}")
     verdict, is_fit = _try_model(decoded, settings)
@@ -190,6 +196,46 @@ def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
         f"the model learned {report.model.learned_n:,} labels that were made up, and predicts"
     )
     return "; ".join([sentence, *(failure.sentence for failure in report.model.failures)]), True
+
+
+def _describe_served(batch: EventBatch, settings: Settings) -> Iterator[str]:
+    """Yield which classes the served model predicted how often, and what is wrong with them."""
+    fields, known = settings.input, settings.schema.classes
+    events = [batch.row(i) for i in range(len(batch))]
+    served = [_find_likeliest(event) or event.predicted for event in events]
+    counts = Counter(name for name in served if name is not None)
+    if not counts:
+        nothing = f"there is nothing at {fields.predicted} or {fields.probabilities}"
+        is_wanted = settings.evaluation.judged == "served"
+        why = ", and evaluation.judged is 'served'" if is_wanted else ""
+        yield f"{'- ' * is_wanted}no predictions of a served model: {nothing}{why}"
+        return
+    shown = [f"{name} {n:,}" for name, n in counts.most_common(CLASSES_SHOWN)]
+    without_n = len(events) - counts.total()
+    shown += [f"none {without_n:,}"] if without_n else []
+    yield f"predicted by the served model: {', '.join(shown)}"
+    named = {*counts, *(event.predicted for event in events if event.predicted is not None)}
+    if known and (strange := sorted(named.difference(known))):
+        yield (
+            f"- schema.classes has no {', '.join(strange[:CLASSES_SHOWN])}, which the "
+            "served model predicts; input.class_names gives the log's classes other names"
+        )
+        return
+    others_n = sum(
+        event.predicted not in (None, name) for event, name in zip(events, served, strict=True)
+    )
+    if others_n:
+        yield (
+            f"- {fields.predicted} names another class than the likeliest of "
+            f"{fields.probabilities} in {others_n:,} events, and the likeliest counts; leave "
+            "input.probabilities out if the model decides by a threshold of its own"
+        )
+
+
+def _find_likeliest(event: Event) -> str | None:
+    """Return the likeliest class by the served model's probabilities; None without any."""
+    probabilities = event.probabilities or {}
+    return max(probabilities, key=probabilities.__getitem__, default=None)
 
 
 def _describe_first(rejected: list[InputRejected], reason: str) -> str:

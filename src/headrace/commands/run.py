@@ -160,6 +160,11 @@ def _describe_accuracy(report: Report) -> str:
     """Describe the accuracy estimate with its interval, and the events that it leaves out."""
     estimate, before_n = report.estimates.accuracy, report.events.unpredicted_n
     if before_n and before_n == report.events.observed_n:
+        if report.estimates.judged == "served":
+            return (
+                f"none yet: evaluation.judged is 'served', and not one of {before_n:,} events has "
+                "a prediction of the served model; see input.predicted"
+            )
         return f"none yet: all {before_n:,} events came before the first label was learned"
     text = "no label yet that judges"
     if estimate.accuracy is not None:

@@ -104,7 +104,8 @@ class InputSettings(Section, frozen=True, kw_only=True):
         list[str], about("Names of the features where the log has an array.")
     ] = field(default_factory=list)
     predicted: Annotated[
-        str, about("Path of the class that the served model predicted; may be absent.")
+        str,
+        about("Path of the served model's class; may be absent. Its `probabilities` win over it."),
     ] = "predicted"
     probabilities: Annotated[
         str,

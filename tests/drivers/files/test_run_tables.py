@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +15,11 @@ from typing import Any
 import pytest
 
 from headrace import cli
-from headrace.drivers.files.run import Places, run_files
+from headrace.drivers.files.run import Places, Runner, run_files
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import Settings, parse
 
+SECONDS_MAX = 60
 RAW = {"query": {"budget": {"share": 1.0, "start": 1}}, "model": {"name": "naive-bayes"}}
 
 
@@ -184,11 +187,57 @@ def test_ids_that_are_large_decimals_stay_apart(tmp_path: Path) -> None:
     assert [one[:2] for one in requests(tmp_path)] == told
 
 
-def test_a_table_is_not_followed(tmp_path: Path) -> None:
-    places = Places(events=write(tmp_path / "e.csv", rows()), answers=None,
-                    requests=tmp_path / "r.jsonl", state=tmp_path / "state")  # fmt: skip
-    with pytest.raises(BadSettings, match="--follow can't read"):
-        run_files(places, Settings(), follow=True)
+@pytest.mark.parametrize("features", ["features", ""])
+@pytest.mark.parametrize("scores", [["0.25", "", "0.5"], ["[0.75, 0.25]", "", "[0.5, 0.5]"]])
+def test_a_column_of_probabilities_is_the_served_model_s(
+    scores: list[str], features: str, tmp_path: Path
+) -> None:
+    rows = "".join(f'e{i},{i}.0,{i},"{score}"\n' for i, score in enumerate(scores))
+    (tmp_path / "e.csv").write_text(f"id,at,amount,score\n{rows}")
+    fields = {"features": features, "probabilities": "score", "classes": ["ok", "fraud"]}
+    notes = run(tmp_path, tmp_path / "e.csv", {**RAW, "input": fields})
+    assert notes == ["read as numeric: amount"]
+    assert requests(tmp_path) == [
+        ("e0", {"amount": 0}, {"ok": 0.75, "fraud": 0.25}, 0.0),
+        ("e1", {"amount": 1}, None, 1.0),
+        ("e2", {"amount": 2}, {"ok": 0.5, "fraud": 0.5}, 2.0),
+    ]
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.jsonl.gz"])
+def test_the_answers_to_a_table_are_followed(name: str, tmp_path: Path) -> None:
+    """Rows that come later are not read, and a note says so."""
+    path, answers, notes = write(tmp_path / name, rows()), tmp_path / "a.jsonl", list[str]()
+    stop = threading.Event()
+    places = Places(events=path, answers=answers, requests=tmp_path / "r.jsonl",
+                    state=tmp_path / "state")  # fmt: skip
+
+    began = time.monotonic()
+
+    def answer(runner: Runner) -> None:
+        if time.monotonic() - began > SECONDS_MAX:
+            stop.set()
+        said = notes[-1] if notes else ""
+        if "waiting for answers" in said and not answers.exists():
+            asked = [json.loads(line) for line in places.requests.read_text().splitlines()]
+            ids = [*(one["request_id"] for one in asked), "r-0", "r-1"]
+            given = [{"request_id": name, "label": "no"} for name in ids]
+            answers.write_text("".join(f"{json.dumps(one)}\n" for one in given))
+            write(path, rows(50))
+        if runner.latest.labels.settled_n == 38 and "has changed" in "".join(notes[-2:]):
+            stop.set()
+
+    report = run_files(places, parse(RAW), follow=True, stop=stop, on_note=notes.append,
+                       on_turn=answer)  # fmt: skip
+    assert (report.events.observed_n, report.model.learned_n) == (40, 38)
+    told = notes.index("40 events read, 38 labels asked; waiting for answers")
+    assert sorted(notes[told + 1 :]) == sorted([
+        f"{path} has changed; start again to read the rows added to it",
+        "an answer names request r-0, which this run has not asked; it waits, as all such answers "
+        "do, in case a later event leads to it",
+    ])  # fmt: skip
+    again = run_files(places, parse(RAW))
+    assert again.events.observed_n == 50
 
 
 @pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b'{"id": 1}\n' * 99, mtime=0)[:-9]])

@@ -166,6 +166,7 @@ def _read_events(
         on_note(note)
     others = {path: values_of(columns[path]) for path in _list_paths(fields) if path in columns}
     others[fields.at] = times_of(table, fields.at, fields)
+    served = [_to_number(value) for value in values_of(columns.get(fields.probabilities, []))]
     prefix = f"{fields.probabilities}."
     shares = {
         name.removeprefix(prefix): [_to_number(value) for value in values_of(raw)]
@@ -176,6 +177,8 @@ def _read_events(
         record: dict[str, Any] = {path: values[i] for path, values in others.items()}
         present = {name: values[i] for name, values in features.items() if values[i] is not None}
         record |= {fields.features: present} if fields.features else present
+        if served and served[i] is not None:
+            record[fields.probabilities] = served[i]
         if shares:
             record[fields.probabilities] = {name: values[i] for name, values in shares.items()}
         yield record

@@ -114,7 +114,8 @@ def feature_columns(
     """Return the columns that are features, by the names that the features get.
 
     - `columns`: all columns of a table.
-    - `taken`: columns with another meaning; so have those that `fields`, [input], names.
+    - `taken`: columns with another meaning; so have those that `fields`, [input], names, the served
+      model's probabilities among them.
     - `fields`: where `fields.features` is set and columns begin with it and a dot, as "features.x",
       only these are features, without that prefix.
     - `declared`: [columns]; its `ignored` are left out.
@@ -122,7 +123,7 @@ def feature_columns(
     Raises `BadSettings` where [columns] names a column that is no feature.
     """
     other = {fields.id, fields.at, fields.key, fields.model_version, fields.predicted,
-             fields.label, fields.status, *taken}  # fmt: skip
+             fields.probabilities, fields.label, fields.status, *taken}  # fmt: skip
     features = {
         column: values
         for column, values in columns.items()

@@ -46,6 +46,26 @@ def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[s
     return copy
 
 
+class Watched:
+    """A file as it is now, and whether it has changed since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen = self._look()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the file has another size or time of change, or is gone."""
+        return self._look() != self._seen
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_size, stat.st_mtime_ns
+
+
 def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDecoder) -> Path:
     """Add the new answers of an export to the copy in a run's folder, and return the copy's path.
 

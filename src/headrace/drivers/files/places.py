@@ -93,12 +93,10 @@ def refuse_the_same(places: Places) -> None:
 
 
 def refuse_to_follow(places: Places) -> None:
-    """Raise `BadSettings` for tables, exports and packed files, which can only be read whole."""
-    if places.events is not None and is_table(places.events):
-        raise BadSettings(
-            f"--follow can't read {places.events}: a table or a packed file is read whole; leave "
-            "--follow out, or give JSON lines"
-        )
+    """Raise `BadSettings` for answers in a table, an export or a packed file: they are read whole.
+
+    Events in such a file are read whole too, and the answers to them may be followed all the same.
+    """
     if places.answers is not None and is_export(places.answers):
         raise BadSettings(
             f"--follow can't read {places.answers}: an export is read whole; leave --follow out "

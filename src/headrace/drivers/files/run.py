@@ -17,7 +17,8 @@ read or where a run was killed:
 - A retraining is run right after the piece that ordered it, before anything else is fed.
 
 With `--follow` inputs are fed as they arrive, and the journal alone says in which order: orders
-first, answers at once when there is no event, a retraining when its thread is done. After
+first, answers at once when there is no event, a retraining when its thread is done. A table of
+events is read whole at the start; a note says when it has grown since. After
 `run.tick_s` of quiet the clock is moved to the time of day if something fell due within the last
 day by that clock: so requests of a live stream expire in time, those of a past stream never do.
 
@@ -37,7 +38,7 @@ from contextlib import ExitStack, closing
 
 from ...adapters.journal import Retrained, Ticked
 from ...adapters.jsonl import Tail
-from ...adapters.tables.records import is_export, is_table_of_columns
+from ...adapters.tables.records import is_export, is_table, is_table_of_columns
 from ...bridges.folder import remember_places
 from ...errors import BadInput
 from ...flow.overdue import is_live
@@ -49,7 +50,7 @@ from ...report import Report
 from ...settings import Settings
 from ..audit.run import open_log
 from .ahead import EventsAhead
-from .copying import copy_answers
+from .copying import Watched, copy_answers
 from .erasing import ERASURES, carry_out, place_erasure, size_of
 from .feeding import Feeder
 from .inputs import open_events
@@ -153,6 +154,8 @@ class Runner(Feeder):
             self._opened = opened.pop_all()
 
     def _open_inputs(self, places: Places, opened: ExitStack) -> None:
+        is_copied = places.events is not None and is_table(places.events)
+        self._table = Watched(places.events) if is_copied and places.events else None
         events, self._pipe = open_events(places, self.settings, self.follow, self._note)
         if self._pipe is not None:
             opened.callback(self._pipe.close)
@@ -216,6 +219,7 @@ class Runner(Feeder):
                 self._make_report()
                 self._outlet.logs.check()
                 self._carry_out_erasures()
+                self._tell_grown()
             yield
             if is_fed:
                 self._tell_features()
@@ -226,6 +230,8 @@ class Runner(Feeder):
             elif is_final:
                 break
             else:
+                self._tell_caught_up()
+                self._tell_unknown()
                 self._wait_for_input()
                 if time.monotonic() - quiet_from >= self.settings.run.tick_s:
                     self._tick_if_due()
@@ -313,6 +319,31 @@ class Runner(Feeder):
             self._said.add("features")
             for kind, names in describe_features(self.engine.schema):
                 self._note(f"read as {kind}: {names}")
+
+    def _tell_caught_up(self) -> None:
+        """Note once, with `--follow`, that all that is there was fed, and what came of it."""
+        if "caught up" not in self._said:
+            self._said.add("caught up")
+            report = self._make_report()
+            self._note(
+                f"{report.events.observed_n:,} events read, {report.asking.requests_n:,} labels "
+                f"asked; waiting for {'answers' if self._table else 'more'}"
+            )
+
+    def _tell_unknown(self) -> None:
+        """Note once, when all that is there was fed, that answers wait for a request."""
+        if "unknown" not in self._said and self._answers.unknown_n:
+            self._said.add("unknown")
+            self._note(
+                f"an answer names request {self._answers.first_unknown}, which this run has not "
+                "asked; it waits, as all such answers do, in case a later event leads to it"
+            )
+
+    def _tell_grown(self) -> None:
+        """Note once, with `--follow`, that a table has changed since it was read."""
+        if "table" not in self._said and self.follow and self._table and self._table.has_changed:
+            self._said.add("table")
+            self._note(f"{self._table.path} has changed; start again to read the rows added to it")
 
     def _tell_off_clock(self) -> None:
         """Note once that times are far from the clock; the report has the details."""

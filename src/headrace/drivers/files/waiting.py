@@ -67,6 +67,12 @@ class Answers:
         return len(self._unknown)
 
     @property
+    def first_unknown(self) -> str:
+        """The id of a request that was not asked, and that the first of those answers names."""
+        ids = next(iter(self._unknown.values())).request_ids if self._unknown else ()
+        return next((name for name in ids if not self._is_known(name)), "")
+
+    @property
     def is_full(self) -> bool:
         return len(self._known) + len(self._unknown) >= WAITING_MAX
 
