@@ -1,7 +1,8 @@
-"""Hooks of the site: the first page is README.md, and links that leave `docs/` become paths.
+"""Hooks of the site: README.md is its first page; links and blocks are rewritten for it.
 
 The site holds the pages of `docs/` alone. A link from there to a file of the repository, such as
-an example, can't be followed in it, so the site shows the text and the path of the file.
+an example, can't be followed in it, so the site shows the text and the path of the file. A block
+that names its file or its part gets this name as its title.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)")
+FENCE = re.compile(r"^(?P<fence>```[a-z]+) (?P<name>[\w./ -]+)$", re.MULTILINE)
 DECISIONS = "0001-answers-do-not-move-the-clock.md"
 
 
@@ -26,10 +28,11 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Rewrite the links of a page of `docs/` that lead out of it."""
+    """Rewrite the links of a page of `docs/` that lead out of it, and the names of its blocks."""
     path = page.file.src_uri
     if path == "index.md":
         return markdown
+    markdown = FENCE.sub(r'\g<fence> title="\g<name>"', markdown)
     return _rewrite_links(markdown, folder=posixpath.join("docs", posixpath.dirname(path)))
 
 
