@@ -59,6 +59,7 @@ def of_kind(outputs: Sequence[Output], kind: type[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
 @pytest.mark.parametrize("size", [*long_ones(2), 7, 64])
+@pytest.mark.default_n(2)
 def test_questions_are_scored_at_the_same_places_however_events_are_batched(
     ask: str, size: int
 ) -> None:
@@ -119,6 +120,7 @@ def test_what_is_withdrawn_ends_at_once_and_only_once(ask: str) -> None:
 
 @pytest.mark.parametrize("late", ["taken", "refused"])
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
+@pytest.mark.default_n(2)
 def test_what_is_spent_is_never_above_what_was_earned(ask: str, late: str) -> None:
     """Money of what is withdrawn comes back only where no answer can cost it any more."""
     run = run_of(ask, late=late)

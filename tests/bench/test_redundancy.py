@@ -4,6 +4,7 @@ import numpy as np
 from bench.redundancy import THREE, WAYS, played
 
 
+@pytest.mark.long
 def test_fewer_answers_and_more_right_than_three_each() -> None:
     ways = {name: WAYS[name] for name in (THREE, "two to five, dawid_skene, 0.85")}
     found = {

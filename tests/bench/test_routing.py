@@ -4,6 +4,7 @@ import numpy as np
 from bench.routing import equal_at_classes, played
 
 
+@pytest.mark.long
 def test_more_right_labels_for_an_answer_where_doubt_tells_of_difficulty() -> None:
     runs = {
         share: np.array([played(share, equal_at_classes(seed, 0.9)) for seed in (21, 22)])

@@ -49,6 +49,7 @@ def test_without_a_terminal_there_are_plain_lines_and_a_closing_table(plain):
     assert max(map(len, text.splitlines()[4:-2])) <= 120
 
 
+@pytest.mark.long
 def test_the_pace_and_the_view_change_no_decision(plain):
     lines = told(plain[1])
     assert told(ran("--speed", "4000")[1]) == lines

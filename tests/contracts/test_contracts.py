@@ -23,6 +23,7 @@ REGISTERED = {
 
 
 @pytest.mark.parametrize("name", REGISTERED)
+@pytest.mark.default_n(12)
 def test_every_strategy_keeps_its_contract(name: str) -> None:
     check_strategy(REGISTERED[name])
 

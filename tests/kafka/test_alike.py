@@ -137,6 +137,7 @@ class OnKafka:
         ("committee", "arrival"),
     ],
 )
+@pytest.mark.long
 def test_engine_and_workers_decide_alike_when_inputs_are_interleaved_alike(
     broker: Address, prefix: str, tmp_path: Path, model: str, asking: str
 ) -> None:

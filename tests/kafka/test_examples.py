@@ -148,6 +148,7 @@ def test_programs_refuse_plaintext_beyond_loopback(tmp_path: Path) -> None:
     assert "allow_plaintext" in done.stderr
 
 
+@pytest.mark.long
 def test_the_first_look_leads_to_a_request_for_a_label(broker: Any, tmp_path: Path) -> None:
     """`make kafka`, then what it prints, word for word but for the view of the terminal."""
     if not broker.is_kafka:

@@ -318,6 +318,7 @@ def test_the_tool_reads_requests_and_writes_answers_and_no_more(secured, created
             assert asyncio.run(read(kafka, topic, wait_s=1)) == []
 
 
+@pytest.mark.long
 def test_a_user_without_rights_sees_no_topic_and_makes_none(secured):
     settings = settings_of(secured, "model", requests="model.requests")
     before = secured.topics.names()

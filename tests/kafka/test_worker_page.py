@@ -125,6 +125,7 @@ def test_faust_runs_the_same_and_logs_as_the_settings_say(
         assert all(re.match(r"\d{4}-\d\d-\d\d \S+ (INFO|WARNING|ERROR) ", line) for line in lines)
 
 
+@pytest.mark.long
 def test_faust_ends_with_2_and_one_line_where_somebody_has_to_do_something(
     written: Written,
 ) -> None:

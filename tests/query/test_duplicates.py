@@ -117,6 +117,7 @@ def test_a_row_has_the_same_answer_in_any_batch() -> None:
 
 
 @pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.default_n(1)
 def test_any_batches_ask_the_same_without_duplicates(asked: str) -> None:
     settings = settings_with(
         model={"name": "naive-bayes"},
@@ -140,6 +141,7 @@ def test_any_batches_ask_the_same_without_duplicates(asked: str) -> None:
     ("runs", "off_max"), [(16, 0.25), pytest.param(40, 0.2, marks=pytest.mark.long)]
 )
 @pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.default_n(1)
 def test_a_burst_of_the_same_event_is_asked_by_the_blind_draw_alone(
     asked: str, runs: int, off_max: float
 ) -> None:

@@ -205,6 +205,7 @@ def test_whether_models_disagree_is_no_label() -> None:
 
 
 @pytest.mark.parametrize("name", NEEDY)
+@pytest.mark.default_n(1)
 def test_the_same_is_asked_in_batches_of_any_size_and_after_a_restart(name: str) -> None:
     settings = settings_of(strategy=name, budget=MONEY)
     stream = events(240)

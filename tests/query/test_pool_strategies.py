@@ -356,6 +356,7 @@ def test_a_wrong_option_is_told(name: str, options: dict[str, Any], said: str) -
         ("two_stage", {"first": "bald", "then": "badge", "per_label": 3}),
     ],
 )
+@pytest.mark.default_n(4)
 def test_options_keep_the_contract(name: str, options: dict[str, Any]) -> None:
     check_strategy(resolve(name, options)[1])
 
@@ -400,6 +401,7 @@ def stream(n: int) -> tuple[list[Event], dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
+@pytest.mark.default_n(9)
 def test_every_strategy_runs_and_decides_alike_at_any_batching(name: str) -> None:
     events, truths = stream(300)
     settings = parse(

@@ -135,6 +135,7 @@ QUOTAS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.default_n(1)
 def test_any_batches_ask_the_same_under_quotas(asked: str) -> None:
     settings = settings_with(
         model={"name": "naive-bayes"},
@@ -166,6 +167,7 @@ def test_any_batches_ask_the_same_under_quotas(asked: str) -> None:
         pytest.param("rounds", 60, 0.12, marks=pytest.mark.long),
     ],
 )
+@pytest.mark.default_n(1)
 def test_propensities_are_the_frequencies_under_quotas(
     asked: str, runs: int, off_max: float
 ) -> None:

@@ -21,6 +21,7 @@ from query.pools import pool_of
 
 @pytest.mark.parametrize("seeds_n", [40, *long_ones(SEEDS_N)])
 @pytest.mark.parametrize("name", RULES)
+@pytest.mark.default_n(5)
 def test_every_rule_keeps_the_contract(
     name: str, seeds_n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,6 +251,7 @@ def test_dense_events_below_a_random_threshold_are_the_same(seed: int) -> None:
         ),
     ],
 )
+@pytest.mark.default_n(2)
 def test_the_cognitive_dual_strategies_choose_the_same(name: str, make: Any, full: bool) -> None:
     (p, lucks), X, lent = stream(1), points(1), Lent()
     theirs = CognitiveDualQueryStrategy(

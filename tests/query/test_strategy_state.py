@@ -280,6 +280,7 @@ WORLDS = {
 
 @pytest.mark.parametrize("late_n", [0, 5])
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.default_n(2)
 def test_it_is_never_worse_than_random_beyond_the_regret_it_states(world: str, late_n: int) -> None:
     short, stated = [], []
     for seed in range(8):

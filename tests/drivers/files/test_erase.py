@@ -168,6 +168,7 @@ def test_what_follows_is_the_same_at_any_batching(tmp_path):
     "step",
     ["begin_anew", "erase_requests", "wipe_where", "wipe_stretches", "remove_before", "place"],
 )
+@pytest.mark.default_n(2)
 def test_killed_at_any_step_it_is_done_by_the_next_start(stream, monkeypatch, step):
     def killed(*given, **named):
         raise KeyboardInterrupt

@@ -70,6 +70,7 @@ def test_a_file_written_anew_with_the_same_beginning_is_followed(stream, name):
     ],
 )
 @pytest.mark.parametrize("name", ["events", "answers"])
+@pytest.mark.default_n(6)
 def test_a_file_that_is_another_ends_the_following(stream, monkeypatch, name, accident, told):
     monkeypatch.setattr(jsonl, "GONE_S", 0.2)
     stream.write_events(0, 100)

@@ -151,6 +151,7 @@ def test_what_follows_is_the_same_at_any_batching(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["begin_anew", "erase_requests", "wipe_where", "wipe_stretches"])
+@pytest.mark.default_n(2)
 def test_killed_at_any_step_it_is_done_by_the_next_start(half, whole, place, monkeypatch, step):
     def killed(*given, **named):
         raise KeyboardInterrupt

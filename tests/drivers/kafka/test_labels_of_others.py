@@ -32,6 +32,7 @@ def live(changes, seed):
 
 
 @pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.default_n(2)
 def test_whoever_passes_by_decides_as_one_who_looks_into_every_end(name, monkeypatch):
     seed = [*QUERIES].index(name)
     _, passing = live(QUERIES[name], seed)
