@@ -1,6 +1,7 @@
 """One more answer only while the class is unsure: fewer answers for a right label."""
 
 import numpy as np
+import pytest
 from bench.redundancy import THREE, WAYS, played
 
 

@@ -1,6 +1,7 @@
 """Hard questions to whom gets them right: more right labels for an answer."""
 
 import numpy as np
+import pytest
 from bench.routing import equal_at_classes, played
 
 
