@@ -21,7 +21,7 @@ from ...adapters.journal import Record, Span, Ticked
 from ...adapters.jsonl import open_input, split_lines
 from ...adapters.snapshots.store import SnapshotStore
 from ...engine import Engine
-from ...errors import BadInput
+from ...errors import BadInput, BadSettings
 from ...messages import InputRejected, LabelRequested, Output
 from ...pages.chronicle import Chronicle
 from ...pages.report.parts import describe_features
@@ -214,8 +214,12 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
         return f"There is no snapshot either. {_UNKNOWN}, who answered, what stands now."
     store = SnapshotStore(places, stream=folder.settings.stream, kept_n=1)
     engine = Engine(settings=folder.settings, privacy=WHOLE)
-    if store.read_latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
-        why = "; ".join(store.refused)
+    try:
+        found, why = store.read_latest(lambda snapshot: engine.restore(snapshot.blob)), ""
+    except BadSettings as error:
+        found, why = None, str(error)
+    if found is None:
+        why = why or "; ".join(store.refused)
         return f"No snapshot can be read: {why}. {_UNKNOWN}, who answered, what stands now."
     chronicle.report = engine.report
     chronicle.features = describe_features(engine.schema)
