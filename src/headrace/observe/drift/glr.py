@@ -2,9 +2,7 @@
 
 Lai, "Sequential changepoint detection in quality control and dynamical systems", JRSS B 57, 1995.
 The expected chance of a yes is passed with each number (a guess made on arrival), or it is the
-share among the numbers before. Guesses that have always been too low are no change: they are raised
-by the excess of the numbers before. Watches of labels use it; `lines` computes the height of its
-line.
+share among the numbers before. Watches of labels use it; `lines` computes the height of its line.
 """
 
 from __future__ import annotations
@@ -16,10 +14,10 @@ SCALES = (5, 7, 10, 14, 20, 28, 40, 57, 80, 113, 160)
 """The newest 5, 7, ... numbers are each compared with what was expected of them."""
 
 MEMORY_N = 400
-"""Numbers remembered; the newest are compared with those before them."""
+"""Numbers remembered; without expectations the newest are compared with those before them."""
 
 BEFORE_MIN = 30
-"""At least this many numbers must come before the newest: a change needs a past."""
+"""Without expectations, at least this many numbers must come before the newest."""
 
 RISE = 0.03
 """A share must exceed the expected one by this much: guesses are not more exact than that."""
@@ -32,9 +30,8 @@ class Glr:
     """The statistic after each number, in nats: how much likelier a higher share is than expected.
 
     It is the largest over the newest m numbers, m in `SCALES`. With observed share p and expected
-    share q it is m * KL(p | q + excess + rise); the excess is by how much the share of the numbers
-    before was above the expected one, 0 if it was not. Without an expectation it is the sum, over
-    both sides of the cut, of number * KL(share | share of both together). Only a rise counts.
+    share q it is m * KL(p | q + rise). Without an expectation it is the sum, over both sides of the
+    cut, of number * KL(share | share of both together). Only a rise counts.
 
     >>> glr = Glr(rise=0.0)
     >>> for i in range(200):
@@ -66,10 +63,11 @@ class Glr:
         self._expected.append(math.nan if expected is None else expected)
         self.statistic, self.newest_n = 0.0, 0
         hits, n = list(self._hits), len(self._hits)
-        expectations, total = list(self._expected), sum(hits)
+        # Numbers before the newest matter only without expectations.
+        expectations, total = (list(self._expected), 0) if expected is not None else ([], sum(hits))
         hits_n, expected_hits_n, start = 0, 0.0, n
         for newest_n in SCALES:
-            if n - newest_n < BEFORE_MIN:
+            if newest_n > n:
                 break
             hits_n += sum(hits[n - newest_n : start])
             if expected is not None:
@@ -79,8 +77,7 @@ class Glr:
                 bar = expected_hits_n / newest_n + self.rise
                 if hits_n / newest_n <= bar < _SURE:
                     continue  # The usual case: no gain.
-                excess = _measure_excess(total - hits_n, expectations[:start])
-                gain = _gain_over(hits_n, newest_n, bar + excess)
+                gain = _gain_over(hits_n, newest_n, bar)
             else:
                 gain = compare_shares(hits_n, newest_n, total - hits_n, n - newest_n, self.rise)
             if gain > self.statistic:
@@ -99,14 +96,6 @@ def _gain_over(hits_n: int, n: int, expected: float) -> float:
     if not _LEAST <= expected <= _SURE:
         expected = min(max(expected, _LEAST), _SURE)
     return n * _measure_divergence(share, expected) if share > expected else 0.0
-
-
-def _measure_excess(hits_n: int, expectations: list[float]) -> float:
-    """Return by how much a share was surely above these: less one standard error, at least 0."""
-    n = len(expectations)
-    share = hits_n / n
-    error = math.sqrt(share * (1.0 - share) / n)
-    return max(0.0, share - sum(expectations) / n - error)
 
 
 def compare_shares(
