@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 
+import headrace as hr
 from headrace.chance import Chance
 from headrace.observe.drift import DriftMonitor
 from headrace.observe.reservoir import Reservoir
 from headrace.observe.schema import Schema
 from headrace.observe.window import Columns, Window
-from headrace.settings import DriftSettings, SchemaSettings
+from headrace.settings import DriftSettings, SchemaSettings, parse
 
 EVENTS_N, CHECK_N = 40_000, 500
 
@@ -78,3 +79,46 @@ def test_a_world_turned_round_is_found_all_the_same():
     found = drifts(3, 10_000, 0.5, moves_at=20_000)
     assert found and [seq for seq in found if seq < 20_000] == []
     assert found[0] <= 21_000
+
+
+def served_drifts(seed: int, *, late_n: int, breaks_at: int | None = None) -> list[str]:
+    """The signals of DRIFTs where the log names the served model's class without a probability.
+
+    It is wrong for 8 % of 3,000 events and, from `breaks_at` on, for half of them. A label comes
+    `late_n` events after its event.
+    """
+    settings = parse({
+        "seed": seed,
+        "schema": {"classes": ["a", "b"]},
+        "query": {"budget": {"share": 0.05}},
+        "evaluation": {"judged": "served"},
+    })  # fmt: skip
+    rng, engine, due, found = np.random.default_rng(seed), hr.Engine(settings=settings), [], []
+    for i in range(3_000 + late_n):
+        inputs: list[hr.Event | hr.Answer] = []
+        while due and due[0][0] <= i:
+            _, request_id, truth = due.pop(0)
+            inputs.append(hr.Answer(request_id=request_id, label=truth, at=float(i)))
+        if i < 3_000:
+            x = float(rng.normal())
+            truth = "ab"[x > 0]
+            share = 0.5 if breaks_at is not None and i >= breaks_at else 0.08
+            predicted = "ab"[(x > 0) ^ bool(rng.random() < share)]
+            event = hr.Event(id=str(i), at=float(i), features={"x": x}, predicted=predicted)
+            inputs.append(event)
+        for output in engine.feed(inputs):
+            if isinstance(output, hr.LabelRequested):
+                due.append((i + late_n, output.request_id, truth))
+            elif isinstance(output, hr.DriftChanged) and output.level == "DRIFT":
+                found.append(output.signal)
+    return found
+
+
+@pytest.mark.parametrize("seed", [5, 7])
+def test_a_class_without_a_probability_is_not_taken_for_a_certain_one(seed: int) -> None:
+    """All labels come late, so no guess was better than the class itself."""
+    assert served_drifts(seed, late_n=3_000) == []
+
+
+def test_a_served_model_that_breaks_is_noticed_though_it_names_classes_alone() -> None:
+    assert "surprise" in served_drifts(1, late_n=20, breaks_at=2_000)

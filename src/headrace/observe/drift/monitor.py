@@ -203,9 +203,11 @@ class DriftMonitor(OfParts):
         """Watch one settled label of any kind; `guess` is the chance that the prediction is right.
 
         While guesses are honest it is wrong with probability 1 - guess, however labels were chosen.
-        A cold model is not watched. The other arguments are those of `watch_error`.
+        A cold model is not watched, and no guess of 1: it is that of a class without a probability,
+        or with one of 1, which no label had proved wrong yet, and would take each error for news.
+        The other arguments are those of `watch_error`.
         """
-        if self.is_cold:
+        if self.is_cold or guess >= 1.0:
             return None
         expected = 1.0 - guess
         return self._watch_label(
