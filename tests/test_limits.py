@@ -8,7 +8,7 @@ from river.preprocessing import StandardScaler
 
 from headrace import Engine, Event, Settings
 from headrace.limits import LIMITS
-from headrace.settings import ColumnsSettings, SchemaSettings
+from headrace.settings import ColumnsSettings, SchemaSettings, parse
 
 
 def reached(values, *, columns=None, **schema):
@@ -135,3 +135,22 @@ def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(mon
     assert "each of which Perceptron was asked" in alone[2]
     assert "each of which StandardScaler | Perceptron was asked" in behind[2]
     assert none == [[], []]
+
+
+def test_events_without_the_served_prediction_that_is_judged_are_told():
+    events = [
+        Event(id=str(i), at=float(i), features={"x": 1.0}, predicted="a" if i % 4 else None)
+        for i in range(40)
+    ]
+    for judged, predicted, kinds in (
+        ("served", events, [("unserved", 10)]),
+        ("served", [event for event in events if event.predicted], []),
+        ("model", events, []),
+    ):
+        engine = Engine(settings=parse({"evaluation": {"judged": judged}}))
+        engine.feed(predicted)
+        assert [(one.kind, one.n) for one in engine.report.limits] == kinds
+    nothing = Engine(settings=parse({"evaluation": {"judged": "served"}}))
+    nothing.feed([Event(id="e", at=0.0, features={"x": 1.0})])
+    (limit,) = nothing.report.limits
+    assert limit.sentence.startswith("1 of the latest 1 events without a prediction of the served")

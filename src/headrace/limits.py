@@ -26,6 +26,7 @@ LIMITS = (
     "draws_waiting",
     "slices",
     "row_by_row",
+    "unserved",
 )
 """The closed list of kinds."""
 
@@ -49,6 +50,7 @@ def limits_reached(
     given_up_n: int = 0,
     slices: Iterable[str] = (),
     row_by_row: tuple[str, int] = ("", 0),
+    unserved: tuple[int, int] = (0, 0),
 ) -> tuple[Limit, ...]:
     """Return the limits that were reached.
 
@@ -56,6 +58,7 @@ def limits_reached(
     - `given_up_n`: draws that waited for money or room and were given up.
     - `slices`: the predicates of `query.slices`; a feature in them that no event had is reported.
     - `row_by_row`: the name of a model that can't be scored in batches, and its number of events.
+    - `unserved`: latest events without the served model's prediction, which is judged, and all.
 
     >>> from headrace.observe.schema import Schema
     >>> from headrace.settings import SchemaSettings
@@ -73,6 +76,7 @@ def limits_reached(
         _draws_waiting(given_up_n),
         _check_slices(schemas, slices),
         _row_by_row(*row_by_row),
+        _unserved(*unserved),
     )
     return tuple(limit for limit in limits if limit.n)
 
@@ -173,6 +177,15 @@ def _row_by_row(model: str, events_n: int) -> Limit:
     )
     is_told = bool(model) and events_n >= ROW_BY_ROW_N
     return Limit(kind="row_by_row", n=events_n if is_told else 0, sentence=text)
+
+
+def _unserved(n: int, all_n: int) -> Limit:
+    text = (
+        f"{n:,} of the latest {all_n:,} events without a prediction of the served model, though "
+        "evaluation.judged is 'served': our model's are judged there; see input.predicted and "
+        "input.probabilities"
+    )
+    return Limit(kind="unserved", n=n, sentence=text)
 
 
 def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from ..label.annotators import Annotators
 from ..label.desk import Desk
 from ..learn.evaluation import Evaluation, join_evaluations
@@ -194,7 +196,20 @@ def _find_limits(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Limit, ...]
         sum(shard.asking.queue.given_up_n for shard in shards),
         dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
         (trainer.champion.learner.row_by_row, sum(shard.events_n for shard in shards)),
+        _count_unserved(shards),
     )
+
+
+def _count_unserved(shards: Sequence[Shard]) -> tuple[int, int]:
+    """Return how many events of the windows lack the served prediction to judge, and how many are.
+
+    Both are 0 where our own model is judged.
+    """
+    judging = [shard for shard in shards if shard.settings.evaluation.judged == "served"]
+    windows = [shard.window.since(0).served for shard in judging]
+    known_n = sum(int((~np.isnan(one[:, 0])).sum()) for one in windows if one.shape[1])
+    all_n = sum(map(len, windows))
+    return all_n - known_n, all_n
 
 
 def _combine_events(
