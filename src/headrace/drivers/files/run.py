@@ -322,7 +322,7 @@ class Runner(Feeder):
 
     def _tell_caught_up(self) -> None:
         """Note once, with `--follow`, that all that is there was fed, and what came of it."""
-        if "caught up" not in self._said:
+        if self.follow and "caught up" not in self._said:
             self._said.add("caught up")
             report = self._make_report()
             self._note(
