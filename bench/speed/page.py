@@ -325,8 +325,8 @@ def _endless(made: Mapping[str, Made]) -> list[str]:
         "has its answers 500 events late, and meets another concept every half million. Making the "
         "events is in these times, and the time is of one run. A look comes with the first output "
         "behind each half million. Flat means that the last peak is at "
-        f"most {100 * endless.FLAT - 100:.0f} % above the first. Where 1 % is asked, the 10,000 ended "
-        "requests that are remembered are only full after a million events.",
+        f"most {100 * endless.FLAT - 100:.0f} % above the first. Where 1 % is asked, the "
+        "10,000 ended requests that are remembered are only full after a million events.",
         "",
         *table(head, lines),
         "",
