@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import fsspec
@@ -10,13 +11,18 @@ import msgspec
 from headrace.drivers.kafka.states import States
 from simulation.cluster_worlds import World
 
+_NUMBERS = count()
+
 
 class Store:
-    """The files that all workers of a world save; `kept_n` of each part are kept."""
+    """The files that all workers of a world save; `kept_n` of each part are kept.
+
+    All are in one memory of this process, so each world has a folder with a number of its own.
+    """
 
     def __init__(self, world: World, *, kept_n: int) -> None:
         cluster = world.cluster
-        self.path = f"/{cluster.name}-{id(world)}"
+        self.path = f"/{cluster.name}-{next(_NUMBERS)}"
         worker = msgspec.structs.replace(
             world.settings.worker, snapshots=f"memory:/{self.path}", snapshots_kept=kept_n
         )
