@@ -24,9 +24,10 @@ from ..drivers.notebook import Simulation
 from ..engine import Engine
 from ..errors import BadInput, BadSettings
 from ..learn.models import build
-from ..messages import Event, EventBatch, InputRejected
+from ..messages import EventBatch, InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
+from ..observe.signals import likeliest_of
 from ..pages.report.parts import describe_features, format_date
 from ..privacy import WHOLE
 from ..query.budgets import Share
@@ -202,7 +203,7 @@ def _describe_served(batch: EventBatch, settings: Settings) -> Iterator[str]:
     """Yield which classes the served model predicted how often, and what is wrong with them."""
     fields, known = settings.input, settings.schema.classes
     events = [batch.row(i) for i in range(len(batch))]
-    served = [_find_likeliest(event) or event.predicted for event in events]
+    served = [likeliest_of(event.probabilities or {}) or event.predicted for event in events]
     counts = Counter(name for name in served if name is not None)
     if not counts:
         nothing = f"there is nothing at {fields.predicted} or {fields.probabilities}"
@@ -230,12 +231,6 @@ def _describe_served(batch: EventBatch, settings: Settings) -> Iterator[str]:
             f"{fields.probabilities} in {others_n:,} events, and the likeliest counts; leave "
             "input.probabilities out if the model decides by a threshold of its own"
         )
-
-
-def _find_likeliest(event: Event) -> str | None:
-    """Return the likeliest class by the served model's probabilities; None without any."""
-    probabilities = event.probabilities or {}
-    return max(probabilities, key=probabilities.__getitem__, default=None)
 
 
 def _describe_first(rejected: list[InputRejected], reason: str) -> str:

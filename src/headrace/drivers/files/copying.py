@@ -46,8 +46,8 @@ def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[s
     return copy
 
 
-class Watched:
-    """A file as it is now, and whether it has changed since."""
+class FileMark:
+    """What a file was like when this was made, and whether it has changed since."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

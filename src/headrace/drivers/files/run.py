@@ -50,7 +50,7 @@ from ...report import Report
 from ...settings import Settings
 from ..audit.run import open_log
 from .ahead import EventsAhead
-from .copying import Watched, copy_answers
+from .copying import FileMark, copy_answers
 from .erasing import ERASURES, carry_out, place_erasure, size_of
 from .feeding import Feeder
 from .inputs import open_events
@@ -154,8 +154,9 @@ class Runner(Feeder):
             self._opened = opened.pop_all()
 
     def _open_inputs(self, places: Places, opened: ExitStack) -> None:
-        is_copied = places.events is not None and is_table(places.events)
-        self._table = Watched(places.events) if is_copied and places.events else None
+        # Made before the table is read, so that a change while it is read is told too.
+        path = places.events
+        self._table = FileMark(path) if self.follow and path and is_table(path) else None
         events, self._pipe = open_events(places, self.settings, self.follow, self._note)
         if self._pipe is not None:
             opened.callback(self._pipe.close)
@@ -341,7 +342,7 @@ class Runner(Feeder):
 
     def _tell_grown(self) -> None:
         """Note once, with `--follow`, that a table has changed since it was read."""
-        if "table" not in self._said and self.follow and self._table and self._table.has_changed:
+        if "table" not in self._said and self._table and self._table.has_changed:
             self._said.add("table")
             self._note(f"{self._table.path} has changed; start again to read the rows added to it")
 
