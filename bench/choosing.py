@@ -89,7 +89,7 @@ def run(kind: str, seed: int) -> tuple[Choosing, float, float]:
             seq = start + int(i)
             blind = min(1.0, 0.25 * BUDGET / p[i])
             reason = "control" if rng.random() < blind else "arrival"
-            twins.learn(settled(seq, float(p[i]), reason), X[seq], int(y[seq]))  # type: ignore
+            twins.learn(settled(seq, float(p[i]), reason), X[seq], int(y[seq]))
             model.learn(X[seq], int(y[seq]))
     faded = 0.5 ** ((twins.judged_n - np.array([g[0] for g in gains])) / HALF_LIFE_N)
     gain, slope = (float((faded * [g[k] for g in gains]).sum() / faded.sum()) for k in (1, 2))

@@ -101,9 +101,9 @@ def figures(of: Played, engine: Engine, share: float, draws_n: int) -> dict[str,
         told = redrawn(of, engine, share, seed).estimate()
         truth = float(of.right[told.from_seq : told.to_seq].mean())
         n = told.labels_n
-        blind = 1.96 * math.sqrt(truth * (1.0 - truth) / n * (1.0 - n / told.events_n))
-        half = (told.high - told.low) / 2.0
-        found.append((told.low <= truth <= told.high, told.accuracy - truth, half, blind, n))
+        blind_width = 1.96 * math.sqrt(truth * (1.0 - truth) / n * (1.0 - n / told.events_n))
+        width = (told.high - told.low) / 2.0
+        found.append((told.low <= truth <= told.high, told.accuracy - truth, width, blind_width, n))
     covered, off, half, blind, labels = (
         np.array(column, float) for column in zip(*found, strict=True)
     )

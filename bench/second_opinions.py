@@ -72,7 +72,7 @@ def by_lot(engine: Engine) -> None:
     """Let this engine suspect labels blindly."""
     chance: Chance = engine.chance
     lot: Callable[[str], bool] = lambda name: chance.uniform("by lot", name) < RANDOM_RATE  # noqa: E731
-    engine.trainer.suspects = lot  # type: ignore[method-assign]
+    engine.trainer.suspects = lot
 
 
 def played(pairs: Pairs, way: str, share: float, wrong: float, seed: int) -> dict[str, float]:

@@ -16,7 +16,6 @@ import msgspec
 from bench.engine_plugin import (
     Asked,
     Linear,
-    Run,
     bare_loop,
     batches_of,
     committee,
@@ -105,8 +104,7 @@ def _files(stream: Linear, scale: Scale, name: str) -> list[Row]:
         for start in range(0, len(lines), 512):
             decoder.decode(lines[start : start + 512])
 
-    both: list[Run] = [timed(loop, len(lines)) for loop in (run, decode)]
-    return [measure(name, *both, scale.repeats_n)]
+    return [measure(name, timed(run, len(lines)), timed(decode, len(lines)), scale.repeats_n)]
 
 
 def lines_of(stream: Linear) -> list[bytes]:

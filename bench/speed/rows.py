@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import river
 from bench.engine_plugin import Asked, Linear, Run, bare_loop
 from bench.storing import digest_code, read_lines, write_lines
 
@@ -142,7 +142,7 @@ def machine() -> str:
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = f" ({names[0].partition(': ')[2]})" if names else ""
     return (
-        f"Python {platform.python_version()}, numpy {np.__version__}, river {river.__version__}, "
+        f"Python {platform.python_version()}, numpy {np.__version__}, river {version('river')}, "
         f"{platform.machine()}{model}, {os.cpu_count()} cores"
     )
 
