@@ -135,8 +135,8 @@ def test_limits_that_the_log_reaches_are_told(checked, tmp_path):
         ("input.predicted = 'decison'", "\nno predictions of a served model: there is nothing at"),
         (
             "input.predicted = 'decison'\nevaluation.judged = 'served'",
-            "- no predictions of a served model: there is nothing at decison or probabilities, and "
-            "evaluation.judged is 'served'\n",
+            "- 300 of the latest 300 events without a prediction of the served model, though "
+            "evaluation.judged is 'served'",
         ),
     ],
 )

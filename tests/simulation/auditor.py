@@ -129,7 +129,7 @@ class Auditor:
         is_fit = (
             identity not in self.accepted_ids
             and at is not None
-            and abs(at) < 1e12
+            and abs(at) <= 1e11
             and 1 <= len(identity) <= 500
             and self._is_believed(at)
         )

@@ -207,9 +207,7 @@ def _describe_served(batch: EventBatch, settings: Settings) -> Iterator[str]:
     counts = Counter(name for name in served if name is not None)
     if not counts:
         nothing = f"there is nothing at {fields.predicted} or {fields.probabilities}"
-        is_wanted = settings.evaluation.judged == "served"
-        why = ", and evaluation.judged is 'served'" if is_wanted else ""
-        yield f"{'- ' * is_wanted}no predictions of a served model: {nothing}{why}"
+        yield f"no predictions of a served model: {nothing}"
         return
     shown = [f"{name} {n:,}" for name, n in counts.most_common(CLASSES_SHOWN)]
     without_n = len(events) - counts.total()

@@ -21,12 +21,9 @@ from .given import Refused
 from .joining import Halves
 from .originals import Originals
 from .schema import Schema
-from .values import fault_of_seconds
+from .values import SECONDS_MAX, fault_of_seconds
 
 ID_LENGTH_MAX = 500
-
-AT_MAX = 1e12
-"""The time of an event must be less than this many seconds before or after the epoch."""
 
 
 class Run:
@@ -187,7 +184,7 @@ class Admission:
             and self._before.keys().isdisjoint(keys)
             and min(lengths) > 0
             and max(lengths) <= ID_LENGTH_MAX
-            and bool((np.abs(batch.at[start:stop]) < AT_MAX).all())  # NaN is not.
+            and bool((np.abs(batch.at[start:stop]) <= SECONDS_MAX).all())  # NaN is not.
         )
 
     def _fault(self, batch: EventBatch, i: int, *, is_known: bool) -> InputRejected | None:
@@ -195,7 +192,7 @@ class Admission:
         if is_known:
             return self._reject_event(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
         # A comparison with NaN is false, so this also rejects NaN.
-        if not (-AT_MAX < batch.at[i] < AT_MAX):
+        if not (-SECONDS_MAX <= batch.at[i] <= SECONDS_MAX):
             detail = fault_of_seconds(float(batch.at[i]), "at") or ""
             return self._reject_event(batch, i, Reason.BAD_TIME, detail)
         if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
