@@ -126,7 +126,6 @@ def asking() -> list[Panel]:
         ),
         lines("Utility from which events are preferred", "none", never())
         .with_target(line("headrace_query_threshold{S}", "{{instance}}"))
-        .span(6)
         .decimals(2)
         .description(
             told(
@@ -139,7 +138,6 @@ def asking() -> list[Panel]:
         ),
         lines("Lowest propensity", "percentunit", below(0.0001, 0.0005))
         .with_target(line("min(headrace_propensity_floor_ratio{S})", "floor"))
-        .span(6)
         .min(0)
         .description(
             told(
@@ -156,6 +154,7 @@ def asking() -> list[Panel]:
                 "{{class}}",
             )
         )
+        .span(20)
         .min(0)
         .description(
             told(
