@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
+from ...messages import ModelAdopted, ModelKept, ModelRolledBack
 from ...query.open_questions import HIGHER, LOWER
 from ...report import Report
 from ...report.sections import ASKED_REASONS
@@ -110,24 +110,18 @@ def _describe_accuracy(chronicle: Chronicle) -> str:
 
 
 def _describe_level(chronicle: Chronicle, axis: Axis) -> str:
-    changes = [change.output for change in chronicle.changes]
-    drifts = [
-        change
-        for change in chronicle.changes
-        if isinstance(change.output, DriftChanged) and change.output.level == "DRIFT"
-    ]
-    level = next((c.level for c in reversed(changes) if isinstance(c, DriftChanged)), "STABLE")
+    changes = chronicle.changes
+    drifts = [change for change in changes if change.output.level == "DRIFT"]
+    level = changes[-1].output.level if changes else "STABLE"
     if not drifts:
         return f"The drift level is {level}; it never rose to DRIFT."
     last = drifts[-1]
     times = "once" if len(drifts) == 1 else f"{count(len(drifts))} times"
     cause = last.output
-    by = ""
-    if isinstance(cause, DriftChanged):
-        by = f", by {cause.signal}/{cause.detector}"
-        named = [*(f"feature {name}" for name in cause.features)]
-        named += [f"class {name}" for name in cause.classes]
-        by += f" ({', '.join(named)})" if named else ""
+    by = f", by {cause.signal}/{cause.detector}"
+    named = [*(f"feature {name}" for name in cause.features)]
+    named += [f"class {name}" for name in cause.classes]
+    by += f" ({', '.join(named)})" if named else ""
     when = axis.describe_time(last)
     return f"The drift level is {level}; it rose to DRIFT {times}, last: {when}{by}."
 
@@ -178,11 +172,9 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
         "strip is the highest of each stretch, so that no peak is lost; ADWIN has no statistic "
         "but its alarm.",
     )
-    changes = [change for change in chronicle.changes if isinstance(change.output, DriftChanged)]
     rows: list[Cells] = []
-    for change in changes[-ROWS_MAX:]:
+    for change in list(chronicle.changes)[-ROWS_MAX:]:
         output = change.output
-        assert isinstance(output, DriftChanged)
         by = f"{output.signal}/{output.detector}"
         rows.append([axis.describe_time(change), output.previous, output.level, by,
                      Number(f"{output.statistic:.2f}", output.statistic),
@@ -386,7 +378,6 @@ def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
     rows: list[Cells] = []
     for trial in list(chronicle.trials)[-ROWS_MAX:]:
         output = trial.output
-        assert isinstance(output, ModelAdopted | ModelKept | ModelRolledBack)
         is_judged = output.labels_n > 0
         rows.append(
             [
