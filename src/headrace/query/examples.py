@@ -9,7 +9,7 @@ learning for rare category detection", NIPS 2007).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -100,15 +100,20 @@ def _compare_examples(
     by_label: Mapping[str, deque[Floats]], width: int, is_category: NDArray[np.bool_]
 ) -> _Compared:
     flat = [(label, row) for label, label_rows in by_label.items() for row in label_rows]
-    rows = np.full((len(flat), width), np.nan)
-    for i, (_, row) in enumerate(flat):
-        # A row from before a feature was first seen lacks it.
-        rows[i, : len(row)] = row[:width]
+    rows = stack_rows([row for _, row in flat], width)
     scale = row_scales(rows, is_category)
     among = row_distances(rows, rows, scale, is_category)
     np.fill_diagonal(among, np.inf)
     usual = float(np.median(among.min(axis=1)))
     return _Compared([label for label, _ in flat], rows, scale, usual)
+
+
+def stack_rows(rows: Sequence[Floats], width: int) -> Floats:
+    """Return m rows as one array, shape (m, width); a feature newer than a row is missing in it."""
+    stacked = np.full((len(rows), width), np.nan)
+    for i, row in enumerate(rows):
+        stacked[i, : len(row)] = row[:width]
+    return stacked
 
 
 def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
