@@ -20,18 +20,7 @@ from . import presets
 from .committee.committee import Committee
 from .estimator import SklearnClassifier, faults_of, is_estimator
 from .parts import is_pipeline, parameters_of, parts_of
-from .presets import Intercept, RiverClassifier
-
-__all__ = [
-    "PRESETS",
-    "Committee",
-    "Intercept",
-    "RiverClassifier",
-    "SklearnClassifier",
-    "as_model",
-    "build",
-    "check_model",
-]
+from .presets import RiverClassifier
 
 
 def build(
