@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .pool import bound_numbers
+from .pool import bound_numbers, moments_of
 
 EXAMPLES_MAX = 100
 """At most this many examples of all classes together are kept, the latest of each class."""
@@ -118,12 +118,7 @@ def stack_rows(rows: Sequence[Floats], width: int) -> Floats:
 
 def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
     """Return the standard deviation of each number over these rows, 1 if it is 0; shape (d,)."""
-    rows = bound_numbers(rows)
-    is_known = ~np.isnan(rows)
-    n = np.maximum(is_known.sum(axis=0), 1)
-    mean = np.where(is_known, rows, 0.0).sum(axis=0) / n
-    centred = np.where(is_known, rows - mean, 0.0)
-    deviation = np.sqrt((centred * centred).sum(axis=0) / n)
+    deviation = np.sqrt(moments_of(rows)[1])
     return np.where(is_category | (deviation == 0.0), 1.0, deviation)
 
 
