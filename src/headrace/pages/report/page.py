@@ -12,7 +12,7 @@ from ...messages import ModelAdopted, ModelKept, ModelRolledBack
 from ...query.open_questions import HIGHER, LOWER
 from ...report import Report
 from ...report.sections import ASKED_REASONS
-from ..chronicle import Chronicle, Sample, joined_spread
+from ..chronicle import Chronicle, joined_spread
 from ..drawing import Bar, Curve
 from ..html import Section, make_notice, make_page, make_section, make_table
 from ..live.health import shorten_span
@@ -216,12 +216,12 @@ def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
     xs = [axis.place_of(sample) for sample in samples]
     known = [(axis.place_of(s), s.report) for s in samples if s.report is not None]
+    counts = [sample.counts for sample in samples]
+    lost = [c.expired_n + c.disputed_n + c.withdrawn_n for c in counts]
     curves = [
-        Curve("asked", xs, [s.counts.asked_n for s in samples], tone=0),
-        Curve("settled", xs, [s.counts.settled_n for s in samples], tone=2),
-        Curve(
-            "expired, disputed, withdrawn", xs, [_count_lost(sample) for sample in samples], tone=1
-        ),
+        Curve("asked", xs, [c.asked_n for c in counts], tone=0),
+        Curve("settled", xs, [c.settled_n for c in counts], tone=2),
+        Curve("expired, disputed, withdrawn", xs, lost, tone=1),
     ]
     if known:
         curves.insert(0, Curve(
@@ -248,11 +248,6 @@ def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
             f"came back to the budget, {count(budget.available_n)} may be asked now."
         )
     return make_section("Are labels flowing, and what do they cost?", *blocks)
-
-
-def _count_lost(sample: Sample) -> int:
-    counts = sample.counts
-    return counts.expired_n + counts.disputed_n + counts.withdrawn_n
 
 
 def _labels_had(report: Report) -> int:
