@@ -75,7 +75,7 @@ def test_every_fault_is_told_at_once_names_included(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "sed is not a setting; did you mean seed?" in out
     assert "label.answers_max is 0; must be at least 1" in out
-    assert "did you mean 'naive-bayes'?" in out
+    assert "did you mean naive-bayes?" in out
     assert "did you mean entropy?" in out
     assert "4 faults in" in out
 

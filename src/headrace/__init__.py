@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .messages import (
         Answer,
         DriftChanged,
+        ErasureOrdered,
         Event,
         EventBatch,
         InputRejected,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         RoundClosed,
         RoundOpened,
         RoundOrdered,
+        SubjectErased,
         Tick,
         Withdrawal,
     )
@@ -95,17 +97,11 @@ __all__ = [
 ]
 
 # Names are imported at first use: river takes a second, and `headrace --help` needs none of it.
+# Those that are not listed here are messages.
 _FROM = {
     ".chance": "Chance",
     ".engine": "Engine",
     ".errors": "BadInput BadSettings BrokenInvariant HeadraceError",
-    ".messages": (
-        "Answer DriftChanged ErasureOrdered Event EventBatch InputRejected LabelDisputed "
-        "LabelRequested LabelSettled ModelAdopted ModelKept ModelRolledBack RequestExpired "
-        "RequestRescored RequestWithdrawn RetrainFinished RetrainRequested RollBackOrdered "
-        "RoundClosed RoundOpened "
-        "RoundOrdered SubjectErased Tick Withdrawal"
-    ),
     ".models": "models",
     ".query": "budgets strategies",
     ".query.pool": "Pool",
@@ -114,7 +110,8 @@ _FROM = {
     ".drivers.notebook": "Result run",
     ".testing": "oracles",
 }
-_HOME = {name: home for home, names in _FROM.items() for name in names.split()}
+_HOME = dict.fromkeys(__all__, ".messages")
+_HOME |= {name: home for home, names in _FROM.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ Every adapter reads them from the `Report`; here they are collected from the par
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -189,10 +190,9 @@ def _unserved(n: int, all_n: int) -> Limit:
 
 
 def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+    total = Counter[str]()
     for part in parts:
-        for name, n in part.items():
-            total[name] = total.get(name, 0) + n
+        total.update(part)
     return total
 
 

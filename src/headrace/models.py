@@ -8,7 +8,8 @@ from .learn.committee.committee import Committee
 from .learn.committee.discriminant import Discriminant
 from .learn.committee.evidence import Evidence, Member, Rows
 from .learn.committee.gaussian_process import GaussianProcess
-from .learn.models import SklearnClassifier, build, check_model
+from .learn.estimator import SklearnClassifier
+from .learn.models import build, check_model
 
 __all__ = [
     "Committee",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.chance import Chance
-from headrace.learn.memory import Memory
+from headrace.learn.memory import Example, Memory
 from headrace.settings import LearnSettings
 
 ROW = np.array([1.0, np.nan])
@@ -19,9 +19,8 @@ def memory_of(n, adopt_labels_n=1, half_life_s=None, seed=7):
 
 def filled(memory, n, control_every=None):
     for i in range(n):
-        memory.add(
-            f"e{i}", float(i), ROW, i % 2, bool(control_every and i % control_every == 0), True
-        )
+        is_control = bool(control_every and i % control_every == 0)
+        memory.add(Example(f"e{i}", float(i), ROW, i % 2, is_control, True))
     return memory
 
 
@@ -33,7 +32,7 @@ def test_a_wild_time_does_not_stretch_the_memory():
     for n in range(10):
         at = memory.limit_time(-5e9, 50.0)
         assert -8 * 50.0 <= at < 0.0
-        memory.add(f"wild{n}", at, ROW, 0, False, True)
+        memory.add(Example(f"wild{n}", at, ROW, 0, False, True))
     assert [memory.limit_time(at, 50.0) for at in (0.0, 3.0, 49.0)] == [0.0, 3.0, 49.0]
 
 
@@ -64,7 +63,7 @@ def test_the_memory_never_exceeds_its_limit_and_keeps_the_latest_control_example
         held = set(ids(memory))
         before = {e.id: (e.at, e.id) for e in memory.examples() if e.is_control}
         if step == "add":
-            memory.add(str(number), float(at), ROW, 0, is_control, None)
+            memory.add(Example(str(number), float(at), ROW, 0, is_control, None))
             before.pop(str(number), None)
             if is_control:
                 before[str(number)] = (float(at), str(number))
@@ -86,7 +85,7 @@ def test_without_a_half_life_the_oldest_leaves():
 
 def test_an_example_older_than_all_the_memory_holds_leaves_at_once():
     memory = filled(memory_of(3), 3)
-    memory.add("late", -5.0, ROW, 0, False, None)
+    memory.add(Example("late", -5.0, ROW, 0, False, None))
     assert ids(memory) == ["e0", "e1", "e2"]
     assert memory.evicted_n == 1
 
@@ -96,9 +95,9 @@ def test_an_example_older_than_all_the_memory_holds_leaves_at_once():
 def test_the_sample_does_not_depend_on_the_order_of_arrival(order, half_life_s):
     memory, sorted_memory = memory_of(8, 1, half_life_s), memory_of(8, 1, half_life_s)
     for i in order:
-        memory.add(f"e{i}", 1.7e9 + i, ROW, 0, False, None)
+        memory.add(Example(f"e{i}", 1.7e9 + i, ROW, 0, False, None))
     for i in range(30):
-        sorted_memory.add(f"e{i}", 1.7e9 + i, ROW, 0, False, None)
+        sorted_memory.add(Example(f"e{i}", 1.7e9 + i, ROW, 0, False, None))
     assert ids(memory) == ids(sorted_memory)
 
 
@@ -108,7 +107,7 @@ def test_an_example_one_half_life_older_is_kept_half_as_often():
     for seed in range(40):
         memory = memory_of(20, 1, 100.0, seed)
         for i in range(400):
-            memory.add(f"e{i}", 100.0 * (i % 2), ROW, i % 2, False, None)
+            memory.add(Example(f"e{i}", 100.0 * (i % 2), ROW, i % 2, False, None))
         for example in memory.examples():
             kept[example.code] += 1
     share = kept[1] / kept.sum()
@@ -137,14 +136,14 @@ def test_a_correction_forgets_whether_the_champion_was_right():
 
 def test_a_row_is_kept_as_it_was():
     memory, row = memory_of(3), ROW.copy()
-    memory.add("a", 0.0, row, 0, False, None)
+    memory.add(Example("a", 0.0, row, 0, False, None))
     row[0] = 9.0
     assert memory.examples()[0].row[0] == 1.0
 
 
 def test_adding_an_id_again_replaces_the_example():
     memory = filled(memory_of(3), 2)
-    memory.add("e0", 5.0, ROW, 1, True, False)
+    memory.add(Example("e0", 5.0, ROW, 1, True, False))
     assert ids(memory) == ["e1", "e0"]
     assert [example.id for example in memory.latest_control(9)] == ["e0"]
 
@@ -154,5 +153,5 @@ def test_a_restored_memory_goes_on_alike():
     twin = pickle.loads(pickle.dumps(memory))
     for one in (memory, twin):
         for i in range(12, 30):
-            one.add(f"e{i}", float(i), ROW, 0, False, None)
+            one.add(Example(f"e{i}", float(i), ROW, 0, False, None))
     assert ids(memory) == ids(twin)

@@ -65,9 +65,7 @@ def test_logistic_is_softmax_unless_exactly_two_classes_are_known():
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
-    with pytest.raises(
-        BadSettings, match=r"known are committee, logistic, .*did you mean 'tree'\?"
-    ):
+    with pytest.raises(BadSettings, match=r"known are committee, logistic, .*did you mean tree\?"):
         build("treee", 1, 2)
 
 
@@ -79,11 +77,11 @@ def test_a_path_gives_what_its_function_returns(user_module):
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        (":f", "must be module:function"),
-        (f"{MODULE}:", "must be module:function"),
-        ("no_such_module_at_all:f", "cannot be imported"),
-        (f"{MODULE}:champio", "did you mean 'champion'"),
-        (f"{MODULE}:number", "number is int, must be a function"),
+        (":f", "can't be imported: ValueError: Empty module name"),
+        (f"{MODULE}:", "has no such function"),
+        ("no_such_module_at_all:f", "there is no module no_such_module_at_all"),
+        (f"{MODULE}:champio", "did you mean champion"),
+        (f"{MODULE}:number", "has no such function"),
         (f"{MODULE}:raises", "raised ZeroDivisionError"),
         (f"{MODULE}:nothing", "NoneType, which is not a river classifier"),
     ],

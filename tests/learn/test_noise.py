@@ -54,7 +54,7 @@ def test_the_latest_suspicious_labels_are_kept_with_what_was_likelier() -> None:
     assert len(noise.latest) == LATEST_N < noise.suspicious_n
     last = noise.latest[-1]
     assert last.label != last.likelier and last.confidence == pytest.approx(0.95)
-    noise.forget_suspicion(last.request_id)
+    noise.erase({last.request_id})
     assert last not in noise.latest and len(noise.latest) == LATEST_N - 1
 
 

@@ -11,7 +11,8 @@ from river import compose, forest, linear_model, naive_bayes, optim, preprocessi
 from headrace.learn import scoring
 from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
-from headrace.learn.models import Intercept, build
+from headrace.learn.models import build
+from headrace.learn.presets import Intercept
 from headrace.learn.scoring import compile as compiled
 from learn.columns import Columns, stream
 

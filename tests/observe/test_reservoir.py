@@ -70,33 +70,6 @@ def test_a_long_block_is_the_same_as_short_ones():
         assert state(whole) == state(parts)
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    k=st.integers(1, 15),
-    half_life_s=HALF_LIVES,
-    owner=st.lists(st.booleans(), max_size=50),
-    seed=st.integers(0, 9),
-)
-def test_merging_two_equals_one_pass_over_both(k, half_life_s, owner, seed):
-    chance = Chance(seed)
-    n = len(owner)
-    events = block([f"e{i}" for i in range(n)], np.arange(n) * 1.0, chance)
-    mine = np.array(owner, dtype=bool)
-    whole, left, right = (Reservoir(k, half_life_s, chance) for _ in range(3))
-    whole.offer(events)
-    left.offer(events.take(mine))
-    right.offer(events.take(~mine))
-    merged = left.merge(right)
-    assert sorted(merged.columns().ids) == sorted(whole.columns().ids)
-    assert merged.seen_n == whole.seen_n == n
-    assert state(merged) == state(right.merge(left))
-    # It goes on as if it had seen everything itself.
-    later = block([f"f{i}" for i in range(20)], n + np.arange(20.0), chance)
-    merged.offer(later)
-    whole.offer(later)
-    assert sorted(merged.columns().ids) == sorted(whole.columns().ids)
-
-
 def test_order_of_arrival_does_not_matter():
     chance = Chance(4)
     events = block([f"e{i}" for i in range(200)], np.arange(200.0), chance)
@@ -200,11 +173,6 @@ def test_a_snapshot_brings_everything_back():
     for each in (reservoir, again):
         each.offer(events.take(slice(150, 300)))
     assert state(reservoir) == state(again)
-
-
-def test_samples_of_other_settings_cannot_be_merged():
-    with pytest.raises(BadSettings, match="same settings"):
-        Reservoir(3, None, Chance(1)).merge(Reservoir(3, None, Chance(2)))
 
 
 @pytest.mark.parametrize("arguments", [(0, None), (1, 0.0), (1, float("nan"))])

@@ -18,10 +18,6 @@ def test_no_prediction_is_wrong():
     assert signals.predicted_classes(np.empty((2, 0))).tolist() == [0, 0]
 
 
-def test_classes_that_were_not_predicted_are_counted_as_none():
-    assert signals.class_counts(np.array([2, 0, 2]), 4).tolist() == [1, 0, 2, 0]
-
-
 @settings(max_examples=50, deadline=None)
 @given(rows=hnp.arrays(float, st.tuples(st.integers(0, 20), st.integers(1, 6)),
                        elements=st.sampled_from([0.0, 0.25, 0.5])))  # fmt: skip

@@ -91,9 +91,9 @@ def test_a_name_a_path_and_a_callable_are_found() -> None:
     ("name", "fault"),
     [
         ("entropi", "did you mean entropy"),
-        ("no.such:thing", "can't be imported"),
-        ("headrace.chance:nothing", "can't be imported"),
-        ("headrace.query.control:CONTROL_MIN", "not callable"),
+        ("no.such:thing", "there is no module no[.]"),
+        ("headrace.chance:nothing", "headrace.chance has no such function"),
+        ("headrace.query.control:CONTROL_MIN", "has no such function"),
     ],
 )
 def test_a_strategy_that_is_not_there_is_told(name: str, fault: str) -> None:

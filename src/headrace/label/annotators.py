@@ -24,18 +24,8 @@ from .steadiness import Steadiness
 ANNOTATORS_MAX = 1_000
 CLASSES_MAX = 100
 TURNAROUND_BOUNDS_S = (
-    1.0,
-    5.0,
-    15.0,
-    60.0,
-    300.0,
-    900.0,
-    3_600.0,
-    14_400.0,
-    43_200.0,
-    86_400.0,
-    259_200.0,
-    604_800.0,
+    *(1.0, 5.0, 15.0, 60.0, 300.0, 900.0),
+    *(3_600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0, 604_800.0),
 )
 
 Compared: TypeAlias = tuple[Sequence[Answer], str | None]
@@ -236,12 +226,7 @@ class Annotators:
                 annotator.gold_n += sign
                 annotator.gold_right_n += sign * (answer.label == truth)
                 annotator.count_class(str(truth), sign, sign * (answer.label == truth))
-        compared = {answer.annotator for answer in _select_naming(*before)}
-        for answer in _select_naming(*after):
-            if answer.annotator not in compared:
-                self._find_counts(answer.annotator).steadiness.note_comparison(
-                    answer.label == after[1], at
-                )
+        self._watch_first(_select_naming(*before), _select_naming(*after), after[1], at)
 
     def watch_agreement(self, before: Compared, after: Compared, at: float) -> None:
         """Update the watches of annotators who are compared with a label for the first time.
@@ -249,13 +234,17 @@ class Annotators:
         `before` and `after` are the answers and label of a request before and after a change at
         the time `at`, in seconds.
         """
-        if len(after[0]) < 2:
-            return
-        compared = {answer.annotator for answer in _with_others(*before)}
-        for answer in _with_others(*after):
+        self._watch_first(_with_others(*before), _with_others(*after), after[1], at)
+
+    def _watch_first(
+        self, before: list[Answer], after: list[Answer], label: str | None, at: float
+    ) -> None:
+        """Watch the answers of those who are compared now and were not before."""
+        compared = {answer.annotator for answer in before}
+        for answer in after:
             if answer.annotator not in compared:
                 watch = self._find_counts(answer.annotator).steadiness
-                watch.note_comparison(answer.label == after[1], at)
+                watch.note_comparison(answer.label == label, at)
 
     def _find_counts(self, name: str) -> Annotator:
         """The counts of an annotator, or those of `others`.

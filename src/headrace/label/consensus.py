@@ -108,11 +108,11 @@ class Majority:
             if answer.label is not None:
                 tally[answer.label] = tally.get(answer.label, 0) + 1
             if sum(tally.values()) >= wanted_n and (label := _find_majority(tally)) is not None:
-                return Outcome(label, True, _sort_tally(tally))
+                return Outcome(label, True, dict(sorted(tally.items())))
             if heard_n >= max(answers_max, wanted_n):
-                return Outcome(None, True, _sort_tally(tally))
+                return Outcome(None, True, dict(sorted(tally.items())))
         label = _find_majority(tally) if is_closing else None
-        return Outcome(label, label is not None, _sort_tally(tally))
+        return Outcome(label, label is not None, dict(sorted(tally.items())))
 
 
 def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
@@ -134,7 +134,7 @@ def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
 def take_as_truth(answers: Sequence[Answer], truth: str) -> Outcome:
     """The outcome where an expert has named the class: it is the label, whatever others answer."""
     tally = Counter(answer.label for answer in answers if answer.label is not None)
-    return Outcome(truth, True, _sort_tally(tally), 1.0)
+    return Outcome(truth, True, dict(sorted(tally.items())), 1.0)
 
 
 def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
@@ -180,11 +180,4 @@ def _moment_of(answer: Answer) -> tuple[float, str]:
 def _find_majority(tally: dict[str, int]) -> str | None:
     """The class named by more than half; at most one can be."""
     total_n = sum(tally.values())
-    for label, named_n in tally.items():
-        if 2 * named_n > total_n:
-            return label
-    return None
-
-
-def _sort_tally(tally: dict[str, int]) -> dict[str, int]:
-    return {label: tally[label] for label in sorted(tally)}
+    return next((label for label, named_n in tally.items() if 2 * named_n > total_n), None)

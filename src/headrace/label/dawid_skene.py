@@ -260,11 +260,11 @@ class DawidSkene:
             belief = self.reliability.posterior_of(voices)
             label = _find_likeliest(tally, belief)
             if label is not None and belief[label] >= self.confidence:
-                return Outcome(label, True, _sort_tally(tally), belief[label])
+                return Outcome(label, True, dict(sorted(tally.items())), belief[label])
             if is_last:
                 return self._decide_finally(tally, belief, is_dispute=True)
         if not is_closing:
-            return Outcome(None, False, _sort_tally(tally))
+            return Outcome(None, False, dict(sorted(tally.items())))
         return self._decide_finally(tally, self.reliability.posterior_of(voices), is_dispute=False)
 
     def _decide_finally(
@@ -274,8 +274,8 @@ class DawidSkene:
         label = _find_likeliest(tally, belief)
         enough = self.confidence if self.unsure == "disputed" else 0.5
         if label is None or belief[label] < enough or belief[label] <= 0.5:
-            return Outcome(None, is_dispute, _sort_tally(tally))
-        return Outcome(label, True, _sort_tally(tally), belief[label])
+            return Outcome(None, is_dispute, dict(sorted(tally.items())))
+        return Outcome(label, True, dict(sorted(tally.items())), belief[label])
 
     def ended(
         self, request_id: str, answers: Sequence[Answer], *, known: str | None = None
@@ -289,10 +289,6 @@ class DawidSkene:
 def _find_likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:
     """The likeliest of the named classes; of equally likely ones the alphabetically first."""
     return max(sorted(tally), key=lambda label: belief[label], default=None)
-
-
-def _sort_tally(tally: dict[str, int]) -> dict[str, int]:
-    return {label: tally[label] for label in sorted(tally)}
 
 
 def consensus_of(settings: LabelSettings, classes: Sequence[str]) -> Consensus:

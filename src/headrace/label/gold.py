@@ -105,16 +105,13 @@ class GoldQuestions:
             if (
                 isinstance(output, LabelSettled)
                 and output.revision == 0
-                and self._is_due(output.request_id)
+                and self._chance.uniform(PURPOSE, output.request_id) < self.share
             ):
                 entry = self._take_turn(ledger)
                 if entry is not None:
                     asked.append(self._ask_gold(entry, ledger, at))
         counts.asked_n += len(asked)
         return asked
-
-    def _is_due(self, request_id: str) -> bool:
-        return self._chance.uniform(PURPOSE, request_id) < self.share
 
     def _ask_gold(self, entry: Entry, ledger: Ledger, at: float) -> QuestionChanged:
         request = entry.request

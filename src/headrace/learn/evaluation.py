@@ -249,17 +249,11 @@ class Evaluation:
         events by the labels of older ones would be wrong whenever the stream drifts.
         """
         first, last = self._find_range()
-        return self._estimate_range(self._sum_blocks(first, last), first, last)
-
-    def _estimate_range(self, sums: Sums, first: int, last: int) -> Estimate:
-        return estimate_of(sums, first * self.block_n, self._end(last))
+        return estimate_of(self._sum_blocks(first, last), first * self.block_n, self._end(last))
 
     def estimate_all(self) -> Estimate:
         """The accuracy from the first event on, up to where labels are back."""
         _, last = self._find_range()
-        return self._estimate_all(last)
-
-    def _estimate_all(self, last: int) -> Estimate:
         return estimate_of(self._sums_all(last), 0, self._end(last))
 
     def quality(self) -> Quality:
@@ -310,21 +304,15 @@ def join_evaluations(evaluations: Sequence[Evaluation]) -> tuple[Estimate, Estim
 
     The range of events is set only for a single shard. Each shard's `_find_range` is computed once.
     """
-    ranges = [(evaluation, *evaluation._find_range()) for evaluation in evaluations]
-    windows = [evaluation._sum_blocks(first, last) for evaluation, first, last in ranges]
     window, whole = Sums(), Sums()
-    for sums in windows:
-        window.merge(sums)
-    if len(ranges) == 1:
-        [(evaluation, first, last)], [sums] = ranges, windows
-        return (
-            evaluation._estimate_range(sums, first, last),
-            evaluation._estimate_all(last),
-            _quality_of(window),
-        )
-    for evaluation, _, last in ranges:
+    start = from_seq = to_seq = None
+    for evaluation in evaluations:
+        first, last = evaluation._find_range()
+        window.merge(evaluation._sum_blocks(first, last))
         whole.merge(evaluation._sums_all(last))
-    both = estimate_of(window, None, None), estimate_of(whole, None, None)
+        if len(evaluations) == 1:
+            start, from_seq, to_seq = 0, first * evaluation.block_n, evaluation._end(last)
+    both = estimate_of(window, from_seq, to_seq), estimate_of(whole, start, to_seq)
     return *both, _quality_of(window)
 
 

@@ -75,9 +75,9 @@ class Memory:
 
     >>> memory = Memory(LearnSettings(memory_n=2, adopt_labels_n=1), Chance(7))
     >>> row = np.zeros(1)
-    >>> memory.add("a", 1.0, row, 0, True, True)
-    >>> memory.add("b", 2.0, row, 1, False, None)
-    >>> memory.add("c", 3.0, row, 1, False, None)
+    >>> memory.add(Example("a", 1.0, row, 0, is_control=True))
+    >>> memory.add(Example("b", 2.0, row, 1, is_control=False))
+    >>> memory.add(Example("c", 3.0, row, 1, is_control=False))
     >>> [example.id for example in memory.examples()]
     ['a', 'c']
     """
@@ -99,31 +99,17 @@ class Memory:
     def __contains__(self, example_id: str) -> bool:
         return example_id in self._by_id
 
-    def add(  # noqa: PLR0917 - the fields of an Example, in its order
-        self,
-        example_id: str,
-        at: float,
-        row: NDArray[np.float64],
-        code: int,
-        is_control: bool,
-        champion_right: bool | None,
-        context: Context | None = None,
-        original: Features | None = None,
-        weight: float = 1.0,
-    ) -> None:
-        """Add an example, with the fields of `Example`, in place of one with the same id.
+    def add(self, example: Example) -> None:
+        """Add an example, with a copy of its row, in place of one with the same id.
 
-        The row is copied. Above `memory_n` an example is evicted.
+        Above `memory_n` an example is evicted.
         """
-        self.remove(example_id)
-        copied = np.array(row, dtype=np.float64)
-        self._by_id[example_id] = Example(
-            example_id, at, copied, code, is_control, champion_right, context, original, weight
-        )
-        bisect.insort(self._order, (at, example_id))
-        if is_control:
-            bisect.insort(self._control, (at, example_id))
-        bisect.insort(self._keys, self._key_of(at, example_id))
+        self.remove(example.id)
+        self._by_id[example.id] = replace(example, row=example.row.copy())
+        bisect.insort(self._order, (example.at, example.id))
+        if example.is_control:
+            bisect.insort(self._control, (example.at, example.id))
+        bisect.insort(self._keys, self._key_of(example.at, example.id))
         if len(self._by_id) > self._memory_n:
             self._evict_examples()
 

@@ -6,8 +6,6 @@ and encode categories where the learner needs it, and `module:function` for a mo
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
 import pickle
 from collections.abc import Callable, Mapping
@@ -17,22 +15,12 @@ from river import active, base
 
 from ..chance import Chance
 from ..errors import BadSettings
+from ..importing import import_function, suggest_nearest
 from . import presets
 from .committee.committee import Committee
 from .estimator import SklearnClassifier, faults_of, is_estimator
 from .parts import is_pipeline, parameters_of, parts_of
-from .presets import Intercept, RiverClassifier
-
-__all__ = [
-    "PRESETS",
-    "Committee",
-    "Intercept",
-    "RiverClassifier",
-    "SklearnClassifier",
-    "as_model",
-    "build",
-    "check_model",
-]
+from .presets import RiverClassifier
 
 
 def build(
@@ -49,10 +37,10 @@ def build(
     >>> build("forrest", seed=7, classes_n=2)
     Traceback (most recent call last):
     headrace.errors.BadSettings: model.name is 'forrest'; known are committee, logistic, \
-naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
+naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean forest?
     """
     if ":" in name_or_path:
-        model = as_model(_import_model(name_or_path, options or {}))
+        model = as_model(_make_own(name_or_path, options or {}))
     elif options:
         raise BadSettings(
             f"model.options are for module:function, and model.name is {name_or_path!r}, which "
@@ -61,11 +49,9 @@ naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 
     elif name_or_path in PRESETS:
         model = PRESETS[name_or_path](Chance(seed).integer("model"), classes_n)
     else:
-        near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        known = ", ".join(PRESETS)
         raise BadSettings(
-            f"model.name is {name_or_path!r}; known are {known}, or module:function{hint}"
+            f"model.name is {name_or_path!r}; known are {', '.join(PRESETS)}, or module:function"
+            f"{suggest_nearest(name_or_path, PRESETS)}"
         )
     check_model(model)
     return model
@@ -130,35 +116,14 @@ PRESETS: dict[str, Callable[[int, int], RiverClassifier]] = {
 # ------------------------------------------------------------------------------ models of yours
 
 
-def _import_model(path: str, options: Mapping[str, Any]) -> Any:
-    where = f"model.name is {path!r}"
-    module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
-        raise BadSettings(f"{where}; must be module:function, such as fraud.models:champion")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise BadSettings(
-            f"{where}; {module_name} cannot be imported ({error}): install it, or add its folder "
-            "to PYTHONPATH"
-        ) from error
-    function = getattr(module, attribute, None)
-    if function is None:
-        known = [name for name in vars(module) if not name.startswith("_")]
-        near = difflib.get_close_matches(attribute, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise BadSettings(f"{where}; {module_name} has no {attribute}{hint}")
-    if not callable(function):
-        raise BadSettings(
-            f"{where}; {attribute} is {type(function).__name__}, must be a function that returns "
-            "a river classifier, or one of scikit-learn"
-        )
+def _make_own(path: str, options: Mapping[str, Any]) -> Any:
+    function = import_function("model.name", path)
     try:
         return function(**options)
     except Exception as error:
         given = f"with {', '.join(options)}" if options else "without arguments"
         raise BadSettings(
-            f"{where}; calling it {given} raised {type(error).__name__}: {error}"
+            f"model.name is {path!r}; calling it {given} raised {type(error).__name__}: {error}"
         ) from error
 
 

@@ -130,10 +130,6 @@ class LabelNoise:
         """Whether the newest suspicion is of this request's label."""
         return bool(self.latest) and self.latest[-1].request_id == request_id
 
-    def forget_suspicion(self, request_id: str) -> None:
-        """Forget the suspicion of a label that was confirmed, corrected or taken back."""
-        self.erase({request_id})
-
     def erase(self, request_ids: Collection[str], before: float = -math.inf) -> None:
         """Forget the suspicions of these requests, and of labels before a time, seconds."""
         remaining = [

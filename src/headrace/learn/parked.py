@@ -231,10 +231,9 @@ def distance_of(one: Description, other: Description) -> float:
     >>> distance_of(one, {"x": (1.0, 1.0), "c": {"a": 0.5, "b": 0.5}})
     0.5
     """
-    names = [*one, *(name for name in other if name not in one)]
-    return sum(_measure_distance(one.get(name), other.get(name)) for name in names) / max(
-        1, len(names)
-    )
+    names = one | other
+    apart = sum(_measure_distance(one.get(name), other.get(name)) for name in names)
+    return apart / max(1, len(names))
 
 
 def _measure_distance(one: object, other: object) -> float:
@@ -242,6 +241,6 @@ def _measure_distance(one: object, other: object) -> float:
         moved, wide = abs(one[0] - other[0]), one[1] + other[1]
         return 0.0 if moved == 0.0 else min(1.0, moved / wide if wide > 0.0 else 1.0)
     if isinstance(one, dict) and isinstance(other, dict):
-        names = [*one, *(name for name in other if name not in one)]
-        return float(sum(abs(one.get(name, 0.0) - other.get(name, 0.0)) for name in names)) / 2.0
+        apart = sum(abs(one.get(name, 0.0) - other.get(name, 0.0)) for name in one | other)
+        return float(apart) / 2.0
     return 1.0

@@ -45,7 +45,7 @@ from .judging import judge_pairs, keep_unjudged
 from .learner import Learner
 from .memory import Example, Memory, half_life_s_of, weights_of
 from .noise import LabelNoise
-from .parked import Displaced, Parked
+from .parked import Displaced, Parked, is_right
 from .retrain import Challenger, RetrainJob, retrain
 from .schema_view import Floats, SchemaView
 from .scoring import is_likeliest
@@ -336,13 +336,13 @@ class Trainer(OfParts):
         is_ordered = isinstance(entry, ModelRolledBack) and entry.to is not None
         if isinstance(entry, LabelSettled) and entry.confirms:
             # The model has learned this label already; it is confirmed and no longer suspect.
-            self.noise.forget_suspicion(entry.request_id)
+            self.noise.erase({entry.request_id})
         elif isinstance(entry, LabelSettled):
             self._fold_settled(entry)
         elif isinstance(entry, LabelDisputed):
             # Only a dispute after a settled label has an example to remove.
             self.memory.remove(entry.request_id)
-            self.noise.forget_suspicion(entry.request_id)
+            self.noise.erase({entry.request_id})
             self.champion.learner.forget(entry.request_id)
         elif isinstance(entry, RetrainRequested):
             self._begin_retraining(entry)
@@ -381,7 +381,7 @@ class Trainer(OfParts):
         if self.memory.revise(example.id, code, example.weight):
             # The label was corrected: the example changes, and the model learns it once more.
             example = replace(example, is_control=False)
-            self.noise.forget_suspicion(entry.request_id)
+            self.noise.erase({entry.request_id})
         else:
             example = self._remember_example(entry, example, predicted)
         self.displaced.judge(example, self.champion.part)
@@ -394,28 +394,17 @@ class Trainer(OfParts):
 
         `said` is the champion's prediction before learning it, shape (k,).
         """
-        champion, context = self.champion, None
+        champion = self.champion
         # A label that returns with a third opinion was judged when it first settled.
         if champion.has_learned and entry.opinion_n == 1 and not math.isnan(said[0]):
             honest = champion.calibration.apply(said[np.newaxis])[0]
             self.noise.learn(entry, honest, example.code, self.schema.classes)
             champion.calibration.learn(said, example.code, entry.propensity * entry.judges)
         if champion.renews_members and example.is_control and champion.has_learned:
-            context = entry.context
-            champion_part = champion.part()
-            right = champion_part.is_right(example.row, example.code, context, entry.features)
-            example = replace(example, champion_right=right)
-        self.memory.add(
-            example.id,
-            example.at,
-            example.row,
-            example.code,
-            example.is_control,
-            example.champion_right,
-            context,
-            example.original,
-            example.weight,
-        )
+            example = replace(example, champion_right=is_right(champion.part(), example))
+            self.memory.add(example)
+        else:
+            self.memory.add(replace(example, context=None))
         if entry.opinion_n == 1:
             self.twins.learn(entry, example.row, example.code)
         return example

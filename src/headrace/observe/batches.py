@@ -141,11 +141,7 @@ def _read_table(columns: Any, rows: Any) -> list[Record]:
     require(is_named, "columns must be an array of texts")
     require(len(set(columns)) == len(columns), "columns names one twice")
     require(isinstance(rows, list), "data must be an array of arrays")
-    for row in rows:
-        if not isinstance(row, list) or len(row) != len(columns):
-            fault = f"a row of data is {format_value(row)}; must be {len(columns)} values"
-            raise Refusal(Reason.BAD_BATCH, fault)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    return _name_values(columns, rows)
 
 
 # ---------------------------------------------------------------------------------- Seldon
@@ -179,13 +175,14 @@ def _name_rows(data: Record) -> list[Any]:
         require(isinstance(rows, list), "data must have an array `ndarray`, or a `tensor`")
         is_flat = not any(isinstance(row, list) for row in rows)
         rows = [rows] if is_flat and len(names) == len(rows) > 0 else rows
-    if not names:
-        return rows  # type: ignore[no-any-return]  # a list, as was just seen
+    return _name_values(names, rows) if names else rows
+
+
+def _name_values(names: list[str], rows: list[Any]) -> list[Any]:
     for row in rows:
         if not isinstance(row, list) or len(row) != len(names):
-            raise Refusal(
-                Reason.BAD_BATCH, f"a row is {format_value(row)}; must be {len(names)} values"
-            )
+            fault = f"a row of data is {format_value(row)}; must be {len(names)} values"
+            raise Refusal(Reason.BAD_BATCH, fault)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

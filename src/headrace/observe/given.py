@@ -108,7 +108,7 @@ def check_event(event: Event, settings: InputSettings) -> Event:
     checked_event = Event(
         id=identity_of(_to_plain(event.id, "id"), "id"),
         at=_read_time(event.at),
-        features=_read_features(event.features, settings.feature_names),
+        features=plain_features(event.features, settings.feature_names),
         predicted=optional_text(_to_plain(event.predicted, "predicted"), "predicted"),
         probabilities=probabilities_of(probabilities, settings.classes),
         key=optional_text(_to_plain(event.key, "key"), "key"),
@@ -122,7 +122,11 @@ def check_event(event: Event, settings: InputSettings) -> Event:
 
 def plain_features(features: Any, names: Sequence[str] = ()) -> Features:
     """Return features alone, converted as by `check_event`. Raises `Refusal`."""
-    return _read_features(features, names)
+    if not (isinstance(features, Mapping | list | tuple) or hasattr(features, "tolist")):
+        what = "missing" if features is None else format_value(features)
+        fault = "must be a dict, or a list named by input.feature_names"
+        raise Refusal(Reason.BAD_FEATURES, f"the features are {what}; {fault}")
+    return features_of(_to_plain(features, "features"), "features", names)
 
 
 def truth_of(truth: Any) -> str | float | None:
@@ -190,14 +194,6 @@ def _read_time(at: Any) -> float:
         fault = "must be seconds since the epoch, or a datetime with a zone"
         raise Refusal(Reason.BAD_TIME, f"at is {format_value(at)}; {fault}")
     return seconds_of(_to_plain(at, "at"), "at")
-
-
-def _read_features(features: Any, names: Sequence[str]) -> Features:
-    if not (isinstance(features, Mapping | list | tuple) or hasattr(features, "tolist")):
-        what = "missing" if features is None else format_value(features)
-        fault = "must be a dict, or a list named by input.feature_names"
-        raise Refusal(Reason.BAD_FEATURES, f"the features are {what}; {fault}")
-    return features_of(_to_plain(features, "features"), "features", names)
 
 
 def _to_plain(value: Any, name: str, depth: int = 0) -> Any:

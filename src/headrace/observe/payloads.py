@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..settings import InputSettings
@@ -21,17 +20,18 @@ __all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find_value"]
 class Fields(NamedTuple):
     """The fields of one event as they were in the record, not converted; None: absent.
 
-    Features whose flattened name is in `hidden`, or below one that is, are other fields.
+    Those that a record may have for many events come first. Features whose flattened name is in
+    `hidden`, or below one that is, are other fields.
     """
 
     id: Any
     at: Any
-    features: Any
-    hidden: tuple[str, ...]
     predicted: Any
     probabilities: Any
     key: Any
     model_version: Any
+    features: Any
+    hidden: tuple[str, ...]
 
 
 def find_value(record: Record, path: str) -> Any:
@@ -132,12 +132,12 @@ class Layout:
         return Fields(
             find_value(record, paths.id),
             find_value(record, paths.at),
-            find_value(record, paths.features) if paths.features else self._keep_flat(record),
-            self._hidden if paths.features else self._hidden_flat,
             find_value(record, paths.predicted),
             find_value(record, paths.probabilities),
             find_value(record, paths.key),
             find_value(record, paths.model_version),
+            find_value(record, paths.features) if paths.features else self._keep_flat(record),
+            self._hidden if paths.features else self._hidden_flat,
         )
 
     def _keep_flat(self, record: Record) -> Record:
@@ -164,20 +164,14 @@ class Layout:
         if not isinstance(identity, list):
             name = text_of(identity)
             identity = [identity if name is None else f"{name}/{i}" for i in range(n)]
+        predicted = find_value(record, paths.predicted)
         columns = [
             _spread_value(identity, n, paths.id),
             _spread_value(find_value(record, paths.at), n, paths.at),
-            [
-                _unwrap_class(predicted)
-                for predicted in _spread_response(
-                    find_value(record, paths.predicted), n, paths.predicted
-                )
-            ],
+            [*map(_unwrap_class, _spread_response(predicted, n, paths.predicted))],
             _spread_response(find_value(record, paths.probabilities), n, paths.probabilities),
-            *(
-                _spread_value(find_value(record, path), n, path)
-                for path in (paths.key, paths.model_version)
-            ),
+            _spread_value(find_value(record, paths.key), n, paths.key),
+            _spread_value(find_value(record, paths.model_version), n, paths.model_version),
         ]
         return [
             self._read_element(element, shared)
@@ -189,18 +183,13 @@ class Layout:
             element = open_text(element)
         if not isinstance(element, dict):
             features = element if isinstance(element, list) else [element]
-            return _make_fields(shared, features, ())
+            return Fields._make((*shared, features, ()))
         own = self._read_one(element)
         if not isinstance(own.features, dict | list):
             own = own._replace(features=self._keep_flat(element), hidden=self._hidden_flat)
-        own_values = (own.id, own.at, own.predicted, own.probabilities, own.key, own.model_version)
+        own_values = own[: len(shared)]
         merged = [a if a is not None else b for a, b in zip(own_values, shared, strict=True)]
-        return _make_fields(merged, own.features, own.hidden)
-
-
-def _make_fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fields:
-    identity, at, predicted, probabilities, key, model_version = others
-    return Fields(identity, at, features, hidden, predicted, probabilities, key, model_version)
+        return Fields._make((*merged, own.features, own.hidden))
 
 
 def _spread_value(value: Any, n: int, path: str) -> list[Any]:

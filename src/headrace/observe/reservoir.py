@@ -2,7 +2,7 @@
 
 Each event has a sort key made of its id's luck and, if biased, of its time; the events with the k
 smallest keys are the sample. So the sample depends only on the events, not on their order or
-grouping, and the samples of two parts of a stream merge into the sample of the whole.
+grouping.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Reservoir:
 
     >>> block = Columns.of(seq0=0, ids=list("abcdef"), at=np.arange(6.0), rows=np.eye(6),
     ...     keys=Chance(1).keys("abcdef"), probabilities=np.full((6, 2), 0.5))
-    >>> whole, left, right = (Reservoir(3, None, Chance(1)) for _ in range(3))
+    >>> whole, parts = Reservoir(3, None, Chance(1)), Reservoir(3, None, Chance(1))
     >>> whole.offer(block)
-    >>> left.offer(block.take(slice(0, 2)))
-    >>> right.offer(block.take(slice(2, 6)))
-    >>> sorted(whole.columns().ids) == sorted(left.merge(right).columns().ids)
+    >>> parts.offer(block.take(slice(2, 6)))
+    >>> parts.offer(block.take(slice(0, 2)))
+    >>> sorted(whole.columns().ids) == sorted(parts.columns().ids)
     True
     """
 
@@ -181,27 +181,6 @@ class Reservoir:
         slots = np.nonzero(self._store.seq[: len(self)] == seq)[0]
         self._store.mark_asked(slots)
         return bool(slots.size)
-
-    def merge(self, other: Reservoir) -> Reservoir:
-        """Return the sample of both streams: the events with the k smallest keys, smallest first.
-
-        Event numbers (`seq`) stay those of each shard. Raises `BadSettings` if k, half-life or seed
-        of the two differ, since their keys then can't be compared.
-        """
-        mine = (self.k, self.half_life_s, self.chance.seed)
-        theirs = (other.k, other.half_life_s, other.chance.seed)
-        if mine != theirs:
-            raise BadSettings(
-                f"reservoirs of (k, half-life, seed) {mine} and {theirs} can't be merged; make "
-                "both with the same settings"
-            )
-        both = Columns.join_blocks([self.columns(), other.columns()])
-        sort_keys = np.concatenate([self._sort_keys[: len(self)], other._sort_keys[: len(other)]])
-        merged = Reservoir(self.k, self.half_life_s, self.chance)
-        merged.offer(both.take(np.lexsort((both.keys, sort_keys))))
-        merged._bar = min(self._bar, other._bar)
-        merged.seen_n = self.seen_n + other.seen_n
-        return merged
 
 
 def _pack_heap(heap: list[tuple[float, int, int]]) -> tuple[NDArray[Any], ...]:

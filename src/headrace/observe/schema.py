@@ -190,24 +190,8 @@ class Schema(OfParts):
 
         Features of event `start` itself don't count: they are known before the event after it.
         """
-        n = len(batch)
-        if self.is_declared or self.width >= self.features_max:
-            return n
-        unknown = [name for name in batch.names if name not in self._columns]
-        if not unknown:
-            return n
-        column_of = {name: k for k, name in enumerate(batch.number_names)}
-        news = n
-        for name in unknown:
-            if name in batch.texts:
-                values = batch.texts[name][start:news]
-                first = next((i for i, x in enumerate(values) if kind_of(x) is not None), None)
-            else:
-                present = np.flatnonzero(np.isfinite(batch.numbers[start:news, column_of[name]]))
-                first = int(present[0]) if len(present) else None
-            if first:
-                news = start + first
-        return news
+        firsts = self._find_firsts(batch, start)
+        return min((i for i, _, _ in firsts if i > start), default=len(batch))
 
     def row(self, features: Features, *, is_read_only: bool = False) -> NDArray[np.float64]:
         """Return one event's features as numbers, shape (`width`,): the inverse of `features`.
@@ -329,28 +313,31 @@ class Schema(OfParts):
 
     def _register_features(self, batch: EventBatch) -> dict[str, int]:
         """Add the features with their first value in this batch; return its event, by feature."""
-        unknown = [] if self.is_declared or self.width >= self.features_max else batch.names
-        firsts: list[tuple[int, str, Kind]] = []
-        column_of: dict[str, int] = {}
-        for name in unknown:
-            if name in self._columns:
-                continue
-            if name in batch.texts:
-                for i, value in enumerate(batch.texts[name]):
-                    kind = kind_of(value)
-                    if kind is not None:
-                        firsts.append((i, name, kind))
-                        break
-                continue
-            if not column_of:
-                column_of = {known: k for k, known in enumerate(batch.number_names)}
-            present = np.flatnonzero(np.isfinite(batch.numbers[:, column_of[name]]))
-            if len(present):
-                firsts.append((int(present[0]), name, "numeric"))
-        firsts = sorted(firsts)[: self.features_max - self.width]
+        firsts = sorted(self._find_firsts(batch))[: self.features_max - self.width]
         self.appeared_n += sum(self.events_n + i > 0 for i, _, _ in firsts)
         self._add_features([(name, kind) for _, name, kind in firsts])
         return {name: i for i, name, _ in firsts}
+
+    def _find_firsts(self, batch: EventBatch, start: int = 0) -> list[tuple[int, str, Kind]]:
+        """Return the first value, from event `start` on, of each feature that may be added.
+
+        They are as (event, name, kind).
+        """
+        if self.is_declared or self.width >= self.features_max:
+            return []
+        unknown = [name for name in batch.names if name not in self._columns]
+        if not unknown:
+            return []
+        column_of = {name: k for k, name in enumerate(batch.number_names)}
+        firsts: list[tuple[int, str, Kind]] = []
+        for name in unknown:
+            if name in batch.texts:
+                kinds = enumerate(map(kind_of, batch.texts[name][start:]), start)
+                firsts += [(i, name, kind) for i, kind in kinds if kind is not None][:1]
+            else:
+                present = np.flatnonzero(np.isfinite(batch.numbers[start:, column_of[name]]))
+                firsts += [(start + i, name, "numeric") for i in present[:1].tolist()]
+        return firsts
 
     def _add_features(self, features: list[tuple[str, Kind]]) -> None:
         features = [(name, self._declared.get(name, kind)) for name, kind in features]

@@ -110,8 +110,3 @@ class Confidences:
         added = np.bincount(bins, minlength=len(self._counts)).tolist()
         self._counts = [n + more_n for n, more_n in zip(self._counts, added, strict=True)]
         self._sum += int(np.rint(known * 1e9).astype(np.int64).sum())
-
-
-def class_counts(predicted: NDArray[np.int64], classes_n: int) -> NDArray[np.int64]:
-    """Return how often each class was predicted, shape (classes_n,)."""
-    return np.bincount(predicted, minlength=classes_n)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -129,12 +130,16 @@ class Asked:
     end: Output | None = None
 
 
+_Kind = TypeVar("_Kind", bound=Output)
+_Decision: TypeAlias = ModelAdopted | ModelKept | ModelRolledBack
+
+
 @dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(Generic[_Kind]):
     """An output, and the number of events seen by then."""
 
     events_n: int
-    output: Output
+    output: _Kind
 
     @property
     def at(self) -> float:
@@ -170,8 +175,8 @@ class Chronicle:
         self.gaps: list[str] = []
         self.features: list[tuple[str, str]] = []
         self.samples: list[Sample] = []
-        self.changes: deque[Happened] = deque(maxlen=CHANGES_MAX)
-        self.trials: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.changes: deque[Happened[DriftChanged]] = deque(maxlen=CHANGES_MAX)
+        self.trials: deque[Happened[_Decision]] = deque(maxlen=CHANGES_MAX)
         self.rejects: deque[InputRejected] = deque(maxlen=REJECTS_MAX)
         self.rejected_n: dict[str, int] = {}
         self.requests: dict[str, Asked] = {}

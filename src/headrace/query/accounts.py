@@ -298,10 +298,6 @@ class Money:
         return dearest_price(self.default, self.by_class, self.by_annotator)
 
     @property
-    def _dearest_factor(self) -> float:
-        return max([1.0, *self.by_annotator.values()])
-
-    @property
     def left(self) -> float:
         """The money that may still be spent."""
         return (self.limit - self.spent) / MILLION
@@ -361,7 +357,7 @@ class Money:
 
     def _factor_of(self, by: Sequence[str]) -> float:
         """Return the mean factor of these annotators; one without a name counts as the dearest."""
-        known = {"": self._dearest_factor, **self.by_annotator}
+        known = {"": max([1.0, *self.by_annotator.values()]), **self.by_annotator}
         return math.fsum(known.get(who, 1.0) for who in by or ("",)) / max(1, len(by))
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:

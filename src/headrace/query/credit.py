@@ -24,18 +24,7 @@ ARMS_MAX = 16
 class Credit:
     """The gains of some arms, of which the first is `random`, and their shares in the mixture.
 
-    EXP4 (Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM
-    Journal on Computing 32 (1), 2002) with implicit exploration (Neu, "Explore no more", NIPS
-    2015). An arm that would ask an event with probability a_i earns, when its label was worth x,
-
-        gain_i <- gain_i + a_i x / (propensity + eta a_i)
-
-    which but for eta is an unbiased estimate of what the arm alone would have earned. Its share is
-
-        q_i = (1 - g) w_i + g [i is random],    w_i ~ prior_i exp(eta gain_i)
-
-    where g is `random_share`, the prior of random is 1/2 and the others share the rest. After
-    `labels_n` labels the gains begin anew at 0.
+    It is EXP4 with implicit exploration; `rules.bandit.Bandit` has the formulas and the papers.
 
     >>> credit = Credit(2, labels_n=100, random_share=0.25)
     >>> credit.shares.tolist()

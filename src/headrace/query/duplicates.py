@@ -18,7 +18,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ..settings.query import DuplicateSettings
-from .examples import row_distances, row_scales
+from .examples import row_distances, row_scales, stack_rows
 from .pool import Pool
 
 SCALED_MIN = 10
@@ -73,9 +73,7 @@ class Duplicates:
         if not self._rows or not len(rows):
             return np.zeros(len(rows), dtype=np.bool_)
         width = rows.shape[1]
-        known = np.full((len(self._rows), width), np.nan)
-        for i, (_, row) in enumerate(self._rows):
-            known[i, : len(row)] = row[:width]
+        known = stack_rows([row for _, row in self._rows], width)
         known_keys = np.array([key for key, _ in self._rows], dtype=np.uint64)
         if distance == 0.0 or len(known) < SCALED_MIN:
             return self._find_same(rows, keys, known, known_keys)
@@ -91,11 +89,8 @@ class Duplicates:
         """
         if not self.is_set or not len(rows):
             return np.zeros(len(rows), dtype=np.bool_)
-        own, width = set(keys.tolist()), rows.shape[1]
-        others = np.full((len(self._rows), width), np.nan)
-        for i, (_, row) in enumerate(self._rows):
-            others[i, : len(row)] = row[:width]
-        others = others[[key not in own for key, _ in self._rows]]
+        own = set(keys.tolist())
+        others = stack_rows([row for key, row in self._rows if key not in own], rows.shape[1])
         near = self._find_near(rows, np.concatenate([others, rows]), is_category)
         is_redundant = np.asarray(near[:, : len(others)].any(axis=1))
         for i in range(len(rows)):

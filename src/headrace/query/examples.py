@@ -9,13 +9,13 @@ learning for rare category detection", NIPS 2007).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .pool import bound_numbers
+from .pool import bound_numbers, moments_of
 
 EXAMPLES_MAX = 100
 """At most this many examples of all classes together are kept, the latest of each class."""
@@ -100,10 +100,7 @@ def _compare_examples(
     by_label: Mapping[str, deque[Floats]], width: int, is_category: NDArray[np.bool_]
 ) -> _Compared:
     flat = [(label, row) for label, label_rows in by_label.items() for row in label_rows]
-    rows = np.full((len(flat), width), np.nan)
-    for i, (_, row) in enumerate(flat):
-        # A row from before a feature was first seen lacks it.
-        rows[i, : len(row)] = row[:width]
+    rows = stack_rows([row for _, row in flat], width)
     scale = row_scales(rows, is_category)
     among = row_distances(rows, rows, scale, is_category)
     np.fill_diagonal(among, np.inf)
@@ -111,14 +108,17 @@ def _compare_examples(
     return _Compared([label for label, _ in flat], rows, scale, usual)
 
 
+def stack_rows(rows: Sequence[Floats], width: int) -> Floats:
+    """Return m rows as one array, shape (m, width); a feature newer than a row is missing in it."""
+    stacked = np.full((len(rows), width), np.nan)
+    for i, row in enumerate(rows):
+        stacked[i, : len(row)] = row[:width]
+    return stacked
+
+
 def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
     """Return the standard deviation of each number over these rows, 1 if it is 0; shape (d,)."""
-    rows = bound_numbers(rows)
-    is_known = ~np.isnan(rows)
-    n = np.maximum(is_known.sum(axis=0), 1)
-    mean = np.where(is_known, rows, 0.0).sum(axis=0) / n
-    centred = np.where(is_known, rows - mean, 0.0)
-    deviation = np.sqrt((centred * centred).sum(axis=0) / n)
+    deviation = np.sqrt(moments_of(rows)[1])
     return np.where(is_category | (deviation == 0.0), 1.0, deviation)
 
 

@@ -115,18 +115,9 @@ class Pool:
 
     def read_only(self) -> Pool:
         """Return the same candidates and parts in read-only arrays."""
-        locked: dict[str, Any] = {"ids": list(self.ids)}
-        for name in (
-            "keys",
-            "at",
-            "X",
-            "is_category",
-            "probabilities",
-            "members",
-            "asked",
-            "costs",
-        ):
-            locked[name] = _lock_array(getattr(self, name))
+        arrays = ("keys", "at", "X", "is_category", "probabilities", "members", "asked", "costs")
+        locked: dict[str, Any] = {name: _lock_array(getattr(self, name)) for name in arrays}
+        locked["ids"] = list(self.ids)
         if self.labelled is not None:
             locked["labelled"] = Labelled(*map(_lock_array, self.labelled))
         if self.reservoir is not None:
@@ -157,12 +148,7 @@ class Pool:
 
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and variance of each numeric feature over the candidates that have it."""
-        numbers = bound_numbers(self.X[:, ~self.is_category])
-        known = ~np.isnan(numbers)
-        n = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, numbers, 0.0).sum(axis=0) / n
-        centred = self._centre_rows(self.X, mean)
-        return mean, (centred * centred).sum(axis=0) / n
+        return moments_of(self.X[:, ~self.is_category])
 
     def _centre_rows(
         self, X: NDArray[np.float64], mean: NDArray[np.float64]
@@ -251,6 +237,18 @@ def _lock_array(array: Any) -> Any:
 def bound_numbers(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the numbers clipped to `NUMBER_MAX`: their squares, and sums of these, are finite."""
     return np.clip(numbers, -NUMBER_MAX, NUMBER_MAX)
+
+
+def moments_of(
+    numbers: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and variance of each column over the rows that have a number; 0 without any."""
+    numbers = bound_numbers(numbers)
+    is_known = ~np.isnan(numbers)
+    n = np.maximum(is_known.sum(axis=0), 1)
+    mean = np.where(is_known, numbers, 0.0).sum(axis=0) / n
+    centred = np.where(is_known, numbers - mean, 0.0)
+    return mean, (centred * centred).sum(axis=0) / n
 
 
 def squared_distances(

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from ..chance import Chance
 from ..errors import BadSettings
 from ..learn.learner import Learner
-from ..learn.models import RiverClassifier, as_model
+from ..learn.models import as_model
 from ..learn.models import check_model as check_fitness
+from ..learn.presets import RiverClassifier
 from ..messages import Event
 from ..observe.decode import batch_of
 from ..observe.drift.detectors import Detector

@@ -91,9 +91,7 @@ class Encoder:
             if isinstance(value, str):
                 self._register_text(name, value)
             elif name not in self._features and _number_of(value) is not None:
-                start = self._add_columns(name, 1)
-                if start is not None:
-                    self._numbers[name] = start
+                self._add_columns(name, 1, self._numbers, name)
         return self.columns_n > before_n
 
     def rescale(self) -> None:
@@ -107,9 +105,7 @@ class Encoder:
 
     def _register_text(self, name: Any, text: str) -> None:
         if name not in self._features and len(text.split()) >= WORDS_MIN:
-            start = self._add_columns(name, WORDS_N)
-            if start is not None:
-                self._words[name] = start
+            self._add_columns(name, WORDS_N, self._words, name)
             return
         if name in self._words or name in self._numbers:
             return
@@ -117,13 +113,9 @@ class Encoder:
         if text in values or name in self._shared:
             return
         if len(values) < VALUES_MAX:
-            start = self._add_columns(name, 1)
-            if start is not None:
-                values[text] = start
+            self._add_columns(name, 1, values, text)
         else:
-            start = self._add_columns(name, SHARED_N)
-            if start is not None:
-                self._shared[name] = start
+            self._add_columns(name, SHARED_N, self._shared, name)
 
     def forget_texts(self, xs: Sequence[Mapping[Any, Any]]) -> None:
         """Forget each text that has its own column and is in none of these events."""
@@ -132,14 +124,14 @@ class Encoder:
             for text in [text for text in values if text not in shown]:
                 del values[text]
 
-    def _add_columns(self, name: Any, n: int) -> int | None:
-        """Add n columns of a feature, and return the first; None, and counted, without room."""
+    def _add_columns(self, name: Any, n: int, starts: dict[Any, int], key: Any) -> None:
+        """Add n columns of a feature, whose first becomes `starts[key]`, or count it as ignored."""
         start = len(self._feature_of)
         if start + n > COLUMNS_MAX:
             self.ignored_n += 1
-            return None
+            return
         self._feature_of += [self._features.setdefault(name, len(self._features))] * n
-        return start
+        starts[key] = start
 
     # ------------------------------------------------------------------------------------ encoding
 

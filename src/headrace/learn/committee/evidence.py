@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -54,44 +54,22 @@ class Evidence:
 
     def take(self, places: NDArray[np.intp]) -> Evidence:
         """The rows at these places."""
-        return Evidence(
-            self.Z[places],
-            self.codes[places],
-            self.at[places],
-            self.weights[places],
-            self.classes_n,
-            self.feature_of,
-            self.label_gap,
-            self.event_gap,
-            self.course,
+        return replace(
+            self,
+            Z=self.Z[places],
+            codes=self.codes[places],
+            at=self.at[places],
+            weights=self.weights[places],
         )
 
     def joined(self, other: Evidence) -> Evidence:
         """These rows followed by the others, with the gaps, classes and course of the others."""
-        return Evidence(
-            np.concatenate([self.Z, other.Z]),
-            np.concatenate([self.codes, other.codes]),
-            np.concatenate([self.at, other.at]),
-            np.concatenate([self.weights, other.weights]),
-            other.classes_n,
-            other.feature_of,
-            other.label_gap,
-            other.event_gap,
-            other.course,
-        )
-
-    def of_classes(self, classes_n: int, course: Course | None) -> Evidence:
-        """The same rows with another number of classes and another course."""
-        return Evidence(
-            self.Z,
-            self.codes,
-            self.at,
-            self.weights,
-            classes_n,
-            self.feature_of,
-            self.label_gap,
-            self.event_gap,
-            course,
+        return replace(
+            other,
+            Z=np.concatenate([self.Z, other.Z]),
+            codes=np.concatenate([self.codes, other.codes]),
+            at=np.concatenate([self.at, other.at]),
+            weights=np.concatenate([self.weights, other.weights]),
         )
 
 

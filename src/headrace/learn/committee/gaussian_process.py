@@ -13,7 +13,7 @@ cost nothing here (eq. 5.12), choose how sharply scores become probabilities.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -132,7 +132,7 @@ class GaussianProcess:
         for number in range(course.base_n + solved.steps_n, len(course.rows)):
             self._take_step(solved, number)
         # Classes may have come since the course began.
-        rows = course.rows.of_classes(evidence.classes_n, course.rows.course)
+        rows = replace(course.rows, classes_n=evidence.classes_n)
         solved.rows = rows.take(solved.numbers)
         return solved
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import msgspec
@@ -142,7 +143,7 @@ class Keeping:
         number_of = {example.order: n for n, example in enumerate(self._course)}
         present = np.array([number_of[example.order] for example in self._examples], dtype=np.intp)
         rows = self._course_rows.rows.take(present)
-        return rows.of_classes(len(self.classes), self._course_rows)
+        return replace(rows, classes_n=len(self.classes), course=self._course_rows)
 
     def _rows_from(self, start: int, n: int = 1) -> Evidence:
         """The rows of `n` labels of the course, from number `start` on."""

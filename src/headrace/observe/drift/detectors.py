@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import enum
-import importlib
 import math
 from collections import deque
 from importlib.metadata import entry_points
@@ -19,6 +18,7 @@ from river import drift
 from river.drift import binary
 
 from ...errors import BadSettings
+from ...importing import import_function
 from ...settings.drift import DETECTORS, DriftSettings
 
 RATIO_MAX = 10.0
@@ -154,18 +154,17 @@ def own_detector(name: str, options: dict[str, float]) -> Detector:
     'ADWIN'
     >>> own_detector("river.drift:Adwin", {})
     Traceback (most recent call last):
-    headrace.errors.BadSettings: detector 'river.drift:Adwin' can't be imported: module \
-'river.drift' has no attribute 'Adwin'
+    headrace.errors.BadSettings: detector is 'river.drift:Adwin'; river.drift has no such \
+function
     """
-    try:
-        if ":" in name:
-            module_name, _, attribute = name.partition(":")
-            make = getattr(importlib.import_module(module_name), attribute)
-        else:
+    if ":" in name:
+        make = import_function("detector", name)
+    else:
+        try:
             [point] = entry_points(group="headrace.detectors", name=name)
             make = point.load()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadSettings(f"detector {name!r} can't be imported: {error}") from error
+        except (ImportError, AttributeError, ValueError) as error:
+            raise BadSettings(f"detector {name!r} can't be imported: {error}") from error
     try:
         detector = make(**options)
     except Exception as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from ...chance import Chance
 from ...errors import BadSettings
+from ...importing import suggest_nearest
 from ...settings.drift import ONE_BY_ONE, DriftSettings, WatchSettings
 from .detectors import Detector, DriftLevel, check_detector
 from .lines import Lines
@@ -71,11 +71,9 @@ def _make_watches(
     ]
     for signal, detector in own.items():
         if signal not in ONE_BY_ONE:
-            near = difflib.get_close_matches(signal, ONE_BY_ONE, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise BadSettings(
                 f"detectors has {signal!r}; a detector of your own can watch "
-                f"{', '.join(ONE_BY_ONE)}{hint}"
+                f"{', '.join(ONE_BY_ONE)}{suggest_nearest(signal, ONE_BY_ONE)}"
             )
         check_detector(detector, signal)
         watch = WatchSettings(signal=signal, detector=type(detector).__name__)  # type: ignore[arg-type]

@@ -238,7 +238,7 @@ def _class_counts(
     """Return the counts of predicted classes, (k,) on either side, from (n, k) probabilities."""
     classes_n = max(past.shape[1], window.shape[1], 1)
     before, after = (
-        signals.class_counts(signals.predicted_classes(side), classes_n) for side in (past, window)
+        np.bincount(signals.predicted_classes(side), minlength=classes_n) for side in (past, window)
     )
     return before, after
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
+from ...messages import ModelAdopted, ModelKept, ModelRolledBack
 from ...query.open_questions import HIGHER, LOWER
 from ...report import Report
 from ...report.sections import ASKED_REASONS
-from ..chronicle import Chronicle, Sample, joined_spread
+from ..chronicle import Chronicle, joined_spread
 from ..drawing import Bar, Curve
 from ..html import Section, make_notice, make_page, make_section, make_table
 from ..live.health import shorten_span
@@ -110,24 +110,18 @@ def _describe_accuracy(chronicle: Chronicle) -> str:
 
 
 def _describe_level(chronicle: Chronicle, axis: Axis) -> str:
-    changes = [change.output for change in chronicle.changes]
-    drifts = [
-        change
-        for change in chronicle.changes
-        if isinstance(change.output, DriftChanged) and change.output.level == "DRIFT"
-    ]
-    level = next((c.level for c in reversed(changes) if isinstance(c, DriftChanged)), "STABLE")
+    changes = chronicle.changes
+    drifts = [change for change in changes if change.output.level == "DRIFT"]
+    level = changes[-1].output.level if changes else "STABLE"
     if not drifts:
         return f"The drift level is {level}; it never rose to DRIFT."
     last = drifts[-1]
     times = "once" if len(drifts) == 1 else f"{count(len(drifts))} times"
     cause = last.output
-    by = ""
-    if isinstance(cause, DriftChanged):
-        by = f", by {cause.signal}/{cause.detector}"
-        named = [*(f"feature {name}" for name in cause.features)]
-        named += [f"class {name}" for name in cause.classes]
-        by += f" ({', '.join(named)})" if named else ""
+    by = f", by {cause.signal}/{cause.detector}"
+    named = [*(f"feature {name}" for name in cause.features)]
+    named += [f"class {name}" for name in cause.classes]
+    by += f" ({', '.join(named)})" if named else ""
     when = axis.describe_time(last)
     return f"The drift level is {level}; it rose to DRIFT {times}, last: {when}{by}."
 
@@ -178,11 +172,9 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
         "strip is the highest of each stretch, so that no peak is lost; ADWIN has no statistic "
         "but its alarm.",
     )
-    changes = [change for change in chronicle.changes if isinstance(change.output, DriftChanged)]
     rows: list[Cells] = []
-    for change in changes[-ROWS_MAX:]:
+    for change in list(chronicle.changes)[-ROWS_MAX:]:
         output = change.output
-        assert isinstance(output, DriftChanged)
         by = f"{output.signal}/{output.detector}"
         rows.append([axis.describe_time(change), output.previous, output.level, by,
                      Number(f"{output.statistic:.2f}", output.statistic),
@@ -224,12 +216,12 @@ def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
     xs = [axis.place_of(sample) for sample in samples]
     known = [(axis.place_of(s), s.report) for s in samples if s.report is not None]
+    counts = [sample.counts for sample in samples]
+    lost = [c.expired_n + c.disputed_n + c.withdrawn_n for c in counts]
     curves = [
-        Curve("asked", xs, [s.counts.asked_n for s in samples], tone=0),
-        Curve("settled", xs, [s.counts.settled_n for s in samples], tone=2),
-        Curve(
-            "expired, disputed, withdrawn", xs, [_count_lost(sample) for sample in samples], tone=1
-        ),
+        Curve("asked", xs, [c.asked_n for c in counts], tone=0),
+        Curve("settled", xs, [c.settled_n for c in counts], tone=2),
+        Curve("expired, disputed, withdrawn", xs, lost, tone=1),
     ]
     if known:
         curves.insert(0, Curve(
@@ -256,11 +248,6 @@ def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
             f"came back to the budget, {count(budget.available_n)} may be asked now."
         )
     return make_section("Are labels flowing, and what do they cost?", *blocks)
-
-
-def _count_lost(sample: Sample) -> int:
-    counts = sample.counts
-    return counts.expired_n + counts.disputed_n + counts.withdrawn_n
 
 
 def _labels_had(report: Report) -> int:
@@ -386,7 +373,6 @@ def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
     rows: list[Cells] = []
     for trial in list(chronicle.trials)[-ROWS_MAX:]:
         output = trial.output
-        assert isinstance(output, ModelAdopted | ModelKept | ModelRolledBack)
         is_judged = output.labels_n > 0
         rows.append(
             [

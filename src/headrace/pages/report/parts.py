@@ -15,7 +15,7 @@ import numpy as np
 
 from ...learn.estimate import Estimate
 from ...learn.intervals import Z, wilson
-from ...messages import DriftChanged, LabelDisputed, LabelSettled, RequestExpired, RequestWithdrawn
+from ...messages import LabelDisputed, LabelSettled, RequestExpired, RequestWithdrawn
 from ...observe.schema import Schema
 from ...observe.signals import is_wrong, likeliest_of
 from ...report import Report
@@ -69,7 +69,7 @@ class Axis:
     def high(self) -> float:
         return self._ats[-1] if self.is_time else self._events[-1]
 
-    def place_of(self, thing: Sample | Happened) -> float:
+    def place_of(self, thing: Sample | Happened[Any]) -> float:
         """The place of something that happened on the axis."""
         return thing.at if self.is_time else float(thing.events_n)
 
@@ -93,7 +93,7 @@ class Axis:
         """Format a time: a date, or seconds where the events have no dates."""
         return format_date(at) if self.is_time else f"{count(at)} s"
 
-    def describe_time(self, thing: Happened) -> str:
+    def describe_time(self, thing: Happened[Any]) -> str:
         """Describe when a thing happened; its event number is the end of the piece it is from."""
         number = f"about event {count(thing.events_n)}"
         return f"{format_date(thing.at)}, {number}" if self.is_time else number
@@ -116,8 +116,6 @@ def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
     bands: list[Band] = []
     start, level = axis.low, ""
     for change in chronicle.changes:
-        if not isinstance(change.output, DriftChanged):
-            continue
         x = axis.place_of(change)
         _close_band(bands, start, x, level or change.output.previous)
         start, level = x, change.output.level

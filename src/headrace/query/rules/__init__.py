@@ -12,19 +12,9 @@ from typing import Any
 
 from .bandit import Bandit
 from .known import PUBLISHED, RANK, make_rule_among
-from .rule import Arriving, Bounds, Draw, Rule, Spent, options_of
+from .rule import Arriving, Draw, Rule, options_of
 
-__all__ = [
-    "RANK",
-    "RULES",
-    "Arriving",
-    "Bounds",
-    "Draw",
-    "Rule",
-    "Spent",
-    "made",
-    "options_of",
-]
+__all__ = ["RANK", "RULES", "Arriving", "Draw", "Rule", "make_rule", "options_of"]
 
 RULES: dict[str, Callable[..., Rule]] = {**PUBLISHED, "bandit": Bandit}
 

@@ -107,6 +107,20 @@ class Spent:
         self.labels = self.labels * ((self.window - 1) / self.window) + is_asked
 
 
+class Spending:
+    """The common part of rules that stop where the latest events cost what the rate allows."""
+
+    window: int
+    spent: Spent
+
+    def __post_init__(self) -> None:
+        # A window of 0 events, which only `Random` has, is no limit.
+        self.spent = Spent(max(1, self.window))
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.spent.passed(draw.is_chosen)
+
+
 # ------------------------------------------------------------------------------------ options
 
 

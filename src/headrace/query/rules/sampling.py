@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .rule import Arriving, Draw, Spent, option
+from .rule import Arriving, Draw, Spending, Spent, option
 
 _WHOLE = 1_000_000_000
 _WINDOW = (
@@ -15,7 +15,7 @@ _WINDOW = (
 
 
 @dataclass
-class Random:
+class Random(Spending):
     """Ask each event with the same probability, the rate: what every other rule has to beat.
 
     With `window` it is the random strategy of Zliobaite and others (IEEE Transactions on Neural
@@ -32,15 +32,9 @@ class Random:
     )
     spent: Spent = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.spent = Spent(max(1, self.window))
-
     def chance(self, event: Arriving) -> float:
         is_allowed = self.window == 0 or self.spent.allows(event.rate)
         return event.rate if is_allowed else 0.0
-
-    def passed(self, event: Arriving, draw: Draw) -> None:
-        self.spent.passed(draw.is_chosen)
 
 
 @dataclass
@@ -66,7 +60,7 @@ class Periodic:
 
 
 @dataclass
-class SelectiveSampling:
+class SelectiveSampling(Spending):
     """Ask with probability b / (b + margin).
 
     Cesa-Bianchi, Gentile, Zaniboni, "Worst-case analysis of selective sampling for linear
@@ -81,21 +75,15 @@ class SelectiveSampling:
     window: int = option(100, 1, 100_000, _WINDOW)
     spent: Spent = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
-
     def chance(self, event: Arriving) -> float:
         if not self.spent.allows(event.rate):
             return 0.0
         scale = self.scale or event.rate
         return scale / (scale + event.margin)
 
-    def passed(self, event: Arriving, draw: Draw) -> None:
-        self.spent.passed(draw.is_chosen)
-
 
 @dataclass
-class ImportanceWeighted:
+class ImportanceWeighted(Spending):
     """Ask with a probability that rises with the disagreement of the model's members.
 
         p = p_min + (1 - p_min) max over y, i, j of L(h_i, y) - L(h_j, y)
@@ -116,15 +104,9 @@ class ImportanceWeighted:
 
     needs: ClassVar[tuple[str, ...]] = ("members",)
 
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
-
     def chance(self, event: Arriving) -> float:
         members = event.members
         if members is None or members.shape[1] == 0 or not self.spent.allows(event.rate):
             return 0.0
         apart = float((members.max(axis=0) - members.min(axis=0)).max())
         return min(1.0, self.least + (1.0 - self.least) * apart)
-
-    def passed(self, event: Arriving, draw: Draw) -> None:
-        self.spent.passed(draw.is_chosen)

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .rule import Arriving, Draw, Spent, option
+from .rule import Arriving, Draw, Spending, Spent, option
 
 THRESHOLD_LEAST, THRESHOLD_MOST = 1e-6, 1e6
 """The bounds of a moving threshold: from 0, multiplied, it would never come back."""
@@ -23,7 +23,7 @@ _STEP = "Part by which the threshold falls when an event is asked about and rise
 
 
 @dataclass
-class FixedUncertainty:
+class FixedUncertainty(Spending):
     """Ask where the likeliest class has at most a fixed probability.
 
     The fixed uncertainty strategy of Zliobaite et al. 2014: p_max <= theta, whatever
@@ -36,9 +36,6 @@ class FixedUncertainty:
     spent: Spent = field(init=False)
     threshold: float = field(init=False, default=0.0)
 
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
-
     def chance(self, event: Arriving) -> float:
         k = len(event.probabilities)
         if k < 2 or not self.spent.allows(event.rate):
@@ -47,22 +44,14 @@ class FixedUncertainty:
         self.threshold = 1.0 - limit
         return float(event.probabilities.max() <= limit)
 
-    def passed(self, event: Arriving, draw: Draw) -> None:
-        self.spent.passed(draw.is_chosen)
 
-
-class MovingThreshold:
+class MovingThreshold(Spending):
     """The common part of rules whose threshold of confidence follows the spending."""
 
     step: float
-    window: int
     theta: float
-    spent: Spent
 
     is_of_unit_doubt: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
 
     @property
     def threshold(self) -> float:

@@ -10,7 +10,6 @@ for the notifications that it gets. To use a strategy of your own, pass the call
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ...errors import BadSettings
+from ...importing import import_function
 from ...settings.query import STRATEGIES_BY_ROW
 from ..pool import Pool
 from .change import ExpectedErrorReduction, ExpectedGradientLength, VarianceReduction
@@ -161,21 +161,12 @@ def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str,
     if strategy in STRATEGIES:
         return strategy, with_options(strategy, STRATEGIES[strategy], options)
     if ":" in strategy:
-        return strategy, with_options(strategy, _import_strategy(strategy), options)
+        return strategy, with_options(
+            strategy, import_function("query.strategy", strategy), options
+        )
     for point in entry_points(group="headrace.strategies", name=strategy):
         return strategy, with_options(strategy, point.load(), options)
     raise BadSettings(describe_unknown(strategy, "query.strategy", ", or module:function"))
-
-
-def _import_strategy(path: str) -> Strategy:
-    module_name, _, name = path.partition(":")
-    try:
-        strategy: Strategy = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadSettings(f"query.strategy is {path!r}; it can't be imported: {error}") from error
-    if not callable(strategy):
-        raise BadSettings(f"query.strategy is {path!r}; that is not callable")
-    return strategy
 
 
 def utilities_by_row(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from types import FunctionType
@@ -38,9 +37,9 @@ def strategy_named(strategy: str | Strategy, setting: str = "query.strategy") ->
 
 def describe_unknown(name: str, setting: str, also: str = "") -> str:
     """Return the message about an unknown name: the nearest known one, or all of them."""
-    close = difflib.get_close_matches(name, KNOWN, n=1)
-    if close:
-        return f"{setting} is {name!r}; did you mean {close[0]}? docs/STRATEGIES.md has all names"
+    hint = suggest_nearest(name, KNOWN)
+    if hint:
+        return f"{setting} is {name!r}{hint} docs/STRATEGIES.md has all names"
     return f"{setting} is {name!r}; known are {', '.join(KNOWN)}{also}"
 
 
