@@ -19,14 +19,7 @@ from ...adapters.journal import Asked, Begun, Journal, Record, Retrained, Span
 from ...adapters.jsonl import open_input, split_lines
 from ...adapters.sealing import load_sealer
 from ...errors import BadInput
-from ...messages import (
-    Answer,
-    InputRejected,
-    LabelDisputed,
-    LabelSettled,
-    Output,
-    Withdrawal,
-)
+from ...messages import Answer, InputRejected, LabelDisputed, LabelSettled, Output, Withdrawal
 from ...observe.answers import AnswersDecoder
 from ...query.orders import Order
 from ...settings import Settings
