@@ -100,14 +100,14 @@ class Registry:
         for key, value in _QUIET.items():
             os.environ.setdefault(key, value)
         try:
-            self._mlflow = import_module("mlflow")
+            mlflow = import_module("mlflow")
         except ImportError as error:
             raise BadSettings(
                 "MLflow's client is not installed: pip install 'headrace[mlflow]'"
             ) from error
         self._errors = import_module("mlflow.exceptions").MlflowException
         self._entities = import_module("mlflow.entities")
-        self._client = self._mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self._client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._experiment, self._name, self._run_tag = experiment, name, run_tag
         self.run_id = ""
 

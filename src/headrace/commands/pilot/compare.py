@@ -96,13 +96,14 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
     for (budget, latency, strategy), runs in group_outcomes(outcomes).items():
         if not runs[0].case.is_asked_for:
             continue
-        is_rival = strategy not in (RANDOM, ALL)
+        labels_n = math.fsum(o.labels_n for o in runs) / len(runs)
         difference = saving = None
-        if is_rival:
+        if strategy not in (RANDOM, ALL):
             luck = {o.case.seed: o for o in group_outcomes(outcomes)[budget, latency, RANDOM]}
             difference = t_interval([o.accuracy - luck[o.case.seed].accuracy for o in runs])
-            labels_n = math.fsum(o.labels_n for o in runs) / len(runs)
-            saving = count_saved_labels(random_curve(outcomes, latency), labels_n, difference)
+            # Random was also run at budgets that were not asked for.
+            curve = curve_of(outcomes, latency, RANDOM)
+            saving = count_saved_labels(curve, labels_n, difference)
         estimated = [o for o in runs if o.low is not None and o.high is not None]
         rows.append(
             Row(
@@ -114,7 +115,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
                 balanced=math.fsum(o.balanced for o in runs) / len(runs),
                 macro_f1=math.fsum(o.macro_f1 for o in runs) / len(runs),
                 tail=_mean_of([o.tail for o in runs if o.tail is not None]),
-                labels_n=math.fsum(o.labels_n for o in runs) / len(runs),
+                labels_n=labels_n,
                 difference=difference,
                 saving=saving,
                 covered_n=sum(is_covered(o) for o in estimated),
@@ -209,11 +210,6 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
 
 
 # ------------------------------------------------------------------------------------- savings
-
-
-def random_curve(outcomes: Sequence[Outcome], latency: float) -> list[tuple[float, float]]:
-    """The curve of random, which was also run at budgets that were not asked for."""
-    return curve_of(outcomes, latency, RANDOM)
 
 
 def curve_of(
