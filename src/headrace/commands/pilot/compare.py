@@ -328,17 +328,14 @@ def write_advice(rows: Sequence[Row], latency_unit: str) -> str:
     more = ""
     if best.saving is not None and best.saving.share > 0:
         bound = f"{best.saving.bound} " if best.saving.bound else ""
-        more = f", for which random would need {bound}{_format_times(best.saving.share)} the labels"
+        times = 1.0 / (1.0 - best.saving.share)
+        more = f", for which random would need {bound}{times:.1f} times the labels"
     return (
         f"{best.strategy} is the one to try: at {_describe_place(best, latency_unit)} it gained "
         f"{100 * gain.mean:.1f} points over random ({100 * (gain.low or 0):.1f} to "
         f"{100 * (gain.high or 0):.1f}){more}; it won beyond noise in {wins} of the {of} settings "
         f"tried.{harm}"
     )
-
-
-def _format_times(share: float) -> str:
-    return f"{1.0 / (1.0 - share):.1f} times"
 
 
 def _describe_place(row: Row, unit: str) -> str:
