@@ -197,11 +197,9 @@ def drift_points(outcome: Outcome) -> list[int]:
 def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, Interval]]:
     """(events, accuracy) at the end of each block, over the last `blocks_n` blocks."""
     points = []
-    curves = [
-        [math.nan if right is None else right for right in outcome.block_right] for outcome in runs
-    ]
+    curves = [np.array(outcome.block_right, np.float64) for outcome in runs]  # None becomes NaN.
     for i in range(len(curves[0])):
-        parts = [np.array(curve[max(0, i + 1 - blocks_n) : i + 1]) for curve in curves]
+        parts = [curve[max(0, i + 1 - blocks_n) : i + 1] for curve in curves]
         if any(np.isnan(part).all() for part in parts):
             continue
         interval = t_interval([float(np.nanmean(part)) for part in parts])
