@@ -108,6 +108,7 @@ def test_parquet_kinds_are_kept(tmp_path: Path) -> None:
 def test_a_missing_pyarrow_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "headrace.adapters.tables.arrow", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BadSettings, match=r"install headrace\[parquet\]"):
         read_table(tmp_path / "a.parquet")

@@ -22,7 +22,7 @@ from headrace.commands.pilot.command import cases_of, run_pilot
 from headrace.commands.pilot.compare import (
     Interval,
     count_saved_labels,
-    random_curve,
+    curve_of,
     rows_of,
     t_interval,
     write_advice,
@@ -282,7 +282,7 @@ def test_savings_beyond_the_runs_of_random_are_bounds() -> None:
 def test_the_curve_of_random_never_falls(points: list[tuple[int, float]]) -> None:
     by_budget = {n / 10: accuracy for n, accuracy in points}
     runs = [outcome("random", b, 0, a, int(1000 * b)) for b, a in by_budget.items()]
-    levels = [level for _, level in random_curve(runs, 0.0)]
+    levels = [level for _, level in curve_of(runs, 0.0, "random")]
     assert levels == sorted(levels)
     assert math.isclose(math.fsum(levels), math.fsum(by_budget.values()), abs_tol=1e-9)
 

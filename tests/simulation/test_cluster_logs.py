@@ -12,6 +12,7 @@ from headrace.flow.effects import Follow, Load, Look, Part
 from headrace.flow.flow import Flow
 from headrace.flow.tapes import Tapes
 from headrace.flow.topic_ids import TopicIds
+from headrace.flow.training import Training
 from marks import long_ones
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_logs import KEPT, LOG_FAULTS
@@ -152,8 +153,10 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
         first, end, *_ = (yield Look((part,)))[part]
-        self.open_training(self._make_training(log, max(first, position), end))
-        self.agenda.add_effects(Follow(part, max(first, position)))
+        position = max(first, position)
+        run, timer = self._start_retraining, self.clocks.timer
+        self.open_training(Training(log, position, end, run=run, timer=timer))
+        self.agenda.add_effects(Follow(part, position))
 
     begin = Tapes.go_to_starts
 

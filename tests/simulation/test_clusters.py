@@ -124,14 +124,14 @@ def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> Non
 
 
 def forgets_what_was_not_sent(patch: pytest.MonkeyPatch) -> None:
-    recovered = Recovery._find_unsent
+    recovered = Recovery._make_recovered
 
     def without_unsent(self: Recovery, *arguments: Any) -> Any:
         found = recovered(self, *arguments)
         found.unsent = None
         return found
 
-    patch.setattr(Recovery, "_find_unsent", without_unsent)
+    patch.setattr(Recovery, "_make_recovered", without_unsent)
 
 
 def sends_again_without_looking(patch: pytest.MonkeyPatch) -> None:

@@ -100,14 +100,14 @@ class Registry:
         for key, value in _QUIET.items():
             os.environ.setdefault(key, value)
         try:
-            self._mlflow = import_module("mlflow")
+            mlflow = import_module("mlflow")
         except ImportError as error:
             raise BadSettings(
                 "MLflow's client is not installed: pip install 'headrace[mlflow]'"
             ) from error
         self._errors = import_module("mlflow.exceptions").MlflowException
         self._entities = import_module("mlflow.entities")
-        self._client = self._mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self._client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._experiment, self._name, self._run_tag = experiment, name, run_tag
         self.run_id = ""
 
@@ -151,7 +151,10 @@ class Registry:
             ]
             for start in range(0, len(new), PARAMS_MAX):
                 self._client.log_batch(self.run_id, params=new[start : start + PARAMS_MAX])
-            self._log_file("settings.json", settings, "")
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "settings.json"
+                path.write_bytes(settings)
+                self._client.log_artifact(self.run_id, str(path))
 
     def log_points(self, points: Sequence[Point]) -> None:
         """Log points of the curve, in order. To log a point again changes nothing."""
@@ -226,12 +229,6 @@ class Registry:
                 self._client.delete_registered_model_alias(self._name, alias)
             else:
                 self._client.set_registered_model_alias(self._name, alias, version_n)
-
-    def _log_file(self, name: str, content: bytes, place: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            path.write_bytes(content)
-            self._client.log_artifact(self.run_id, str(path), place or None)
 
 
 def write_model(folder: Path, content: bytes) -> None:

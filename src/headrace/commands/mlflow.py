@@ -22,14 +22,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from ..adapters.mlflow_model import NAME_SAID, OPTIONS_SAID, SERIES
-from ..adapters.mlflow_registry import (
-    CHALLENGER,
-    CHAMPION,
-    Away,
-    Point,
-    Registry,
-    faults_of_uri,
-)
+from ..adapters.mlflow_registry import CHALLENGER, CHAMPION, Away, Point, Registry, faults_of_uri
 from ..adapters.printing import say
 from ..adapters.snapshots.store import seal_snapshot
 from ..bridges.bridge import Unreachable

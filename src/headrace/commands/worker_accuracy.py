@@ -118,14 +118,9 @@ class WorkerAccuracy(Accuracy):
 class SavedAccuracy(Accuracy):
     """The accuracy of all workers, estimated over all shards as they were saved last."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        note: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, settings: Settings, note: Callable[[str], None]) -> None:
         every_s = max(EVERY_S, settings.worker.snapshot_every_s / 2)
-        super().__init__(settings.worker.snapshots, note, clock, every_s=every_s)
+        super().__init__(settings.worker.snapshots, note, every_s=every_s)
         self._settings = settings
         self._workers: TrackedWorkers | None = None
 

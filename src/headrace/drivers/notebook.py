@@ -145,9 +145,6 @@ class Simulation:
         known = zip(names, truths, strict=True)
         self._truths.update({name: truth for name, truth in known if truth is not None})
 
-    def _find_truth(self, event_id: str) -> str | None:
-        return self._truths.get(event_id) or self._truths_before.get(event_id)
-
     def _wake_at(self) -> float:
         return self._due[0][0] if self._due else float("inf")
 
@@ -155,7 +152,8 @@ class Simulation:
         """Ask the oracle and run the jobs; answers and challengers are due later."""
         for output in outputs:
             if isinstance(output, LabelRequested):
-                truth = self._find_truth(output.event_id)
+                event_id = output.event_id
+                truth = self._truths.get(event_id) or self._truths_before.get(event_id)
                 if truth is not None:
                     classes = sorted(self.engine.schema.classes)
                     for answer in self.oracle.answers(output, truth, classes):

@@ -19,7 +19,7 @@ from ..errors import BadInput
 from ..learn.caps import CapClaimed
 from ..learn.retrain import RetrainJob
 from ..learn.rules import RulesInUse
-from ..learn.training_log import Folded, TrainingLog
+from ..learn.training_log import Folded
 from ..messages import InputRejected
 from ..query.orders import Order
 from ..report.building import check_model_starts
@@ -178,12 +178,9 @@ class Flow(WorkerState):
                 f"{part.topic} begins at {first}, and the newest snapshot stands at {position}: "
                 "it must be kept for ever (retention.ms=-1)"
             )
-        self.open_training(self._make_training(log, position, end))
+        run, timer = self._start_retraining, self.clocks.timer
+        self.open_training(Training(log, position, end, run=run, timer=timer))
         self.agenda.add_effects(Follow(part, position))
-
-    def _make_training(self, log: TrainingLog, position: int, end: int) -> Training:
-        run = self._start_retraining
-        return Training(log, position, end, run=run, timer=self.clocks.timer)
 
     def _start_retraining(self, job: RetrainJob) -> None:
         self.agenda.start(self._await_retraining(job))

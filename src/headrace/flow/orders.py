@@ -8,7 +8,6 @@ training log: so all workers read all orders in one sequence, and an order count
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -123,12 +122,9 @@ def open_ordered(
         return [], [Followed(order=name_of(order), why=why)]
     outputs = shard.open_ordered_round(part)
     asked_n = sum(isinstance(output, LabelRequested) for output in outputs)
-    rounds = [o.round_n for o in outputs if isinstance(o, RoundOpened)]
-    round_n = rounds[0] if rounds else -1
-    followed = Followed(
-        order=name_of(order), asked_n=asked_n, round_n=round_n, why=_find_reason(outputs)
-    )
-    return outputs, [followed]
+    round_n = next((o.round_n for o in outputs if isinstance(o, RoundOpened)), -1)
+    why = next((o.detail for o in outputs if isinstance(o, InputRejected)), "")
+    return outputs, [Followed(order=name_of(order), asked_n=asked_n, round_n=round_n, why=why)]
 
 
 def tell_roll_back(
@@ -159,7 +155,3 @@ def erase_for_order(
             erased.update(told.erased)
             is_refitted = told.is_refitted
     return [Followed(order=name_of(order), erased=dict(erased), is_refitted=is_refitted)]
-
-
-def _find_reason(outputs: Iterable[Output]) -> str:
-    return next((o.detail for o in outputs if isinstance(o, InputRejected)), "")

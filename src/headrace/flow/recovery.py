@@ -156,38 +156,28 @@ class Recovery:
             self._writer = step.writer
             if step.is_first:
                 self._topics = step.topics
-        return self._find_unsent(shard, log, end)
+        return self._make_recovered(shard, log, end)
 
-    def _find_unsent(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
+    def _make_recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
+        """Return what was made anew, with the outputs of all steps that may not have been sent."""
         doubted = [(at, ms, taken) for at, ms, taken in self._in_doubt if taken.outputs]
-        if not doubted:
-            return self._make_recovered(shard, log, end, shard.journal, None, 0)
-        outputs = [output for _, _, taken in doubted for output in taken.outputs]
-        letters = {at: record for _, _, taken in doubted for at, record in taken.letters.items()}
-        unsent = Taken(doubted[-1][2].step, outputs, letters)
-        done, since_ms = doubted[0][0] - 1, doubted[0][1]
-        return self._make_recovered(shard, log, end, done, unsent, since_ms)
-
-    def _make_recovered(  # noqa: PLR0917 - the parts of what is found
-        self,
-        shard: PartitionShard,
-        log: TrainingLog,
-        end: int,
-        done: int,
-        unsent: Taken | None,
-        since_ms: int,
-    ) -> Recovered:
+        done, since_ms, unsent = shard.journal, 0, None
+        if doubted:
+            outputs = [output for _, _, taken in doubted for output in taken.outputs]
+            letters = {at: record for *_, taken in doubted for at, record in taken.letters.items()}
+            unsent = Taken(doubted[-1][2].step, outputs, letters)
+            done, since_ms = doubted[0][0] - 1, doubted[0][1]
         return Recovered(
-            shard,
-            log,
-            self._writer,
-            end,
-            done,
-            unsent,
-            since_ms,
-            self._events_n,
-            self._differences,
-            self._topics,
+            shard=shard,
+            log=log,
+            writer=self._writer,
+            journal_end=end,
+            done=done,
+            unsent=unsent,
+            since_ms=since_ms,
+            events_n=self._events_n,
+            differences=self._differences,
+            topics=self._topics,
         )
 
     def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:

@@ -36,10 +36,7 @@ from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..observe.schema import Schema
 from ..query.accounts import Total, in_millionths
-from ..query.record import (
-    Differences,
-    Record,
-)
+from ..query.record import Differences, Record
 from ..recalling import follow_record, settle_record
 from ..settings import Settings
 from ..settings.fields import Section

@@ -72,7 +72,6 @@ class Training:
         self.position = position
         self.end = end
         self.is_caught_up = False
-        self.unreadable_n = 0
         self.is_decider = False
         self._run = run
         self._timer = timer
@@ -123,9 +122,8 @@ class Training:
                 challenger = attempt.challenger if attempt is not None else None
             self._ahead.popleft()
             self.position = offset + 1
-            if entry is None:
-                self.unreadable_n += 1
-            elif (folded := self.log.fold(entry, origin, challenger)) is not None:
+            folded = None if entry is None else self.log.fold(entry, origin, challenger)
+            if folded is not None:
                 self._keep_folded(folded)
                 on_entry(folded)
             if self._timer() >= until:

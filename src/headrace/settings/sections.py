@@ -21,7 +21,7 @@ from ..query.slices import faults_of_slices
 from .answers import AnswersSettings, Unit, faults_of_answers
 from .audit import AuditSettings
 from .columns import ColumnsSettings, faults_of_columns
-from .drift import DriftSettings, WatchSettings, faults_of_drift
+from .drift import DriftSettings, faults_of_drift
 from .fields import (
     Count,
     CountOrNone,
@@ -39,27 +39,11 @@ from .join import JoinSettings, faults_of_join
 from .kafka import KafkaSettings, WorkerSettings, faults_of
 from .label import LabelSettings, faults_of_label
 from .privacy import PrivacySettings, faults_of_privacy
-from .query import BudgetSettings, ColdStartSettings, QuerySettings, RoundSettings, faults_of_query
+from .query import QuerySettings, faults_of_query
 from .queue import QueueSettings, faults_of_secrets
 from .reading import section_of
 from .retention import RetentionSettings, faults_of_retention
 from .sealing import SealingSettings
-
-# Defined in other modules; exported here beside the sections below.
-__all__ = [
-    "AnswersSettings",
-    "BudgetSettings",
-    "ColdStartSettings",
-    "ColumnsSettings",
-    "DriftSettings",
-    "JoinSettings",
-    "LabelSettings",
-    "PrivacySettings",
-    "QuerySettings",
-    "RoundSettings",
-    "SealingSettings",
-    "WatchSettings",
-]
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 

@@ -94,12 +94,8 @@ def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> An
         raise
     # Damage can raise anything; a panic in river's Rust is a BaseException, but no Exception.
     except BaseException as error:
-        raise BadInput(f"the state can't be read: {_in_words(error)}") from error
-
-
-def _in_words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{text or type(error).__name__}"
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"the state can't be read: {text}") from error
 
 
 @functools.cache

@@ -7,27 +7,27 @@ from typing import Any
 
 from headrace import Settings
 from headrace.drivers.kafka.session import Session
-from headrace.flow.effects import Part
-from headrace.privacy import Privacy
+from headrace.flow.effects import Part, Woke
+from headrace.flow.worker_state import FlowSetup
 from headrace.query.record import Differences
-from headrace.settings import PrivacySettings
 
 
 def session() -> Session:
-    parts: dict[str, Any] = dict.fromkeys(
-        ("states", "decoder", "answers_decoder", "threads", "timings", "note", "warn", "on_outputs")
-    )
-    return Session(
-        Settings(),
-        **parts,
+    decoders: dict[str, Any] = dict.fromkeys(("decoder", "answers_decoder"))
+    setup = FlowSetup(
+        settings=Settings(),
+        **decoders,
+        writer="w",
         partitions_n={"events": 1, "requests": 1},
-        clock=lambda: 0.0,
         lost_n={},
         recomputed=Differences(),
-        privacy=Privacy(PrivacySettings()),
-        seals=None,
-        rules={},
+        woke=Woke(0.0, 0.0),
+        timer=lambda: 0.0,
     )
+    parts: dict[str, Any] = dict.fromkeys(
+        ("states", "threads", "timings", "note", "warn", "on_outputs")
+    )
+    return Session(setup, **parts, clock=lambda: 0.0)
 
 
 def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():

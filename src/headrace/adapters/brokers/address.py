@@ -179,16 +179,13 @@ def read_password(address: Address, settings: ConnectionSettings, section: str) 
 
 def make_tls(settings: ConnectionSettings, section: str) -> ssl.SSLContext:
     """Return TLS 1.2 or later that checks the server's name. Raises `BadSettings` for bad files."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if settings.ca_file:
-            context = ssl.create_default_context(cafile=settings.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:
         raise BadSettings(
             f"{section}.ca_file is {settings.ca_file!r}: {error.strerror or 'no PEM certificates'}"
         ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         if settings.cert_file:
             context.load_cert_chain(settings.cert_file, settings.key_file, password="")

@@ -49,16 +49,11 @@ _STATUS = {
 }
 
 
-def is_ready() -> str:
-    """Return "", which means ready: the default of `serve`."""
-    return ""
-
-
 def serve(
     read_report: Callable[[], Report],
     *,
     http: HttpSettings | None = None,
-    ready: Callable[[], str] = is_ready,
+    ready: Callable[[], str] = lambda: "",
     timings: Timings | None = None,
     registry: CollectorRegistry | None = None,
     on_note: Callable[[str], None] = lambda sentence: warnings.warn(sentence, stacklevel=3),

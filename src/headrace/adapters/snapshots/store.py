@@ -134,19 +134,20 @@ class SnapshotStore:
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
-        header = _Header(
+        content = seal_snapshot(
+            blob,
             stream=self.stream,
             series=self.series,
             seq=seq,
-            sha256=hashlib.sha256(blob).hexdigest(),
-            positions=dict(positions),
+            said=positions,
+            keys=self._keys,
             at=at,
         )
         self.not_removed = []
         # Half written when `read_latest` looked, and still here: the process that wrote it is dead.
         self._remove_files(self._left_over)
         self._left_over = []
-        self._put_snapshot(seq, _seal_blob(header, blob, self._keys))
+        self._put_snapshot(seq, content)
         self._prune_old(seq, min(seq, oldest))
         self.newest = self._path_of(_make_name(seq))
         return self.newest
@@ -318,16 +319,33 @@ def series_in(place: str | Path) -> list[str]:
 
 
 def seal_snapshot(
-    blob: bytes, *, stream: str, series: str, seq: int, said: Mapping[str, int | str], keys: Keys
+    blob: bytes,
+    *,
+    stream: str,
+    series: str,
+    seq: int,
+    said: Mapping[str, int | str],
+    keys: Keys,
+    at: float | None = None,
 ) -> bytes:
-    """Return the bytes of a signed file outside any store.
+    """Return the bytes of a signed file, in a store or outside any.
 
-    `blob` is its body; `stream`, `series` and `seq` stand in its header, as does `said` under the
-    name `positions`. The first of `keys` signs it.
+    `blob` is its body; `stream`, `series`, `seq` and `at` stand in its header, as does `said` under
+    the name `positions`. The first of `keys` signs it.
     """
-    digest = hashlib.sha256(blob).hexdigest()
-    header = _Header(stream=stream, series=series, seq=seq, sha256=digest, positions=dict(said))
-    return _seal_blob(header, blob, keys)
+    header = msgspec.json.encode(
+        _Header(
+            stream=stream,
+            series=series,
+            seq=seq,
+            sha256=hashlib.sha256(blob).hexdigest(),
+            positions=dict(said),
+            at=at,
+        )
+    )
+    key_id, length = bytes.fromhex(keys.signing_id), len(header).to_bytes(_LENGTH_BYTES, "big")
+    signed = b"".join((MAGIC, key_id, length, header, blob))
+    return signed + _make_tag(keys.signing, signed)
 
 
 def read_sealed(path: Path, *, series: str, keys: Keys) -> Snapshot:
@@ -372,20 +390,6 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     positions: dict[str, int | str]
     at: float | None = None
-
-
-def _seal_blob(header: _Header, blob: bytes, keys: Keys) -> bytes:
-    encoded = msgspec.json.encode(header)
-    signed = b"".join(
-        (
-            MAGIC,
-            bytes.fromhex(keys.signing_id),
-            len(encoded).to_bytes(_LENGTH_BYTES, "big"),
-            encoded,
-            blob,
-        )
-    )
-    return signed + _make_tag(keys.signing, signed)
 
 
 def _verify_file(content: bytes, keys: Keys) -> tuple[_Header, bytes]:

@@ -58,8 +58,12 @@ def read_table(
         )
     try:
         if suffix == ".parquet":
-            from .arrow import read_parquet  # noqa: PLC0415 - an extra, for this format alone
-
+            try:
+                from .arrow import read_parquet  # noqa: PLC0415 - an extra, for this format alone
+            except ImportError:
+                raise BadSettings(
+                    f"{path.name} is Parquet, which pyarrow reads; install headrace[parquet]"
+                ) from None
             return read_parquet(path, rows, is_flat=is_flat)
         with open_plain(path) as file:
             if suffix in (".jsonl", ".ndjson"):

@@ -1,6 +1,7 @@
 """Parquet as columns: nested ones flattened with dots, times and durations in seconds.
 
-pyarrow decides what a column is, by the schema that stands in the file.
+pyarrow decides what a column is, by the schema that stands in the file. It is an extra of 50 MB, so
+this module is imported for such a file alone.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
 
-from ...errors import BadInput, BadSettings
+from ...errors import BadInput
 from .table import Raw, Table
 
 COLUMNS_MAX = 100_000
@@ -24,15 +28,8 @@ EXACT_MAX = 1 << 53
 def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = True) -> Table:
     """Read the columns of a Parquet file; one that can't be used is left out, with a note.
 
-    Raises `BadSettings` where pyarrow is missing, `BadInput` for a file that is not Parquet.
+    Raises `BadInput` for a file that is not Parquet.
     """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra of 50 MB, for this format alone
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError:
-        raise BadSettings(
-            f"{path.name} is Parquet, which pyarrow reads; install headrace[parquet]"
-        ) from None
     if path.name.lower().endswith(".gz"):
         raise BadInput(f"{path} is Parquet in gzip; unpack it, Parquet is compressed within")
     try:
@@ -46,10 +43,10 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
     moments: dict[str, bool] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not is_flat and pa.types.is_nested(column.type):
-            columns[name] = [_as_json(value, column.type, pa) for value in column.to_pylist()]
+            columns[name] = [_as_json(value, column.type) for value in column.to_pylist()]
             continue
         try:
-            leaves = dict(_split_column(name, column, pa))
+            leaves = dict(_split_column(name, column))
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             notes.append(f"Column {name!r} is of type {column.type} and can't be used: {reason}.")
@@ -60,28 +57,27 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
                 notes.append(f"Column {leaf!r} is {why} and not used.")
                 continue
             columns[leaf] = raw
-        moments |= dict(_find_times(name, column.type, pa))
+        moments |= dict(_find_times(name, column.type))
     return Table(columns, table.num_rows, notes=tuple(notes), moments=moments)
 
 
-def _find_times(name: str, kind: Any, pa: Any) -> Iterator[tuple[str, bool]]:
+def _find_times(name: str, kind: Any) -> Iterator[tuple[str, bool]]:
     """Yield the names of columns that are times since the epoch, and whether they have a zone."""
     if pa.types.is_struct(kind):
         for i in range(kind.num_fields):
-            yield from _find_times(f"{name}.{kind.field(i).name}", kind.field(i).type, pa)
+            yield from _find_times(f"{name}.{kind.field(i).name}", kind.field(i).type)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         yield name, getattr(kind, "tz", None) is not None
 
 
-def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
+def _split_column(name: str, column: Any) -> Iterator[tuple[str, Raw]]:
     """Yield the plain columns that a column holds, by name. Raises pyarrow's errors, ValueError."""
-    column = _unwrap_column(column, pa)
+    column = _unwrap_column(column)
     kind = column.type
     if pa.types.is_struct(kind):
-        pc = _import_compute()
         for i in range(kind.num_fields):
             inner = pc.struct_field(column, [i])
-            yield from _split_column(f"{name}.{kind.field(i).name}", inner, pa)
+            yield from _split_column(f"{name}.{kind.field(i).name}", inner)
     elif pa.types.is_map(kind):
         rows = [None if row is None else dict(row) for row in column.to_pylist()]
         keys = dict.fromkeys(key for row in rows if row for key in row)
@@ -90,8 +86,8 @@ def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
         for key in keys:
             values = [None if row is None else row.get(key) for row in rows]
             values_column = pa.chunked_array([pa.array(values, kind.item_type)])
-            yield from _split_column(f"{name}.{key}", values_column, pa)
-    elif _is_list(kind, pa):
+            yield from _split_column(f"{name}.{key}", values_column)
+    elif _is_list(kind):
         rows = column.to_pylist()
         longest = max((len(row) for row in rows if row is not None), default=0)
         if longest > COLUMNS_MAX:
@@ -99,28 +95,28 @@ def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
         for i in range(longest):
             values = [None if row is None or i >= len(row) else row[i] for row in rows]
             values_column = pa.chunked_array([pa.array(values, kind.value_type)])
-            yield from _split_column(f"{name}.{i}", values_column, pa)
+            yield from _split_column(f"{name}.{i}", values_column)
     else:
-        yield name, _to_array(column, pa)
+        yield name, _to_array(column)
 
 
-def _as_json(value: Any, kind: Any, pa: Any) -> Any:
+def _as_json(value: Any, kind: Any) -> Any:
     """Convert a nested value for JSON: maps become objects, durations seconds."""
     if value is None:
         return None
     if pa.types.is_map(kind):
-        return {str(key): _as_json(item, kind.item_type, pa) for key, item in value}
+        return {str(key): _as_json(item, kind.item_type) for key, item in value}
     if pa.types.is_struct(kind):
         fields = (kind.field(i) for i in range(kind.num_fields))
-        return {field.name: _as_json(value[field.name], field.type, pa) for field in fields}
-    if _is_list(kind, pa):
-        return [_as_json(item, kind.value_type, pa) for item in value]
+        return {field.name: _as_json(value[field.name], field.type) for field in fields}
+    if _is_list(kind):
+        return [_as_json(item, kind.value_type) for item in value]
     if pa.types.is_duration(kind):
         return float(value.total_seconds())
     return value
 
 
-def _unwrap_column(column: Any, pa: Any) -> Any:
+def _unwrap_column(column: Any) -> Any:
     """Return a column without encodings of its storage: extensions, dictionaries, run ends."""
     while True:
         kind = column.type
@@ -129,22 +125,22 @@ def _unwrap_column(column: Any, pa: Any) -> Any:
         elif pa.types.is_dictionary(kind):
             column = column.cast(kind.value_type)
         elif pa.types.is_run_end_encoded(kind):
-            column = _import_compute().run_end_decode(column)
+            column = pc.run_end_decode(column)
         else:
             return column
 
 
-def _to_array(column: Any, pa: Any) -> Raw:
+def _to_array(column: Any) -> Raw:
     """Convert a plain column, to an array where that loses nothing. Raises ValueError."""
     kind, types = column.type, pa.types
-    if (seconds := _to_seconds(column, pa)) is not None:
+    if (seconds := _to_seconds(column)) is not None:
         return seconds
     if types.is_decimal(kind) or types.is_float16(kind):
         if types.is_decimal(kind) and (whole := _large_numbers(column)) is not None:
             return whole
         column = column.cast(pa.float64())
     elif types.is_integer(kind):
-        ends = _import_compute().min_max(column).as_py()
+        ends = pc.min_max(column).as_py()
         if max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > EXACT_MAX:
             return column.to_pylist()  # type: ignore[no-any-return]
     elif types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
@@ -156,7 +152,7 @@ def _to_array(column: Any, pa: Any) -> Raw:
         return column.to_pylist()  # type: ignore[no-any-return]
     if types.is_primitive(column.type):
         return np.asarray(column.to_numpy())
-    if _is_text(column.type, pa) or types.is_null(kind):
+    if _is_text(column.type) or types.is_null(kind):
         return column.to_pylist()  # type: ignore[no-any-return]
     raise ValueError("nothing is known of such values")
 
@@ -171,7 +167,7 @@ def _large_numbers(column: Any) -> list[int | None] | None:
     return [None if value is None else int(value) for value in values]
 
 
-def _to_seconds(column: Any, pa: Any) -> Raw | None:
+def _to_seconds(column: Any) -> Raw | None:
     """Convert times since the epoch or midnight, and durations; None for other columns."""
     kind, types = column.type, pa.types
     if types.is_timestamp(kind) or types.is_date(kind):
@@ -185,19 +181,13 @@ def _to_seconds(column: Any, pa: Any) -> Raw | None:
     return None
 
 
-def _is_text(kind: Any, pa: Any) -> bool:
+def _is_text(kind: Any) -> bool:
     return any(
         is_kind(kind)
         for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     )
 
 
-def _is_list(kind: Any, pa: Any) -> bool:
+def _is_list(kind: Any) -> bool:
     names = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(getattr(pa.types, name)(kind) for name in names if hasattr(pa.types, name))
-
-
-def _import_compute() -> Any:
-    import pyarrow.compute as pc  # noqa: PLC0415 - with pyarrow itself
-
-    return pc

@@ -137,9 +137,7 @@ class Kinds:
         """Read texts that may spell numbers, or numbers with texts among them."""
         texts = [value for value in present if isinstance(value, str)]
         rest = [value for value in texts if value not in MISSING]
-        number_of: NumberOf = _read_none
-        if self._is_text:
-            number_of = self._number_of(name, rest)
+        number_of = self._number_of(name, rest) if self._is_text else lambda text: None
         odd = [value for value in rest if number_of(value) is None]
         numbers_n = len(present) - len(texts) + len(rest) - len(odd)
         if numbers_n == 0:
@@ -203,10 +201,6 @@ class Kinds:
                 else f" (such as {format_value(example)})"
             )
         self._told.setdefault(what, []).append(entry)
-
-
-def _read_none(text: str) -> None:
-    return None
 
 
 def _to_float(value: Any) -> float | None:

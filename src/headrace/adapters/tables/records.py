@@ -161,10 +161,13 @@ def _read_events(
     }
     for kind in ("numeric", "categorical", "text"):
         if names := [name for name, kind_of in kinds.kinds.items() if kind_of == kind]:
-            on_note(f"read as {kind}: {', '.join(names[:20])}{_count_more(names, 20)}")
+            more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
+            on_note(f"read as {kind}: {', '.join(names[:20])}{more}")
     for note in kinds.describe_doubts():
         on_note(note)
-    others = {path: values_of(columns[path]) for path in _list_paths(fields) if path in columns}
+    paths = (fields.id, fields.at, fields.predicted, fields.key, fields.model_version, fields.label,
+             fields.status)  # fmt: skip
+    others = {path: values_of(columns[path]) for path in paths if path in columns}
     others[fields.at] = times_of(table, fields.at, fields)
     served = [_to_number(value) for value in values_of(columns.get(fields.probabilities, []))]
     prefix = f"{fields.probabilities}."
@@ -182,11 +185,6 @@ def _read_events(
         if shares:
             record[fields.probabilities] = {name: values[i] for name, values in shares.items()}
         yield record
-
-
-def _list_paths(fields: InputSettings) -> tuple[str, ...]:
-    return (fields.id, fields.at, fields.predicted, fields.key, fields.model_version, fields.label,
-            fields.status)  # fmt: skip
 
 
 def _own_values(raw: Raw, column: Any) -> list[Any]:
@@ -213,7 +211,3 @@ def _read_rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterato
         values[fields.at] = times_of(table, fields.at, fields)
     for i in range(table.rows_n):
         yield {name: column[i] for name, column in values.items() if column[i] is not None}
-
-
-def _count_more(names: list[str], shown_n: int) -> str:
-    return f" and {len(names) - shown_n:,} more" if len(names) > shown_n else ""

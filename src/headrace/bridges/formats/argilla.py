@@ -11,15 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...messages import LabelRequested
-from .format import (
-    Given,
-    Reading,
-    annotator_in,
-    guess_of,
-    image_of,
-    parse_json,
-    text_of,
-)
+from .format import Given, Reading, annotator_in, guess_of, image_of, parse_json, text_of
 from .settings import FilesSettings
 
 

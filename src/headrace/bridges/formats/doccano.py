@@ -10,15 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...messages import LabelRequested
-from .format import (
-    Given,
-    Reading,
-    annotator_in,
-    lines_of,
-    object_lines,
-    parse_json,
-    text_of,
-)
+from .format import Given, Reading, annotator_in, lines_of, object_lines, parse_json, text_of
 from .settings import FilesSettings
 
 

@@ -12,14 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...messages import LabelRequested
-from .format import (
-    Given,
-    Reading,
-    annotator_in,
-    image_of,
-    lines_of,
-    text_of,
-)
+from .format import Given, Reading, annotator_in, image_of, lines_of, text_of
 from .settings import FilesSettings
 
 ATTRIBUTE_CHARS_MAX = 20_000

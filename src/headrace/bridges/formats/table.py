@@ -64,7 +64,8 @@ class Table:
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
         settings = self._settings
-        names = [settings.text] if settings.text else _features_of(requests)
+        features = dict.fromkeys(name for request in requests for name in request.features)
+        names = [settings.text] if settings.text else list(features)
         own_names = [self._id, self._label, self._annotator, "choices"]
         own_names += ["guess"] if settings.show_guess else []
         # A second opinion must come from somebody else than the people in this column.
@@ -137,11 +138,6 @@ class Table:
         when = row.get(self._at, "").strip()
         at = reading.time_in(_parse_number(when), line)
         reading.given.append(Given(line, request_id, label, at, who))
-
-
-def _features_of(requests: Sequence[LabelRequested]) -> list[str]:
-    """Return the names of all features, in the order in which they first appear."""
-    return list(dict.fromkeys(name for request in requests for name in request.features))
 
 
 def _id_cell(request_id: str) -> str:

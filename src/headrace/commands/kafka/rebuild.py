@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from ...drivers.audit.acts import open_worker_acts
 from ...drivers.kafka import client
 from ...drivers.kafka.cluster import Cluster, connect_cluster
 from ...drivers.kafka.reading import QUICK, partition_of, start_client
-from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, Rebuild
+from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Part, Rebuild
 from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import ensure_topics
 from ...errors import BadInput
@@ -53,8 +54,8 @@ async def rebuild_all(
         if is_writing:
             await check_idle(cluster, kafka.group)
         committed = await cluster.read_committed(kafka.group)
-        consumer = Counted(await start_client(stack, client.make_consumer(kafka, **QUICK)), on_read)
-        threads = stack.enter_context(Once())
+        consumer = await start_client(stack, client.make_consumer(kafka, **QUICK))
+        threads = stack.enter_context(ThreadPoolExecutor(1))
         work = Rebuild(
             settings,
             states,
@@ -62,6 +63,7 @@ async def rebuild_all(
             threads,
             partitions_n=partitions_n["events"],
             committed=committed,
+            on_read=on_read,
             is_writing=is_writing,
         )
         records_n = await _count_records(consumer, settings, partitions_n)

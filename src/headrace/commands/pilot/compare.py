@@ -96,13 +96,14 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
     for (budget, latency, strategy), runs in group_outcomes(outcomes).items():
         if not runs[0].case.is_asked_for:
             continue
-        is_rival = strategy not in (RANDOM, ALL)
+        labels_n = math.fsum(o.labels_n for o in runs) / len(runs)
         difference = saving = None
-        if is_rival:
+        if strategy not in (RANDOM, ALL):
             luck = {o.case.seed: o for o in group_outcomes(outcomes)[budget, latency, RANDOM]}
             difference = t_interval([o.accuracy - luck[o.case.seed].accuracy for o in runs])
-            labels_n = math.fsum(o.labels_n for o in runs) / len(runs)
-            saving = count_saved_labels(random_curve(outcomes, latency), labels_n, difference)
+            # Random was also run at budgets that were not asked for.
+            curve = curve_of(outcomes, latency, RANDOM)
+            saving = count_saved_labels(curve, labels_n, difference)
         estimated = [o for o in runs if o.low is not None and o.high is not None]
         rows.append(
             Row(
@@ -114,7 +115,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
                 balanced=math.fsum(o.balanced for o in runs) / len(runs),
                 macro_f1=math.fsum(o.macro_f1 for o in runs) / len(runs),
                 tail=_mean_of([o.tail for o in runs if o.tail is not None]),
-                labels_n=math.fsum(o.labels_n for o in runs) / len(runs),
+                labels_n=labels_n,
                 difference=difference,
                 saving=saving,
                 covered_n=sum(is_covered(o) for o in estimated),
@@ -196,11 +197,9 @@ def drift_points(outcome: Outcome) -> list[int]:
 def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, Interval]]:
     """(events, accuracy) at the end of each block, over the last `blocks_n` blocks."""
     points = []
-    curves = [
-        [math.nan if right is None else right for right in outcome.block_right] for outcome in runs
-    ]
+    curves = [np.array(outcome.block_right, np.float64) for outcome in runs]  # None becomes NaN.
     for i in range(len(curves[0])):
-        parts = [np.array(curve[max(0, i + 1 - blocks_n) : i + 1]) for curve in curves]
+        parts = [curve[max(0, i + 1 - blocks_n) : i + 1] for curve in curves]
         if any(np.isnan(part).all() for part in parts):
             continue
         interval = t_interval([float(np.nanmean(part)) for part in parts])
@@ -209,11 +208,6 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
 
 
 # ------------------------------------------------------------------------------------- savings
-
-
-def random_curve(outcomes: Sequence[Outcome], latency: float) -> list[tuple[float, float]]:
-    """The curve of random, which was also run at budgets that were not asked for."""
-    return curve_of(outcomes, latency, RANDOM)
 
 
 def curve_of(
@@ -332,17 +326,14 @@ def write_advice(rows: Sequence[Row], latency_unit: str) -> str:
     more = ""
     if best.saving is not None and best.saving.share > 0:
         bound = f"{best.saving.bound} " if best.saving.bound else ""
-        more = f", for which random would need {bound}{_format_times(best.saving.share)} the labels"
+        times = 1.0 / (1.0 - best.saving.share)
+        more = f", for which random would need {bound}{times:.1f} times the labels"
     return (
         f"{best.strategy} is the one to try: at {_describe_place(best, latency_unit)} it gained "
         f"{100 * gain.mean:.1f} points over random ({100 * (gain.low or 0):.1f} to "
         f"{100 * (gain.high or 0):.1f}){more}; it won beyond noise in {wins} of the {of} settings "
         f"tried.{harm}"
     )
-
-
-def _format_times(share: float) -> str:
-    return f"{1.0 / (1.0 - share):.1f} times"
 
 
 def _describe_place(row: Row, unit: str) -> str:

@@ -19,14 +19,7 @@ from ...adapters.journal import Asked, Begun, Journal, Record, Retrained, Span
 from ...adapters.jsonl import open_input, split_lines
 from ...adapters.sealing import load_sealer
 from ...errors import BadInput
-from ...messages import (
-    Answer,
-    InputRejected,
-    LabelDisputed,
-    LabelSettled,
-    Output,
-    Withdrawal,
-)
+from ...messages import Answer, InputRejected, LabelDisputed, LabelSettled, Output, Withdrawal
 from ...observe.answers import AnswersDecoder
 from ...query.orders import Order
 from ...settings import Settings
@@ -124,7 +117,8 @@ class RunRecords:
                     entries.append(ended | {"has_failed": record.error is not None})
         if until > self._decided:
             content = self._read_bytes(self._state / "decisions.jsonl", self._decided, until)
-            events = self._list_paths("events")
+            sources = self._journal.sources.values()
+            events = {str(self._state / one.path) for one in sources if one.kind == "events"}
             for line in content.splitlines():
                 output = _OUTPUTS.decode(line)
                 if not (isinstance(output, InputRejected) and output.source in events):
@@ -161,10 +155,6 @@ class RunRecords:
                 if isinstance(answer, Answer | Withdrawal)
             ]
         return entries
-
-    def _list_paths(self, kind: str) -> set[str]:
-        sources = self._journal.sources.values()
-        return {str(self._state / source.path) for source in sources if source.kind == kind}
 
     def _read_bytes(self, path: Path, start: int, stop: int) -> bytes:
         if path not in self._files:

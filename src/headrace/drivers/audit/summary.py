@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 NAMES_MAX = 20
 """How many names of one kind a table shows; the others are one row."""
-
-Counts = dict[str, int]
 
 _MODEL = {
     "retraining_opened": "retrainings opened",
@@ -40,38 +39,36 @@ class Summary:
     """
 
     def __init__(self) -> None:
-        self.asked: Counts = {}
-        self.answered: Counts = {}
-        self.ended: Counts = {}
-        self.moved: Counts = {}
-        self.acts: Counts = {}
+        self.asked: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+        self.moved: Counter[str] = Counter()
+        self.acts: Counter[str] = Counter()
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Count one entry."""
         match entry["what"]:
             case "asked":
-                _count_one(self.asked, f"{entry.get('reason')} by {entry.get('strategy')}")
+                self.asked[f"{entry.get('reason')} by {entry.get('strategy')}"] += 1
             case "round_ordered":
-                _count_one(self.asked, f"round ordered by {entry.get('by') or 'somebody unnamed'}")
+                self.asked[f"round ordered by {entry.get('by') or 'somebody unnamed'}"] += 1
             case "round_opened":
-                _count_one(self.asked, f"rounds, for {entry.get('reason')}")
+                self.asked[f"rounds, for {entry.get('reason')}"] += 1
             case "answered":
                 through = f", through {entry['via']}" if "via" in entry else ""
-                _count_one(
-                    self.answered, f"{entry.get('annotator') or 'somebody unnamed'}{through}"
-                )
+                self.answered[f"{entry.get('annotator') or 'somebody unnamed'}{through}"] += 1
             case "settled":
                 self._count_settled(entry)
             case "disputed" | "expired" | "withdrawn" as what:
-                _count_one(self.ended, what)
+                self.ended[what] += 1
             case "withdrawal":
-                _count_one(self.answered, "requests taken back")
+                self.answered["requests taken back"] += 1
             case "refused":
-                _count_one(self.answered, f"refused, {entry.get('reason')}")
+                self.answered[f"refused, {entry.get('reason')}"] += 1
             case "round_closed" | "begun":
                 pass
             case what if what in _MODEL:
-                _count_one(self.moved, _MODEL[what])
+                self.moved[_MODEL[what]] += 1
             case what:
                 self._count_act(what, entry)
 
@@ -85,7 +82,7 @@ class Summary:
                 table.append((part, f"{len(rest)} others", sum(n for _, n in rest)))
         return table
 
-    def counts_by_part(self) -> dict[str, Counts]:
+    def counts_by_part(self) -> dict[str, Counter[str]]:
         """Return all counts, by part of the log."""
         return {
             "asked": self.asked,
@@ -97,18 +94,14 @@ class Summary:
 
     def _count_settled(self, entry: Mapping[str, Any]) -> None:
         again = " again" if entry.get("revision") else ""
-        _count_one(self.ended, f"settled{again}, by {entry.get('consensus', 'consensus')}")
-        _count_one(self.moved, "labels")
+        self.ended[f"settled{again}, by {entry.get('consensus', 'consensus')}"] += 1
+        self.moved["labels"] += 1
 
     def _count_act(self, what: str, entry: Mapping[str, Any]) -> None:
         by = entry.get("by")
-        _count_one(self.acts, _ACTS.get(what, what.replace("_", " ")) + (f", {by}" if by else ""))
+        self.acts[_ACTS.get(what, what.replace("_", " ")) + (f", {by}" if by else "")] += 1
         if what == "started":
             if entry.get("changed"):
-                _count_one(self.acts, f"settings changed: {', '.join(entry['changed'])}")
+                self.acts[f"settings changed: {', '.join(entry['changed'])}"] += 1
             if "restored" in entry:
-                _count_one(self.moved, "snapshots restored")
-
-
-def _count_one(counts: Counts, name: str) -> None:
-    counts[name] = counts.get(name, 0) + 1
+                self.moved["snapshots restored"] += 1

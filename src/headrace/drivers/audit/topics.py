@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,21 +134,15 @@ class TopicsLog:
         self._records = TopicRecords(settings)
         self._reader = reader
         self._places = Places.from_folder(folder)
-        with ExitStack() as opened:
-            self._chain = opened.enter_context(
-                closing(
-                    Chain(
-                        folder,
-                        DECIDED,
-                        first={"stream": settings.stream, "topics": self._records.topics},
-                        waits=False,
-                        file_bytes_max=settings.audit.file_bytes_max,
-                        files_max=settings.audit.files_max,
-                        opening=self._make_opening,
-                    )
-                )
-            )
-            self._opened = opened.pop_all()
+        self._chain = Chain(
+            folder,
+            DECIDED,
+            first={"stream": settings.stream, "topics": self._records.topics},
+            waits=False,
+            file_bytes_max=settings.audit.file_bytes_max,
+            files_max=settings.audit.files_max,
+            opening=self._make_opening,
+        )
         self._has_looked = False
 
     def follow_topics(self) -> int:
@@ -187,7 +181,7 @@ class TopicsLog:
         self._chain.sync()
 
     def close(self) -> None:
-        self._opened.close()
+        self._chain.close()
 
     def _read_topics(self) -> None:
         for part, (_, end) in self._reader.read_bounds().items():

@@ -65,19 +65,9 @@ def place_order(folder: Path, order: Order) -> bool:
     return True
 
 
-def is_ordered(folder: Path, key: str) -> bool:
-    """Whether an order with this key was ever placed."""
-    path = folder / ORDERS
-    return path.exists() and _has_key(path.read_bytes(), key)
-
-
 def _has_key(orders: bytes, key: str) -> bool:
-    return any(_key_of(line) == key for line in orders.splitlines())
-
-
-def _key_of(line: bytes) -> str:
-    order = decode_order(line, 0.0)
-    return "" if isinstance(order, InputRejected) else order.key
+    placed = (decode_order(line, 0.0) for line in orders.splitlines())
+    return any(order.key == key for order in placed if not isinstance(order, InputRejected))
 
 
 class Orders(Protocol):
@@ -107,8 +97,8 @@ class FolderOrders:
         return place_order(self._folder, order)
 
     def find_order(self, order: Order) -> dict[str, Any] | None:
-        outcome = self._told.find_round(order.key)
-        if outcome is None and is_ordered(self._folder, order.key):
+        outcome, path = self._told.find_round(order.key), self._folder / ORDERS
+        if outcome is None and path.exists() and _has_key(path.read_bytes(), order.key):
             return {"state": "ordered"}
         return outcome
 

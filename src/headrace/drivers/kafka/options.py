@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 from importlib import import_module
 from typing import Any
 
 from ...errors import BadSettings
-from ...importing import SAID_MAX, import_function
+from ...importing import SAID_MAX, import_function, suggest_nearest
 from ...settings.kafka import DEPENDED_ON, SET_HERE, KafkaSettings
 
 OF_GROUPS = ("group_instance_id",)
@@ -39,9 +38,8 @@ def _check_names(kafka: KafkaSettings) -> None:
     known -= {*SET_HERE, *DEPENDED_ON, "topics"}
     faults = []
     for name in sorted(kafka.options.keys() - known):
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-        faults.append(f"kafka.options.{name} is no option of aiokafka's clients; {hint}")
+        hint = suggest_nearest(name, known) or f"; known are {', '.join(sorted(known))}"
+        faults.append(f"kafka.options.{name} is no option of aiokafka's clients{hint}")
     if faults:
         raise BadSettings(faults)
 

@@ -11,27 +11,27 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ...flow import wire
 from ...flow.chain import Chain, chain_of
 from ...flow.desks import PartitionDesk
+from ...flow.effects import Bounds, Routine
 from ...flow.effects import Part as LogPart
-from ...flow.effects import Routine
 from ...flow.recovery import Recovery, UnusableError, fold_until
 from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard, decoder_of
 from ...flow.takeover import make_unborn
 from ...flow.tapes import Tapes
 from ...flow.training import new_log
-from ...learn.retrain import RetrainJob
+from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from ...learn.training_log import TrainingLog
 from ...query.record import Differences
 from ...settings import Settings
 from ...state.compare import Difference, find_differences
-from .reading import Reader, partition_of, retraining_in
+from .reading import Reader, retraining_in
 from .states import States
 
 EQUAL, UNSAVED, CUT, DIFFERS = "equal", "no snapshot", "cut", "DIFFERS"
@@ -56,28 +56,8 @@ class Part:
     is_written: bool = False
 
 
-class Counted:
-    """A consumer that counts the records it reads, and calls `on_read` with each number."""
-
-    def __init__(self, consumer: Any, on_read: Callable[[int], None]) -> None:
-        self._consumer = consumer
-        self._on_read = on_read
-        self.records_n = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._consumer, name)
-
-    async def getmany(self, *tps: Any, **limits: Any) -> Mapping[Any, list[Any]]:
-        """Read as the consumer does, and count."""
-        by_partition: Mapping[Any, list[Any]] = await self._consumer.getmany(*tps, **limits)
-        read_n = sum(map(len, by_partition.values()))
-        self.records_n += read_n
-        self._on_read(read_n)
-        return by_partition
-
-
-class Once(ThreadPoolExecutor):
-    """A thread that runs each retraining once, as every shard needs the same ones again.
+class Once:
+    """Runs each retraining once, as every shard needs the same ones again.
 
     Retrainings beyond the first `KEPT_MAX` are run each time, so that memory stays bounded.
     """
@@ -85,43 +65,43 @@ class Once(ThreadPoolExecutor):
     KEPT_MAX = 200
 
     def __init__(self) -> None:
-        super().__init__(1)
-        self._kept: dict[int, Any] = {}
+        self._kept: dict[int, tuple[Challenger | None, str | None]] = {}
 
-    def submit(self, call: Callable[..., Any], /, job: RetrainJob) -> Future[Any]:  # type: ignore[override]  # nothing else is run here
-        """Submit a retraining and its job, as a pool does."""
-        return super().submit(self._run_once, call, job)
-
-    def _run_once(self, call: Callable[..., Any], job: RetrainJob) -> Any:
+    def __call__(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         if job.job_id not in self._kept and len(self._kept) < self.KEPT_MAX:
-            self._kept[job.job_id] = call(job)
+            self._kept[job.job_id] = attempt_job(job)
         # A log that adopts a challenger goes on teaching it.
-        return copy.deepcopy(self._kept[job.job_id]) if job.job_id in self._kept else call(job)
+        return (
+            copy.deepcopy(self._kept[job.job_id]) if job.job_id in self._kept else attempt_job(job)
+        )
 
 
 class Rebuild:
     """Makes parts again, one after the other, with a consumer that nobody else uses.
 
     Retrainings run in `threads`; the events have `partitions_n` partitions, and `committed` has the
-    group's offsets, by partition. With `is_writing`, which needs the group to be empty, the state
-    made again is saved where the snapshot differs, is missing or is older.
+    group's offsets, by partition. `on_read` is called with how many records were read. With
+    `is_writing`, which needs the group to be empty, the state made again is saved where the
+    snapshot differs, is missing or is older.
     """
 
     def __init__(
         self,
         settings: Settings,
         states: States,
-        consumer: Counted,
+        consumer: Any,
         threads: Executor,
         *,
         partitions_n: int,
         committed: Mapping[Any, int],
+        on_read: Callable[[int], None],
         is_writing: bool = False,
     ) -> None:
         self._settings, self._kafka = settings, settings.kafka
         self._states = states
-        self._consumer = consumer
-        self._reader = Reader(consumer, retraining_in(threads))
+        self._reader = Reader(consumer, retraining_in(threads, Once()), self._count_read)
+        self._on_read = on_read
+        self._records_n = 0
         self._partitions_n = partitions_n
         self._committed = committed
         self._is_writing = is_writing
@@ -182,12 +162,13 @@ class Rebuild:
         part = self._begin_part(f"shard-{number}")
         saved = self._states.read_shard(number, self._partitions_n)
         chain = await self._reader.run_routine(chain_of(self._settings, number))
-        first, end = await self._find_bounds(number)
-        fault = self._explain_impossible(chain, end, saved[2])
-        if fault:
+        events, training = LogPart(self._kafka.events, number), LogPart(self._kafka.training, 0)
+        bounds = await self._reader.find_bounds((events, training))
+        known = {events: chain.stop, training: max(chain.training, int(saved[2]["training"]))}
+        if fault := _explain_impossible(known, bounds):
             return self._finish_part(_mark_beyond(part, fault))
-        cut = self._explain_missing(chain, first)
-        if first[partition_of(self._kafka.training, 0)]:
+        cut = self._explain_missing(chain, bounds[events].first, bounds[training].first)
+        if bounds[training].first:
             part.verdict, part.told = CUT, [cut]
             return self._finish_part(part)
         try:
@@ -232,36 +213,14 @@ class Rebuild:
             part.told.append(f"{differing.told}; what was asked then holds")
         return written
 
-    async def _find_bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
-        """Return where the logs that a shard follows from begin, and where they end."""
-        tps = [partition_of(self._kafka.events, number), partition_of(self._kafka.training, 0)]
-        first = await self._consumer.beginning_offsets(tps)
-        return first, await self._consumer.end_offsets(tps)
-
-    def _explain_impossible(
-        self, chain: Chain, end: Mapping[Any, int], positions: Mapping[str, int | str]
-    ) -> str:
-        """Say why these logs can't be those that the shard was made from; empty if they can."""
-        known = {
-            partition_of(self._kafka.events, chain.partition): chain.stop,
-            partition_of(self._kafka.training, 0): max(chain.training, int(positions["training"])),
-        }
-        return "; ".join(
-            f"{tp.topic}, partition {tp.partition}, ends at {end[tp]}, and the shard knows it up "
-            f"to {stop}: it is another log"
-            for tp, stop in known.items()
-            if stop > end[tp]
-        )
-
-    def _explain_missing(self, chain: Chain, first: Mapping[Any, int]) -> str:
+    def _explain_missing(self, chain: Chain, first_event: int, first_entry: int) -> str:
         """Say what retention deleted of the logs that the shard follows from; empty if nothing."""
-        events = partition_of(self._kafka.events, chain.partition)
-        training = partition_of(self._kafka.training, 0)
-        needed = first[events] if chain.starts_at is None else chain.starts_at
+        kafka, number = self._kafka, chain.partition
+        needed = first_event if chain.starts_at is None else chain.starts_at
         reasons = (
-            _describe_cut(training, first[training]),
-            _describe_cut(partition_of(self._kafka.journal, chain.partition), chain.lost_n),
-            _describe_cut(events, max(0, first[events] - needed)),
+            _describe_cut(LogPart(kafka.training, 0), first_entry),
+            _describe_cut(LogPart(kafka.journal, number), chain.lost_n),
+            _describe_cut(LogPart(kafka.events, number), max(0, first_event - needed)),
         )
         return "; ".join(filter(None, reasons))
 
@@ -283,12 +242,16 @@ class Rebuild:
         if part.verdict == DIFFERS:
             self._states.clear_series(part.name)
 
+    def _count_read(self, records_n: int) -> None:
+        self._records_n += records_n
+        self._on_read(records_n)
+
     def _begin_part(self, name: str) -> Part:
-        self._read_n, self._began = self._consumer.records_n, time.monotonic()
+        self._read_n, self._began = self._records_n, time.monotonic()
         return Part(name)
 
     def _finish_part(self, part: Part) -> Part:
-        part.records_n = self._consumer.records_n - self._read_n
+        part.records_n = self._records_n - self._read_n
         part.took_s = time.monotonic() - self._began
         part.told = list(dict.fromkeys(part.told))
         return part
@@ -336,7 +299,20 @@ def _mark_beyond(part: Part, fault: str) -> Part:
     return part
 
 
-def _describe_cut(tp: Any, lost_n: int) -> str:
+def _explain_impossible(known: Mapping[LogPart, int], bounds: Mapping[LogPart, Bounds]) -> str:
+    """Say why logs can't be those that a shard was made from; empty if they can.
+
+    `known` is up to where the shard knows each of them.
+    """
+    return "; ".join(
+        f"{tp.topic}, partition {tp.partition}, ends at {bounds[tp].end}, and the shard knows it "
+        f"up to {stop}: it is another log"
+        for tp, stop in known.items()
+        if stop > bounds[tp].end
+    )
+
+
+def _describe_cut(tp: LogPart, lost_n: int) -> str:
     """Say why a state can't be made again; empty if no record is missing."""
     if not lost_n:
         return ""

@@ -8,7 +8,6 @@ nothing is repaired: the next session begins from snapshots and logs, as after a
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -38,15 +37,9 @@ from ...flow.effects import (
     Woke,
 )
 from ...flow.flow import Flow
-from ...flow.sealed import Seals
 from ...flow.worker_state import FlowSetup
 from ...messages import Output
-from ...observe.answers import AnswersDecoder
-from ...observe.decode import Decoder
-from ...privacy import Privacy
-from ...query.record import Differences
 from ...report import Report
-from ...settings import Settings
 from . import client
 from .carrying import Carrier
 from .group_consumer import GroupConsumer
@@ -61,56 +54,31 @@ POLL_MS = 50
 class Session:
     """A flow with its producer and consumers, from `run` until it is stopped or fails.
 
+    - `setup`: what the flow begins with
     - `states`: loads and saves snapshots; `threads` run that and retrainings
-    - `partitions_n`: how many partitions each topic has, by the name of its setting
     - `clock`: returns the time of day, seconds
     - `note`, `warn`: called with sentences, of what goes on and of what an operator should look at
-    - `lost_n`: counts, by log, records that were deleted unread
-    - `recomputed`: counts decisions that differ from the journal when they are made again
-    - `privacy`, `seals`, `rules`: as in `FlowSetup`
     - `on_outputs`: called with what was decided and learned
     """
 
     def __init__(
         self,
-        settings: Settings,
+        setup: FlowSetup,
         states: States,
-        decoder: Decoder,
-        answers_decoder: AnswersDecoder,
         threads: Executor,
         *,
-        partitions_n: Mapping[str, int],
         timings: Timings,
         clock: Callable[[], float],
         note: Callable[[str], None],
         warn: Callable[[str], None],
-        lost_n: dict[str, int],
-        recomputed: Differences,
-        privacy: Privacy,
-        seals: Seals | None,
-        rules: Mapping[str, str],
         on_outputs: Callable[[Sequence[Output]], None],
     ) -> None:
-        self.settings = settings
-        setup = FlowSetup(
-            settings=settings,
-            decoder=decoder,
-            answers_decoder=answers_decoder,
-            writer=secrets.token_hex(8),
-            partitions_n=partitions_n,
-            lost_n=lost_n,
-            recomputed=recomputed,
-            woke=Woke(clock(), time.monotonic()),
-            timer=time.perf_counter,
-            privacy=privacy,
-            seals=seals,
-            rules=rules,
-        )
+        self.settings = setup.settings
         self.flow = Flow(setup)
         self._states = states
-        events_n = partitions_n["events"]
+        events_n, kafka = setup.partitions_n["events"], setup.settings.kafka
         self._carrier = Carrier(states, threads, timings, events_n)
-        self.group = GroupConsumer(settings.kafka, self._carrier, events_n, self._tell_flow)
+        self.group = GroupConsumer(kafka, self._carrier, events_n, self._tell_flow)
         self._timings = timings
         self._clock = clock
         self._note, self._warn, self._on_outputs = note, warn, on_outputs

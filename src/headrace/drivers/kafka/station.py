@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,9 @@ from functools import partial
 from ...adapters.metrics.timings import Timings
 from ...adapters.sealing import load_sealer
 from ...adapters.secret_files import load_privacy
+from ...flow.effects import Woke
 from ...flow.shards import answers_decoder_of, decoder_of
+from ...flow.worker_state import FlowSetup
 from ...messages import Output
 from ...query.record import Differences
 from ...settings import Settings
@@ -64,23 +67,28 @@ class Station:
         self.recomputed = Differences()
         self._warn = warn
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
+        self._clock = clock
         # What every session needs is made, or refused, before the first one begins.
+        self._make_setup = partial(
+            FlowSetup,
+            settings=settings,
+            decoder=decoder_of(settings),
+            answers_decoder=answers_decoder_of(settings),
+            lost_n=self.lost_n,
+            recomputed=self.recomputed,
+            timer=time.perf_counter,
+            privacy=load_privacy(settings.privacy),
+            seals=load_sealer(settings.sealing, settings.stream),
+            rules=rules_in_use(settings),
+        )
         self._make_session = partial(
             Session,
-            settings,
-            States(settings, note),
-            decoder_of(settings),
-            answers_decoder_of(settings),
-            self._threads,
+            states=States(settings, note),
+            threads=self._threads,
             timings=self.timings,
             clock=clock,
             note=note,
             warn=warn,
-            lost_n=self.lost_n,
-            recomputed=self.recomputed,
-            privacy=load_privacy(settings.privacy),
-            seals=load_sealer(settings.sealing, settings.stream),
-            rules=rules_in_use(settings),
             on_outputs=on_outputs,
         )
 
@@ -118,7 +126,9 @@ class Station:
         partitions_n = {
             state.topic.setting: state.found.partitions_n for state in states if state.found
         }
-        self.session = self._make_session(partitions_n=partitions_n)
+        woke = Woke(self._clock(), time.monotonic())
+        setup = self._make_setup(writer=secrets.token_hex(8), partitions_n=partitions_n, woke=woke)
+        self.session = self._make_session(setup)
         await self.session.run(stop)
 
     # -------------------------------------------------------------------------------- health
