@@ -39,8 +39,8 @@ class AnswersSettings(Section, frozen=True, kw_only=True):
     at: Annotated[
         str,
         about(
-            "Path of the time of the answer; may be absent: then answers of one annotator count in their "
-            "order."
+            "Path of the time of the answer; may be absent: then answers of one annotator count in "
+            "their order."
         ),
     ] = "at"
     zone: Annotated[
