@@ -117,6 +117,8 @@ def test_a_part_of_what_is_asked_is_held_up_to_the_reserve(share: float, asked_n
         ({"per_hour": 1.0, "burst": 1}, 0, 0),
         ({"per_period": 7}, 0, 0),
         ({"per_period": 30}, 3, 3),
+        ({"share": 0.05, "share_over_n": 100}, 0, 0),
+        ({"share": 0.05, "share_over_n": 1_000}, 5, 5),
         ({"per_period": 30, "reserve_share": 1.0}, 15, 3),
         ({"share": 0.1, "reserve": 2, "reserve_audit": 3, "burst": 12}, 2, 3),
     ],

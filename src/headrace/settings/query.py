@@ -82,7 +82,8 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         CountOrNone,
         about(
             "Labels set aside, once earned, for rounds opened by drift or on demand. At most half "
-            "of `burst`, and the part `reserve_share` of `per_period`, can be set aside."
+            "of `burst`, and the part `reserve_share` of `per_period` and of the labels of "
+            "`share_over_n` events, can be set aside."
         ),
     ] = 20
     reserve_audit: Annotated[
