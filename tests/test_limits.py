@@ -6,7 +6,7 @@ import pytest
 from river import linear_model, tree
 from river.preprocessing import StandardScaler
 
-from headrace import Engine, Event, Settings
+from headrace import Answer, Engine, Event, Settings
 from headrace.limits import LIMITS
 from headrace.settings import ColumnsSettings, SchemaSettings, parse
 
@@ -154,3 +154,18 @@ def test_events_without_the_served_prediction_that_is_judged_are_told():
     nothing.feed([Event(id="e", at=0.0, features={"x": 1.0})])
     (limit,) = nothing.report.limits
     assert limit.sentence.startswith("1 of the latest 1 events without a prediction of the served")
+
+
+@pytest.mark.parametrize(("answered", "kinds"), [("True", []), ("true", ["classes_apart"])])
+def test_served_classes_that_nobody_ever_answers_are_told(answered, kinds):
+    settings = {"evaluation": {"judged": "served"}, "query": {"budget": {"share": 1.0}}}
+    engine = Engine(settings=parse(settings | {"model": {"name": "naive-bayes"}}))
+    for i in range(20):
+        event = Event(id=str(i), at=float(i), features={"x": 1.0}, predicted="True")
+        for request in engine.feed([event]):
+            engine.feed([Answer(request_id=request.request_id, label=answered, at=float(i))])
+    limits = engine.report.limits
+    assert [limit.kind for limit in limits] == kinds
+    assert all(
+        "labels of true, where the served model predicted True" in one.sentence for one in limits
+    )

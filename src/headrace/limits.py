@@ -15,6 +15,7 @@ from .query.slices import unknown_features
 
 if TYPE_CHECKING:
     from .observe.schema import Schema
+    from .report.sections import EstimatesReport
 
 LIMITS = (
     "features",
@@ -28,11 +29,15 @@ LIMITS = (
     "slices",
     "row_by_row",
     "unserved",
+    "classes_apart",
 )
 """The closed list of kinds."""
 
 ROW_BY_ROW_N = 10_000
 """Scoring row by row is reported from this many events on; before, it costs little."""
+
+APART_N = 12
+"""Labels from which it is reported that no predicted class was answered."""
 
 NAMES_MAX = 5
 """At most this many names are shown, followed by how many more there are."""
@@ -82,9 +87,28 @@ def limits_reached(
     return tuple(limit for limit in limits if limit.n)
 
 
+def find_classes_apart(estimates: EstimatesReport) -> tuple[Limit, ...]:
+    """Return the limit that no class of the served model was ever answered, if that is so.
+
+    >>> from headrace.report.sections import EstimatesReport
+    >>> find_classes_apart(EstimatesReport())
+    ()
+    """
+    recall, precision = estimates.quality.recall, estimates.quality.precision
+    n = sum(rate.labels_n for rate in recall.values())
+    if estimates.judged != "served" or n < APART_N or not recall.keys().isdisjoint(precision):
+        return ()
+    text = (
+        f"{n:,} labels of {join_names(recall)}, where the served model predicted "
+        f"{join_names(precision)}: no class is in both, so that nothing counts as right; "
+        "input.class_names and answers.class_names give classes other names"
+    )
+    return (Limit(kind="classes_apart", n=n, sentence=text),)
+
+
 def _check_features(schemas: Sequence[Schema]) -> Limit:
     n = sum(schema.unused.unknown_n for schema in schemas)
-    names = _join_names(dict.fromkeys(name for schema in schemas for name in schema.unused.ignored))
+    names = join_names(dict.fromkeys(name for schema in schemas for name in schema.unused.ignored))
     if any(schema.is_declared for schema in schemas):
         text = f"{n:,} values of features that schema.features does not declare ({names})"
         return Limit(kind="features", n=n, sentence=f"{text}: declare them, or leave it empty")
@@ -98,7 +122,7 @@ def _check_categories(schemas: Sequence[Schema]) -> Limit:
     n, most = sum(by_name.values()), max((s.categories_max for s in schemas), default=0)
     text = (
         f"{n:,} values of features with more than {most:,} categories, told apart no more "
-        f"({_join_names(by_name)}): raise schema.categories_max, or name them in columns.text or "
+        f"({join_names(by_name)}): raise schema.categories_max, or name them in columns.text or "
         "columns.ignored"
     )
     return Limit(kind="categories", n=n, sentence=text)
@@ -108,7 +132,7 @@ def _check_classes(schemas: Sequence[Schema]) -> Limit:
     names = dict.fromkeys(name for schema in schemas for name in schema.class_names.ignored)
     most = max((schema.class_names.most for schema in schemas), default=0)
     text = (
-        f"{len(names):,} classes that found no room ({_join_names(names)}): schema.classes_max is "
+        f"{len(names):,} classes that found no room ({join_names(names)}): schema.classes_max is "
         f"{most:,}; or map them by input.class_names"
     )
     return Limit(kind="classes", n=len(names), sentence=text)
@@ -119,7 +143,7 @@ def _check_mistyped(schemas: Sequence[Schema]) -> Limit:
     n = sum(schema.unused.mistyped_n for schema in schemas)
     text = (
         f"{n:,} values of another kind than their feature has, taken as missing "
-        f"({_join_names(by_name)}): name the features in columns.categorical, or what stands for a "
+        f"({join_names(by_name)}): name the features in columns.categorical, or what stands for a "
         "missing value in columns.missing"
     )
     return Limit(kind="mistyped", n=n, sentence=text)
@@ -130,7 +154,7 @@ def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
     n = sum(by_name.values())
     text = (
         f"{n:,} numbers in features whose first value was a text, taken as categories "
-        f"({_join_names(by_name)}): name the features in columns.numeric if numbers they are, else "
+        f"({join_names(by_name)}): name the features in columns.numeric if numbers they are, else "
         "in columns.categorical"
     )
     return Limit(kind="numbers_in_texts", n=n, sentence=text)
@@ -139,7 +163,7 @@ def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
 def _numbers_as_texts(schemas: Sequence[Schema]) -> Limit:
     names = dict.fromkeys(name for schema in schemas for name in schema.numbers_as_texts())
     text = (
-        f"texts that are all numbers, taken as categories ({_join_names(names)}): name the "
+        f"texts that are all numbers, taken as categories ({join_names(names)}): name the "
         "features in columns.numeric if they are quantities, else in columns.categorical"
     )
     return Limit(kind="numbers_as_texts", n=len(names), sentence=text)
@@ -165,7 +189,7 @@ def _check_slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
     hints = unknown_features(slices, known) if known else {}
     text = (
         f"{len(hints):,} features of query.slices that no event has had, so that nothing is in "
-        f"them: {_join_names(f'{name}{hint}' for name, hint in hints.items())}"
+        f"them: {join_names(f'{name}{hint}' for name, hint in hints.items())}"
     )
     return Limit(kind="slices", n=len(hints), sentence=text)
 
@@ -196,7 +220,7 @@ def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def _join_names(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Return the first names in a list, and how many more there are."""
     shown = [name[:60] for name in names]
     more_n = len(shown) - NAMES_MAX

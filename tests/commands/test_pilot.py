@@ -205,6 +205,17 @@ def test_every_fault_of_the_plan_is_told_at_once() -> None:
         cases_of(history(), Settings(), strategies=("margn",))
 
 
+def test_the_live_estimate_is_compared_with_the_truth_of_what_it_is_about() -> None:
+    past = history()
+    found = play_case(past, QUICK, case("random", budget=0.3, latency=200.0), nothing)
+    assert found.estimate is not None and found.low is not None and found.high is not None
+    # No label is learned in the first third, so the estimate is about the others.
+    later = [right for right in found.block_right[34:] if right is not None]
+    assert found.truth == pytest.approx(sum(later) / len(later), abs=0.01)
+    assert found.low <= found.truth <= found.high
+    assert abs(found.truth - found.accuracy) > 0.02
+
+
 # ------------------------------------------------------------------------------- comparison
 
 

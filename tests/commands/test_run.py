@@ -105,3 +105,14 @@ def test_quality_is_told_where_labels_are_enough():
     told = dict(list_essentials(report, places))["quality"]
     assert told == "balanced accuracy 0.800 (0.700 to 0.900)"
     assert dict(list_essentials(Engine().report, places))["quality"] == "too few labels"
+
+
+def test_classes_that_the_quality_leaves_out_are_named():
+    rate = Rate(value=1.0, low=0.9, high=1.0, labels_n=50, effective_n=40.0)
+    quality = Quality(balanced_accuracy=rate, recall={"ok": rate})
+    settings = parse({"schema": {"classes": ["ok", "fraud"]}})
+    report = replace_numbers(Engine(settings=settings).report, {"estimates.quality": quality})
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    assert dict(list_essentials(report, places))["quality"] == (
+        "balanced accuracy 1.000 (0.900 to 1.000); without fraud, of which no label judges"
+    )

@@ -234,6 +234,16 @@ def test_a_late_answer_of_somebody_new_changes_no_label() -> None:
     assert (desk.counts.answers.late_n, desk.counts.answers.accepted_n) == (1, 2)
 
 
+def test_answers_without_a_time_count_in_their_order() -> None:
+    desk = desk_with(request(at=1.0))
+    said = [("b", ["b"]), ("a", ["a"]), ("a", []), ("b", ["b"]), (None, [None]), ("a", ["a"])]
+    for label, expected in said:
+        settled = fed(desk, says("al", label, at=0.0))
+        assert [getattr(one, "label", None) for one in settled] == expected
+    assert (desk.counts.answers.corrected_n, desk.counts.answers.duplicate_n) == (4, 1)
+    assert fed(desk, says("bo", "b", at=0.0), says("bo", "a", at=0.0)) == []
+
+
 def test_a_late_correction_is_honoured() -> None:
     desk = desk_with()
     fed(desk, says("al", "a"))

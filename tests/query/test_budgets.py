@@ -108,6 +108,29 @@ def test_a_part_of_what_is_asked_is_held_up_to_the_reserve(share: float, asked_n
     assert held == [0, 1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("limits", "reserve_n", "audit_n"),
+    [
+        ({"share": 0.1}, 20, 50),
+        ({"share": 0.1, "burst": 10}, 5, 0),
+        ({"per_hour": 1.0, "burst": 60}, 20, 10),
+        ({"per_hour": 1.0, "burst": 1}, 0, 0),
+        ({"per_period": 7}, 0, 0),
+        ({"per_period": 30}, 3, 3),
+        ({"share": 0.05, "share_over_n": 100}, 0, 0),
+        ({"share": 0.05, "share_over_n": 1_000}, 5, 5),
+        ({"per_period": 30, "reserve_share": 1.0}, 15, 3),
+        ({"share": 0.1, "reserve": 2, "reserve_audit": 3, "burst": 12}, 2, 3),
+    ],
+)
+def test_what_is_set_aside_leaves_room_for_others(
+    limits: dict[str, Any], reserve_n: int, audit_n: int
+) -> None:
+    budget = from_settings(BudgetSettings(**{"reserve_audit": 50, **limits}))
+    assert budget.reserve.held_n(10_000) == reserve_n
+    assert budget.audit.held_n(10_000) == audit_n
+
+
 def test_labels_per_event_follows_the_pace_of_events() -> None:
     slow = passed(Budget([PerHour(36.0)]), [512], gap_s=10.0)
     fast = passed(Budget([PerHour(36.0)]), [512], gap_s=1.0)

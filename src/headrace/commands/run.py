@@ -18,7 +18,7 @@ from ..adapters.printing import make_console, say, show_progress
 from ..drivers.files.places import Places
 from ..drivers.files.run import Runner, run_files
 from ..errors import BadSettings
-from ..limits import Limit
+from ..limits import Limit, join_names
 from ..observe.clock import describe_off_clock
 from ..pages.live.screen import Screen
 from ..pages.report.parts import format_date
@@ -198,7 +198,9 @@ def _describe_quality(report: Report) -> str:
         )
         if rate.value is not None and not rate.is_thin
     ]
-    return ", ".join(measures) or "too few labels"
+    unheard = [name for name in report.schema.classes if name not in quality.recall]
+    without = f"; without {join_names(unheard)}, of which no label judges" if unheard else ""
+    return ", ".join(measures) + without if measures else "too few labels"
 
 
 def describe_causes(report: Report) -> str:

@@ -1,12 +1,14 @@
-"""Checks of a single answer, and the message of its rejection."""
+"""Checks of a single answer, the place of one without a time, and the message of a rejection."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
-from ..messages import Answer, InputRejected, Reason
+from ..messages import Answer, InputRejected, LabelRequested, Reason
+from .consensus import latest_of, voice
 
 TEXT_MAX = 200
 RAW_MAX = 1_000
@@ -25,6 +27,24 @@ def fault_of(answer: Answer) -> str:
     except (TypeError, OverflowError):
         is_moment = False
     return "" if is_moment else "at must be a finite number of seconds, or a datetime with a zone"
+
+
+def place_undated(answer: Answer, earlier: Sequence[Answer], request: LabelRequested) -> Answer:
+    """Return an answer without a time (0.0, before it was asked) as later than what it corrects.
+
+    Such answers of one voice count in the order of their arrival. One that says again what its
+    voice said last is returned as that answer: it is a repetition.
+    """
+    if answer.at != 0.0 or request.at <= 0.0:
+        return answer
+    speaker = voice(answer, request.answers_wanted)
+    before = [one for one in earlier if voice(one, request.answers_wanted) == speaker]
+    if not before:
+        return answer
+    latest = latest_of(before)
+    if latest.label == answer.label:
+        return latest
+    return msgspec.structs.replace(answer, at=math.nextafter(latest.at, math.inf))
 
 
 def is_text(value: object, length_max: int = TEXT_MAX) -> bool:

@@ -6,6 +6,7 @@ input is every valid answer of one request, in any order; the outcome depends on
 - The answers of one annotator are one *voice*. The latest of them counts (by `at`, ties by label,
   a refusal first), at the place of the earliest: a correction takes the place of what it corrects,
   so clicking twice does not move an annotator behind the others.
+- Answers of one voice without a time count in the order of their arrival (`answers.place_undated`).
 - Answers without a name: where one answer is wanted, all of them are one voice, so that they can be
   corrected. Where more are wanted, each distinct (at, label) is a separate voice, so that tools
   which know no names can collect several; none of these can be corrected.

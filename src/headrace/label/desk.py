@@ -8,7 +8,7 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   has ended and the deadline has passed or the request was withdrawn.
 - The label of a request is a function of the set of its answers (`consensus`), and with
   `dawid_skene` of how annotators erred in the requests that ended before. While answers are in
-  time, they may come in any order and any number of times: the label at the deadline is the same.
+  time and have one, they may come in any order, any number of times: the label is the same.
 - At its deadline, and when it is withdrawn, a request without outcome is settled with the answers
   it has if they make one class likelier than not (by majority: it has more than half of them); else
   it expires, or is withdrawn.
@@ -61,7 +61,7 @@ from ..messages import (
 from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
-from .answers import fault_of, is_text, rejection_of
+from .answers import fault_of, is_text, place_undated, rejection_of
 from .consensus import Consensus, Outcome, hear_again, select_standing, take_as_truth, voice
 from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
@@ -207,7 +207,8 @@ class Desk:
             detail = "no such request is open or remembered"
             return [self._reject_answer(answer, now, Reason.UNKNOWN_REQUEST, detail)]
         is_gold = self._ledger.is_gold(answer.request_id)
-        if answer in (entry.gold.answers if is_gold and entry.gold else entry.answers):
+        earlier = entry.gold.answers if is_gold and entry.gold else entry.answers
+        if (answer := place_undated(answer, earlier, entry.request)) in earlier:
             self.counts.answers.duplicate_n += 1
             return []
         if entry.is_paid_back:

@@ -223,7 +223,9 @@ class Budget:
                 "set share or per_hour as well"
             )
         self.accounts = accounts
+        reserve = _limit_reserve(reserve, reserve_share, accounts)
         self.reserve = Reserve(reserve, reserve_share)
+        audit = _limit_reserve(audit, AUDIT_SHARE, accounts, others_n=reserve)
         self.audit = Reserve(audit, AUDIT_SHARE)
         self.asked_n = 0
         self.refunded_n = 0
@@ -436,6 +438,22 @@ class Budget:
             else:
                 account.balance += n * LABEL
         self.refunded_n += n
+
+
+def _limit_reserve(n: int, share: float, accounts: Sequence[Account], *, others_n: int = 0) -> int:
+    """Return how many of `n` labels can be set aside, beside `others_n`, so that others are asked.
+
+    Of what may pile up that is half. Of the labels of a period, or of the latest events, it is the
+    part `share`, half of them at most: they are lost if not asked, so that none can be saved.
+    """
+    for account in accounts:
+        if isinstance(account, PerPeriod):
+            n = min(n, int(account.labels * min(share, 0.5) + 1e-9))
+        elif isinstance(account, Forgetting):
+            n = min(n, int(account.share * account.window_n * min(share, 0.5) + 1e-9))
+        elif isinstance(account, Share | PerHour):
+            n = min(n, account.burst // LABEL // 2 - others_n)
+    return max(0, n)
 
 
 def money_of(settings: BudgetSettings, money: float) -> Money:

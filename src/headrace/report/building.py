@@ -19,7 +19,7 @@ from ..label.desk import Desk
 from ..learn.evaluation import Evaluation, join_evaluations
 from ..learn.failures import FAILING_N, Act, check_start
 from ..learn.trainer import Trainer
-from ..limits import Limit, limits_reached
+from ..limits import Limit, find_classes_apart, limits_reached
 from ..observe.drift import SHARES_MAX, DriftLevel, DriftMonitor
 from ..observe.schema import Schema
 from ..observe.shares import FeatureShares
@@ -86,9 +86,10 @@ def combine_report(
     schema = _combine_schemas(trainer, all_shards)
     events = _combine_events(all_shards, worker, schema.classes)
     annotators = join_annotators(all_desks)
+    estimates = _report_estimates(settings, trainer, [shard.evaluation for shard in all_shards])
     return Report(
         stream=settings.stream,
-        limits=_find_limits(trainer, all_shards),
+        limits=(*_find_limits(trainer, all_shards), *find_classes_apart(estimates)),
         events=events,
         schema=schema,
         asking=_combine_asking(settings, all_shards, schema.classes),
@@ -105,7 +106,7 @@ def combine_report(
         model=_report_model(trainer, all_shards),
         retraining=_report_retraining(trainer),
         drift=_combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
-        estimates=_report_estimates(settings, trainer, [shard.evaluation for shard in all_shards]),
+        estimates=estimates,
         worker=worker,
     )
 

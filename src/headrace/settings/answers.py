@@ -36,7 +36,13 @@ class AnswersSettings(Section, frozen=True, kw_only=True):
         "label"
     )
     annotator: Annotated[str, about("Path of the annotator; may be absent.")] = "annotator"
-    at: Annotated[str, about("Path of the time of the answer; may be absent.")] = "at"
+    at: Annotated[
+        str,
+        about(
+            "Path of the time of the answer; may be absent: then answers of one annotator count in "
+            "their order."
+        ),
+    ] = "at"
     zone: Annotated[
         str, about("Time zone of times without a zone, such as `UTC`, `+02:00` or `Europe/Zurich`.")
     ] = ""

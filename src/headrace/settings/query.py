@@ -80,7 +80,11 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
     ] = 0
     reserve: Annotated[
         CountOrNone,
-        about("Labels set aside, once earned, for rounds opened by drift or on demand."),
+        about(
+            "Labels set aside, once earned, for rounds opened by drift or on demand. At most half "
+            "of `burst`, and the part `reserve_share` of `per_period` and of the labels of "
+            "`share_over_n` events, can be set aside."
+        ),
     ] = 20
     reserve_audit: Annotated[
         CountOrNone,

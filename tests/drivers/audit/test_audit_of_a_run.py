@@ -251,6 +251,10 @@ def test_after_an_erasure_the_chain_holds_and_says_who_ordered_it(copied: Stream
     assert verify_log(state).faults == []
     run(copied)
     assert verify_log(state).faults == []
+    copied.write_events(2_000, 2_100)
+    run(copied)
+    assert entries(copied, "records_lost") == []
+    assert verify_log(state).faults == []
 
 
 # -------------------------------------------------------------------------------- verifying

@@ -177,3 +177,17 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
     )
     report = run_files(places, settings)
     assert (report.labels.settled_n, report.answers.rejected_n) == (1, 1)
+
+
+def test_a_label_without_a_time_may_be_changed_and_changed_back(folder: Path) -> None:
+    settings = parse({"query": SETTINGS["query"]})
+    run(folder, "export.csv", settings)
+    first, second, *_ = requested(folder)
+    for label in ("spam", "ham", "ham", "spam"):
+        rows = f"request_id,label,annotator\n{first},{label},al\n{second},ham,bo\n"
+        (folder / "export.csv").write_text(rows)
+        run(folder, "export.csv", settings)
+    assert [one for one in settled(folder) if one[0] == "e0"] == [
+        ("e0", "spam", 1), ("e0", "ham", 1), ("e0", "spam", 1),
+    ]  # fmt: skip
+    assert len((folder / "state" / "answers.jsonl").read_text().splitlines()) == 4

@@ -204,6 +204,23 @@ def test_a_column_of_probabilities_is_the_served_model_s(
     ]
 
 
+def test_probabilities_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    fields = {"probabilities": "p", "classes": ["ok", "fraud"]}
+    for name, header, cells in (
+        ("one", "p", ["0,75", "0,1", "1"]),
+        ("each", "p.ok;p.fraud", ["0,25;0,75", "0,9;0,1", "0;1"]),
+        ("array", "p", ["0.25,0.75", "0.9,0.1", "0,1"]),
+    ):
+        (folder := tmp_path / name).mkdir()
+        rows = "".join(f"e{i};{i};{cell}\n" for i, cell in enumerate(cells))
+        (folder / "e.csv").write_text(f"id;at;{header}\n{rows}")
+        notes = run(folder, folder / "e.csv", {**RAW, "input": fields})
+        served = [one[2] for one in requests(folder)]
+        assert served == [{"ok": 0.25, "fraud": 0.75}, {"ok": 0.9, "fraud": 0.1},
+                          {"ok": 0.0, "fraud": 1.0}]  # fmt: skip
+        assert any("decimal comma" in note for note in notes) == (name != "array")
+
+
 @pytest.mark.parametrize("name", ["e.csv", "e.jsonl.gz"])
 def test_the_answers_to_a_table_are_followed(name: str, tmp_path: Path) -> None:
     """Rows that come later are not read, and a note says so."""

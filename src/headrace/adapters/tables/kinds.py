@@ -95,6 +95,21 @@ class Kinds:
         self.kinds[name] = "text" if name in self._columns.text else kind
         return column
 
+    def read_shares(self, name: str, raw: Raw) -> list[Any]:
+        """Return a column of probabilities: each text that spells a number as that number.
+
+        A comma is a decimal comma only where all texts of the column are numbers so: elsewhere it
+        separates the probabilities of an array.
+        """
+        values = values_of(raw)
+        texts = [v for v in values if isinstance(v, str) and v not in MISSING]
+        number_of = self._reader_of(texts)
+        if any(number_of(text) is None for text in texts):
+            number_of = number_with_point
+        self._note_commas(name, texts, number_of)
+        numbers = [number_of(value) if isinstance(value, str) else None for value in values]
+        return [v if n is None else n for v, n in zip(values, numbers, strict=True)]
+
     def describe_doubts(self) -> list[str]:
         """Return one sentence for each kind of doubt, with the columns that it is about."""
         sentences = []
@@ -177,7 +192,12 @@ class Kinds:
         return texts
 
     def _number_of(self, name: str, texts: Sequence[str]) -> NumberOf:
-        """Return the reader of numbers that can read most texts of a column."""
+        """Return the reader of numbers that can read most texts of a column, and note commas."""
+        best = self._reader_of(texts)
+        self._note_commas(name, texts, best)
+        return best
+
+    def _reader_of(self, texts: Sequence[str]) -> NumberOf:
         if self._columns.decimal == ",":
             return number_with_comma
         ways: list[NumberOf] = [number_with_point]
@@ -187,10 +207,14 @@ class Kinds:
         different = list(dict.fromkeys(text for text in texts if "," in text))
         if not different:
             return number_with_point
-        best = max(ways, key=lambda way: sum(way(text) is not None for text in different))
-        if (example := next((t for t in different if best(t) is not None), None)) is not None:
-            self._note_column("comma" if best is number_with_comma else "groups", name, example)
-        return best
+        return max(ways, key=lambda way: sum(way(text) is not None for text in different))
+
+    def _note_commas(self, name: str, texts: Sequence[str], number_of: NumberOf) -> None:
+        """Note what commas in numbers were taken for, unless the settings say it."""
+        read = (text for text in texts if "," in text and number_of(text) is not None)
+        if self._columns.decimal != "," and (example := next(read, None)) is not None:
+            what = "comma" if number_of is number_with_comma else "groups"
+            self._note_column(what, name, example)
 
     def _note_column(self, what: str, name: str, example: object = None) -> None:
         entry = name

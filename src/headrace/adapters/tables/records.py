@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from ...errors import BadInput, BadSettings
-from ...observe.declared import number_with_point
 from ...settings import AnswersSettings, InputSettings, Settings
 from . import format_of, open_plain, read_table
 from .kinds import Kinds
@@ -159,6 +158,8 @@ def _read_events(
     features = {
         name: _own_values(raws[name], column) for name, column in read.items() if column is not None
     }
+    raw_shares = _raw_shares(columns, fields.probabilities)
+    shares = {name: kinds.read_shares(name, raw) for name, raw in raw_shares.items()}
     for kind in ("numeric", "categorical", "text"):
         if names := [name for name, kind_of in kinds.kinds.items() if kind_of == kind]:
             more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
@@ -169,13 +170,7 @@ def _read_events(
              fields.status)  # fmt: skip
     others = {path: values_of(columns[path]) for path in paths if path in columns}
     others[fields.at] = times_of(table, fields.at, fields)
-    served = [_to_number(value) for value in values_of(columns.get(fields.probabilities, []))]
-    prefix = f"{fields.probabilities}."
-    shares = {
-        name.removeprefix(prefix): [_to_number(value) for value in values_of(raw)]
-        for name, raw in columns.items()
-        if fields.probabilities and name.startswith(prefix)
-    }
+    served = shares.pop(fields.probabilities, [])
     for i in range(table.rows_n):
         record: dict[str, Any] = {path: values[i] for path, values in others.items()}
         present = {name: values[i] for name, values in features.items() if values[i] is not None}
@@ -183,8 +178,18 @@ def _read_events(
         if served and served[i] is not None:
             record[fields.probabilities] = served[i]
         if shares:
-            record[fields.probabilities] = {name: values[i] for name, values in shares.items()}
+            record[fields.probabilities] = {
+                name.removeprefix(f"{fields.probabilities}."): values[i]
+                for name, values in shares.items()
+            }
         yield record
+
+
+def _raw_shares(columns: dict[str, Raw], path: str) -> dict[str, Raw]:
+    """Return the column of the probabilities, and those below it, one a class."""
+    return {
+        name: raw for name, raw in columns.items() if path and f"{name}.".startswith(f"{path}.")
+    }
 
 
 def _own_values(raw: Raw, column: Any) -> list[Any]:
@@ -195,12 +200,6 @@ def _own_values(raw: Raw, column: Any) -> list[Any]:
     if all(value is None or (isinstance(value, float) and value.is_integer()) for value in values):
         return [None if value is None else int(value) for value in values]
     return values
-
-
-def _to_number(value: Any) -> Any:
-    """Return the number that a text spells; any other value unchanged."""
-    number = number_with_point(value) if isinstance(value, str) else None
-    return value if number is None else number
 
 
 def _read_rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterator[dict[str, Any]]:

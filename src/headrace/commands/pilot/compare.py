@@ -186,7 +186,7 @@ def is_covered(outcome: Outcome) -> bool:
     """Whether the truth is inside the live estimate's interval."""
     if outcome.low is None or outcome.high is None:
         return False
-    return outcome.low <= outcome.accuracy <= outcome.high
+    return outcome.low <= outcome.truth <= outcome.high
 
 
 def drift_points(outcome: Outcome) -> list[int]:

@@ -202,7 +202,7 @@ def _describe_estimates(pilot: Pilot) -> str:
     return (
         f"The live 95 % interval held the true accuracy in {held_n} of {len(judged)} runs. First: "
         f"{case.strategy} at {100 * case.budget:g} %, estimated {100 * example.estimate:.1f} "
-        f"({100 * example.low:.1f}–{100 * example.high:.1f}), true {100 * example.accuracy:.1f}."
+        f"({100 * example.low:.1f}–{100 * example.high:.1f}), true {100 * example.truth:.1f}."
     )
 
 
@@ -384,9 +384,9 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
     bars = [
         Bar(
             _describe_run(pilot, o.case),
-            o.estimate - o.accuracy,
-            None if o.low is None else o.low - o.accuracy,
-            None if o.high is None else o.high - o.accuracy,
+            o.estimate - o.truth,
+            None if o.low is None else o.low - o.truth,
+            None if o.high is None else o.high - o.truth,
             style=_choose_style(o.case.strategy),
             tone=tones.get(o.case.strategy),
         )
@@ -398,7 +398,7 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
             _describe_run(pilot, o.case),
             percent(o.estimate or 0.0),
             interval(o.low, o.high) if o.low is not None and o.high is not None else None,
-            percent(o.accuracy),
+            percent(o.truth),
             "yes" if is_covered(o) else "no",
         ]
         for o in outcomes
@@ -409,7 +409,7 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
     return make_section(
         "The live estimate against the truth",
         "What the engine estimated from the labels it bought, without a hold-out set, minus what "
-        "the history knows.",
+        "the history knows: of the events after the first label was learned.",
         bar_plot(bars, title="Estimate minus truth", x_label="points of accuracy", note=note),
         make_table(["run", "estimated", "95 % interval, %", "true", "holds"], rows),
     )

@@ -62,7 +62,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     model as it was before, which learns nothing of it: as with a hold-out set.
 
     `block_right` is the accuracy in each block of the stream, None where no event was judged.
-    `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts` has
+    `estimate`, `low` and `high` are the engine's own, from the labels it bought; they are about
+    `accuracy_predicted`, without the events before the first label. `drifts` has
     (events, level, signal, detector) of each change of the drift level. `rejected_as` is the reason
     of most of the `rejected_n` events.
     """
@@ -80,12 +81,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
+    accuracy_predicted: float | None = None
     drifts: list[tuple[int, str, str, str]] = []
     drift_rounds: list[int] = []
     adoptions: list[int] = []
     retrained_n: int = 0
     rejected_as: str = ""
     run_s: float = 0.0
+
+    @property
+    def truth(self) -> float:
+        """The accuracy that `estimate` is about."""
+        return self.accuracy if self.accuracy_predicted is None else self.accuracy_predicted
 
 
 Progress = Callable[[int], None]
@@ -138,6 +145,7 @@ def play_case(history: History, settings: Settings, case: Case, progress: Progre
         estimate=report.estimates.accuracy_all.accuracy,
         low=report.estimates.accuracy_all.low,
         high=report.estimates.accuracy_all.high,
+        accuracy_predicted=judge.accuracy_without(report.events.unpredicted_n),
         drifts=drifts,
         drift_rounds=drift_rounds,
         adoptions=adoptions,
@@ -337,9 +345,13 @@ class _Judge:
     @property
     def accuracy(self) -> float:
         """The share of right predictions among the events judged."""
-        is_judged = self._predicted >= 0
-        right_n = np.count_nonzero(self._predicted[is_judged] == self.truths[is_judged])
-        return float(right_n) / max(1, int(is_judged.sum()))
+        return self.accuracy_without(0)
+
+    def accuracy_without(self, first_n: int) -> float:
+        """The same without the first `first_n` of these events."""
+        judged = np.flatnonzero(self._predicted >= 0)[first_n:]
+        right_n = np.count_nonzero(self._predicted[judged] == self.truths[judged])
+        return float(right_n) / max(1, len(judged))
 
     @property
     def kappa(self) -> float:

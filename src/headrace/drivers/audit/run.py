@@ -77,7 +77,11 @@ class DecidedLog:
     def _go_on(self) -> int:
         """Return how many entries of the next group are written; the last one names its group."""
         number, i = self._chain.last.get("record") or _last_record(self._chain.folder)
-        has_all = self._records.skip_groups(number) == number and (i < 0 or self._records.has_more)
+        reached_n = self._records.skip_groups(number)
+        if reached_n == number + 1 == self._records.begun_n:
+            # The journal was begun anew behind that group, which was the last: an erasure.
+            return 0
+        has_all = reached_n == number and (i < 0 or self._records.has_more)
         if not has_all:
             # A loss of power took records that the log has; what follows is decided anew.
             from_n = self._records.groups_n

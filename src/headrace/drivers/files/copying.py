@@ -7,6 +7,7 @@ written anew by its tool each time, in any order: new answers are appended to th
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ...adapters.journal import hash_content
 from ...adapters.tables.records import export_lines, lines_of
 from ...adapters.wiping import wipe_stretches
 from ...errors import BadInput, BadSettings
-from ...messages import InputRejected
+from ...messages import Answer, InputRejected
 from ...observe.answers import AnswersDecoder
 from ...settings import Settings
 
@@ -70,6 +71,7 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     """Add the new answers of an export to the copy in a run's folder, and return the copy's path.
 
     Two answers are the same if they decode to the same, whatever else the tool wrote beside them.
+    One without a time is new also where its annotator has said something else in between.
     Raises `BadInput` for an export that can't be read, `BadSettings` where answers are sealed.
     """
     if settings.sealing.keys_file:
@@ -79,13 +81,23 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
         )
     copy = state / ANSWERS
     before = copy.read_bytes() if copy.exists() else b""
-    known = {_answers_in(line, decoder) for line in before.splitlines()}
+    known, latest = set[str](), dict[str, str]()
+    for line in before.splitlines():
+        digest, who = _answers_in(line, decoder)
+        known.add(digest)
+        latest[who] = digest
+    exported = [
+        (line, *_answers_in(line, decoder)) for line in export_lines(path, settings.answers)
+    ]
+    lines_n = Counter(who for _, _, who in exported)
     new_copy = copy.with_name(f"{ANSWERS}.new")
     with new_copy.open("wb") as file:
         file.write(before)
-        for line in export_lines(path, settings.answers):
-            if (answers := _answers_in(line, decoder)) not in known:
-                known.add(answers)
+        for line, digest, who in exported:
+            is_back = bool(who) and lines_n[who] == 1 and latest.get(who) != digest
+            if digest not in known or is_back:
+                known.add(digest)
+                latest[who] = digest
                 file.write(line + b"\n")
         # The tool's next export may lack an answer that this one has.
         file.flush()
@@ -94,12 +106,19 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     return copy
 
 
-def _answers_in(line: bytes, decoder: AnswersDecoder) -> str:
-    """Return a digest of the answers in a line, or of the line itself if it holds none."""
+def _answers_in(line: bytes, decoder: AnswersDecoder) -> tuple[str, str]:
+    """Return a digest of the answers in a line, or of the line itself if it holds none.
+
+    With it a text that names the annotator and the request of an answer without a time; else "".
+    """
     answers = decoder.decode([line])
     if not answers or any(isinstance(answer, InputRejected) for answer in answers):
-        return hash_content(line)
-    return hash_content(msgspec.json.encode(answers))
+        return hash_content(line), ""
+    digest = hash_content(msgspec.json.encode(answers))
+    (first, *more) = answers
+    if more or not isinstance(first, Answer) or first.at != 0.0:
+        return digest, ""
+    return digest, f"{len(first.annotator)}:{first.annotator}{first.request_id}"
 
 
 def _begins_with(made: Path, before: Path) -> bool:
