@@ -12,7 +12,7 @@ move it, so that a wrong clock on a labelling tool can't expire requests.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any
 
@@ -54,8 +54,9 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, accept_answer, accept_event
+from .observe.given import Refused, accept_answer, accept_event, truth_of
 from .observe.schema import Schema
+from .observe.values import Refusal
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
 from .query.record import Differences
@@ -69,6 +70,7 @@ from .report.building import build_report, check_model_starts
 from .restoring import list_differences
 from .scoring_model import ScoringModel
 from .settings import Settings, check
+from .settings.reading import check_types
 from .shard import Shard
 from .state import frozen
 from .wiring import make_desk, make_schema, make_shard, make_trainer
@@ -91,9 +93,10 @@ class Engine:
     - `privacy`: what requests and rejections show (`privacy.Privacy`), instead of
       `settings.privacy`.
     - `seed`: the seed of every random choice. `classes`: the names of the declared classes.
+    - `settings`: made in Python, or by `load` or `parse`; checked in either case.
 
-    Raises `BadSettings` for a model, strategy, budget or detector that can't be used, and where
-    `settings.privacy` hashes and `privacy` is None: settings alone don't hold the key.
+    Raises `BadSettings` for settings, a model, strategy, budget or detector that can't be used, and
+    where `settings.privacy` hashes and `privacy` is None: settings alone don't hold the key.
 
     >>> from river import linear_model, preprocessing
     >>> from headrace.query.budgets import Share
@@ -119,17 +122,25 @@ class Engine:
         classes: Sequence[str] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        settings = settings or Settings()
+        settings = Settings() if settings is None else settings
+        if not isinstance(settings, Settings):
+            kind = type(settings).__name__
+            raise BadSettings(f"settings is a {kind}; pass a Settings, as load and parse return it")
         if seed is not None:
             if isinstance(seed, bool) or not isinstance(seed, Integral):
                 raise BadSettings(f"the seed is {seed!r}; must be a whole number")
             settings = msgspec.structs.replace(settings, seed=int(seed))
         if classes is not None:
-            schema = msgspec.structs.replace(settings.schema, classes=list(classes))
+            schema = msgspec.structs.replace(settings.schema, classes=_read_classes(classes))
             settings = msgspec.structs.replace(settings, schema=schema)
+        settings = check_types(settings)
         faults = check(settings)
         if faults:
             raise BadSettings(faults)
+        if not isinstance(privacy, Privacy | None):
+            raise BadSettings(f"privacy is {privacy!r}; pass a Privacy(settings, key)")
+        if not isinstance(detectors, Mapping | None):
+            raise BadSettings(f"detectors is {detectors!r}; must be a dict, by the signal of each")
         self.settings = settings
         self.chance = Chance(settings.seed)
         self.schema = make_schema(settings)
@@ -376,7 +387,7 @@ class Engine:
         check_model_starts(self.trainer, [self.shard])
 
     def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
-        """Return class probabilities of the present model for one event.
+        """Return calibrated class probabilities of the present model for one event.
 
         They are {} while no class is known, and where the model fails. A feature or a category that
         the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
@@ -441,16 +452,35 @@ def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
     return messages
 
 
+def _read_classes(classes: Sequence[str]) -> list[str]:
+    """Return the names of the declared classes; a number or a boolean is named as an answer is."""
+    is_ordered = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | Set)
+    if not is_ordered:
+        raise BadSettings(f"classes is {classes!r}; must be a list, such as ['fine', 'fraud']")
+    names = []
+    for one in classes:
+        try:
+            name = truth_of(one)
+        except Refusal as refusal:
+            raise BadSettings(f"a class {refusal.detail}") from refusal
+        if not isinstance(name, str) or not name.strip():
+            raise BadSettings(f"a class is {one!r}; must be a text, a whole number or a boolean")
+        names.append(name)
+    return names
+
+
 def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:
     if budget is None:
         return from_settings(settings.query.budget)
     # A budget has state: the engine copies it, as other engines may have been passed the same one.
     if isinstance(budget, Budget):
         return copy.deepcopy(budget)
-    accounts = list(budget) if isinstance(budget, Sequence) else [budget]
+    accounts: Any = budget
+    if hasattr(budget, "labels_per_event") or not isinstance(budget, Iterable):
+        accounts = [budget]
     limits = settings.query.budget
     return Budget(
-        copy.deepcopy(accounts),
+        copy.deepcopy(list(accounts)),
         reserve=limits.reserve,
         reserve_share=limits.reserve_share,
         audit=limits.reserve_audit,

@@ -43,6 +43,9 @@ _TEXT = frozenset((str,))
 WHOLE_MAX = Decimal(10) ** 40
 """Whole Decimals below this become integers; `Decimal("1e999999")` would have a million digits."""
 
+WHOLE_DIGITS_MAX = 4_000
+_WHOLE_END = 10**WHOLE_DIGITS_MAX
+
 _MISSING_TYPES = frozenset(("NAType", "NaTType"))
 
 
@@ -60,7 +63,7 @@ def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
     try:
         return check_event(event, settings)
     except Refusal as refusal:
-        return Refused(text_of(event.id) or "", refusal)
+        return Refused("" if _is_endless(event.id) else text_of(event.id) or "", refusal)
 
 
 def id_of(event: Event) -> str:
@@ -152,6 +155,7 @@ def truth_of(truth: Any) -> str | float | None:
 def _is_plain(event: Event) -> bool:
     """Whether all values have the usual types, as in nearly all events: nothing to convert."""
     features = event.features
+    kinds = {*map(type, features.values())} if type(features) is dict else _SCALARS
     return (
         type(event.id) is str
         and type(event.at) in (float, int)
@@ -162,8 +166,12 @@ def _is_plain(event: Event) -> bool:
         and all(map(_is_plain_text, (event.predicted, event.key, event.model_version)))
         and (event.probabilities is None or _are_plain_shares(event.probabilities))
         and _TEXT.issuperset(map(type, features))
-        and _SCALARS.issuperset(map(type, features.values()))
-        and all(value.isascii() for value in features.values() if type(value) is str)
+        and _SCALARS.issuperset(kinds)
+        and (str not in kinds or all(x.isascii() for x in features.values() if type(x) is str))
+        and (
+            int not in kinds
+            or all(abs(x) < _WHOLE_END for x in features.values() if type(x) is int)
+        )
     )
 
 
@@ -202,6 +210,9 @@ def _read_features(features: Any, names: Sequence[str]) -> Features:
 
 def _to_plain(value: Any, name: str, depth: int = 0) -> Any:
     """Return the value as JSON would have it. Raises `Refusal` for one that JSON can't express."""
+    if _is_endless(value):
+        fault = f"is a whole number of over {WHOLE_DIGITS_MAX} digits, which can't be written"
+        raise Refusal(Reason.BAD_FEATURES, f"{name} {fault}")
     if type(value) in _SCALARS or _is_missing(value):
         return None if _is_missing(value) else value
     for kind, as_plain in _KINDS:
@@ -229,6 +240,11 @@ def _unwrap_value(value: Any) -> Any:
         if hasattr(value, method):
             return getattr(value, method)()
     return str(value) if type(value).__name__ == "UUID" else value
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether a value is a whole number with more digits than Python writes as text."""
+    return isinstance(value, int) and not -_WHOLE_END < value < _WHOLE_END
 
 
 def _is_missing(value: Any) -> bool:

@@ -213,7 +213,8 @@ class Budget:
         audit: int = 0,
     ) -> None:
         for account in accounts:
-            if not callable(getattr(account, "labels_per_event", None)):
+            is_class = isinstance(account, type)
+            if is_class or not callable(getattr(account, "labels_per_event", None)):
                 raise BadSettings(
                     f"{account!r} is no budget; pass an account such as budgets.Share(0.05)"
                 )
