@@ -12,7 +12,7 @@ move it, so that a wrong clock on a labelling tool can't expire requests.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -54,9 +54,8 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, accept_answer, accept_event, truth_of
+from .observe.given import Refused, accept_answer, accept_event, read_classes
 from .observe.schema import Schema
-from .observe.values import Refusal
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
 from .query.record import Differences
@@ -131,7 +130,7 @@ class Engine:
                 raise BadSettings(f"the seed is {seed!r}; must be a whole number")
             settings = msgspec.structs.replace(settings, seed=int(seed))
         if classes is not None:
-            schema = msgspec.structs.replace(settings.schema, classes=_read_classes(classes))
+            schema = msgspec.structs.replace(settings.schema, classes=read_classes(classes))
             settings = msgspec.structs.replace(settings, schema=schema)
         settings = check_types(settings)
         faults = check(settings)
@@ -360,6 +359,28 @@ class Engine:
                 deadline = other
         return deadline
 
+    def open_requests(self) -> list[LabelRequested]:
+        """Return the questions that still want an answer, as they are shown, by time of asking.
+
+        What a program that keeps the outputs of `feed` would show to annotators: each request and
+        each question of `QuestionChanged` until its end, until as many annotators have answered as
+        it wants, or until its deadline. `priority` is the present one. The list is part of the
+        state: after `restore` it is as it was.
+
+        >>> from headrace.query.budgets import Share
+        >>> engine = Engine(budget=Share(0.5), seed=7)
+        >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+        >>> asked = [output for output in outputs if isinstance(output, LabelRequested)]
+        >>> engine.open_requests() == asked
+        True
+        >>> answer = Answer(request_id=asked[0].request_id, label="fine", at=51.0)
+        >>> outputs = engine.feed([answer])
+        >>> engine.open_requests() == asked[1:]
+        True
+        """
+        shown = self.privacy.show_request
+        return [shown(question) for question in self.desk.list_unanswered(self._clock)]
+
     @property
     def open_job(self) -> RetrainJob | None:
         """The retraining job that waits to be run outside `feed`, by `learn.retrain.retrain`."""
@@ -450,23 +471,6 @@ def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
             if not isinstance(at, float | int | np.number) or not np.isfinite(at):
                 raise BadSettings(f"the at of a {kind} is {at!r}; must be seconds since the epoch")
     return messages
-
-
-def _read_classes(classes: Sequence[str]) -> list[str]:
-    """Return the names of the declared classes; a number or a boolean is named as an answer is."""
-    is_ordered = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | Set)
-    if not is_ordered:
-        raise BadSettings(f"classes is {classes!r}; must be a list, such as ['fine', 'fraud']")
-    names = []
-    for one in classes:
-        try:
-            name = truth_of(one)
-        except Refusal as refusal:
-            raise BadSettings(f"a class {refusal.detail}") from refusal
-        if not isinstance(name, str) or not name.strip():
-            raise BadSettings(f"a class is {one!r}; must be a text, a whole number or a boolean")
-        names.append(name)
-    return names
 
 
 def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from ..errors import BadSettings
 from ..messages import Answer, Event, Features, Reason, class_name
 from ..settings import InputSettings
 from .values import (
@@ -147,6 +148,26 @@ def truth_of(truth: Any) -> str | float | None:
             return None
         return class_name(value) if value.is_integer() else value
     return None if value is None or value == "" else class_name(value)
+
+
+def read_classes(classes: Sequence[str]) -> list[str]:
+    """Return the names of declared classes; a number or a boolean is named as in an answer.
+
+    Raises `BadSettings` for what is no list of classes.
+    """
+    is_ordered = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | Set)
+    if not is_ordered:
+        raise BadSettings(f"classes is {classes!r}; must be a list, such as ['fine', 'fraud']")
+    names = []
+    for one in classes:
+        try:
+            name = truth_of(one)
+        except Refusal as refusal:
+            raise BadSettings(f"a class {refusal.detail}") from refusal
+        if not isinstance(name, str) or not name.strip():
+            raise BadSettings(f"a class is {one!r}; must be a text, a whole number or a boolean")
+        names.append(name)
+    return names
 
 
 # ------------------------------------------------------------------------------------- parts
