@@ -104,3 +104,58 @@ def test_a_whole_number_that_no_text_can_hold_is_rejected(event: dict[str, Any])
     assert all(map(msgspec.json.encode, fine))
     with pytest.raises(hr.BadInput, match="over 4000 digits"):
         engine.predict({"x": 10**5_000})
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"event_ids": "12"}, "event_ids must be a tuple of texts"),
+        ({"event_ids": (1,)}, "event_ids must be a tuple of texts"),
+        ({"field": "x", "values": "1"}, "values must be a tuple of texts"),
+        ({"field": "x", "values": (1,)}, "values must be a tuple of texts"),
+        ({"values": ("1",)}, "it has values and no field"),
+        ({"before": "yesterday"}, "before must be a number of seconds"),
+        ({"before": 1.7e12}, "before must be a number of seconds"),
+    ],
+)
+def test_an_erasure_that_names_nobody_rightly_is_rejected(fields: Any, fault: str) -> None:
+    engine = hr.Engine(budget=Share(0.5), seed=1)
+    engine.feed([hr.Event(id=str(i), at=float(i), features={"x": 1}) for i in range(4)])
+    kept_n = len(engine.shard.window)
+    [rejected] = engine.feed([hr.ErasureOrdered(at=4.0, key="k", **fields)])
+    assert isinstance(rejected, hr.InputRejected)
+    assert rejected.reason == "bad_order" and fault in rejected.detail
+    assert len(engine.shard.window) == kept_n
+    # The key is not used up.
+    [*_, done] = engine.feed([hr.ErasureOrdered(at=4.0, key="k", event_ids=["1"])])
+    assert isinstance(done, hr.SubjectErased) and done.erased["window"] == 1
+
+
+@pytest.mark.parametrize("at", [1.7e12, 10**400, True, -1e12])
+def test_a_tick_in_milliseconds_moves_no_clock(at: Any) -> None:
+    engine = hr.Engine(budget=Share(0.5), seed=1)
+    engine.feed([hr.Event(id="a", at=5.0, features={"x": 1})])
+    with pytest.raises(hr.BadSettings, match=r"the at of a Tick is .* must be seconds since"):
+        engine.feed([hr.Tick(at=at)])
+    assert engine.now == 5.0
+    engine.feed([hr.Tick(at=np.int64(9))])
+    assert engine.now == 9.0
+
+
+@pytest.mark.parametrize("inputs", [None, 3])
+def test_feed_takes_a_list(inputs: Any) -> None:
+    with pytest.raises(hr.BadSettings, match="feed takes a list of inputs"):
+        hr.Engine().feed(inputs)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        np.array(["2024-05-01"], "datetime64[D]"),
+        pd.to_datetime(["2024-05-01"]),
+        pd.Series(pd.to_datetime(["2024-05-01"], utc=True)),
+    ],
+)
+def test_dates_in_arrays_are_no_seconds(at: Any) -> None:
+    with pytest.raises(hr.BadInput, match=r"at has datetime64.* must be numbers, times in seconds"):
+        hr.EventBatch.from_arrays([[1.0]], ["x"], ids=["a"], at=at)

@@ -41,6 +41,7 @@ from .messages import (
     ModelKept,
     ModelRolledBack,
     Output,
+    Reason,
     RequestExpired,
     RequestRescored,
     RequestWithdrawn,
@@ -56,8 +57,10 @@ from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
 from .observe.given import Refused, accept_answer, accept_event, read_classes
 from .observe.schema import Schema
+from .observe.values import fault_of_seconds, format_value
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
+from .query.orders import fault_of_subject, refuse_order
 from .query.record import Differences
 from .query.ruled import own_rule
 from .query.schedule import Workflow
@@ -282,6 +285,8 @@ class Engine:
                 order, self._clock, self.trainer.version + 1
             )
             return self._route_outputs(entries)
+        if fault := fault_of_subject(order):
+            return [refuse_order(order, Reason.BAD_ORDER, fault, self._clock)]
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
         withdrawn, questions, done = erase_subject(
@@ -461,6 +466,8 @@ def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
     """
     if isinstance(inputs, Message | EventBatch):
         raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
+    if not isinstance(inputs, Iterable):
+        raise BadSettings(f"feed takes a list of inputs, not {inputs!r}")
     messages = [*inputs]
     for message in messages:
         kind = type(message).__name__
@@ -468,8 +475,10 @@ def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
             raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
         if isinstance(message, _TIMED):
             at: object = message.at
-            if not isinstance(at, float | int | np.number) or not np.isfinite(at):
-                raise BadSettings(f"the at of a {kind} is {at!r}; must be seconds since the epoch")
+            at = at.item() if isinstance(at, np.number) else at
+            if fault_of_seconds(at, ""):
+                shown = f"the at of a {kind} is {format_value(at)}"
+                raise BadSettings(f"{shown}; must be seconds since the epoch")
     return messages
 
 
