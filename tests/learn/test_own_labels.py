@@ -8,7 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from river import compose, imblearn, linear_model, naive_bayes, optim, preprocessing, tree
+from river import (
+    compose,
+    imblearn,
+    linear_model,
+    multiclass,
+    naive_bayes,
+    optim,
+    preprocessing,
+    tree,
+)
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -187,6 +196,16 @@ def test_a_class_that_a_trained_model_does_not_know_takes_the_place_of_none() ->
     # Where classes have other names, the numbers are those of the classes.
     assert [own.label(code, ["a", "b"]) for code in range(2)] == [0, 1]
     assert own.code(1, ["a", "b"]) == 1
+
+
+def test_the_bits_of_an_output_code_are_no_labels() -> None:
+    model = multiclass.OutputCodeClassifier(
+        linear_model.LogisticRegression(), code_size=6, coding_method="random", seed=1
+    )
+    assert not OwnLabels.from_model(model)
+    for i in range(9):
+        model.learn_one({"x": float(i % 3)}, "abc"[i % 3])
+    assert set(OwnLabels.from_model(model).by_name) == {"a", "b", "c"}
 
 
 def test_a_state_from_before_keeps_the_truth_that_its_model_learned() -> None:

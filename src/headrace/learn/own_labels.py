@@ -12,14 +12,19 @@ from collections import UserList
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from river import base, dummy, linear_model
+from river import base, dummy, linear_model, multiclass
 
 from ..messages import class_name
 from .parts import parts_of
 from .scoring import code_of
 
 _KEPT_IN = ("class_counts", "classes", "classifiers", "desired_dist", "named_labels")
-_KEPT_ELSEWHERE = {linear_model.SoftmaxRegression: "weights", dummy.PriorClassifier: "counts"}
+_KEPT_ELSEWHERE = {
+    linear_model.SoftmaxRegression: "weights",
+    dummy.PriorClassifier: "counts",
+    # Its `classifiers` are by the bits of its code, not by label.
+    multiclass.OutputCodeClassifier: "code_book",
+}
 """The attributes in which river's classifiers store the labels that they know."""
 
 
@@ -127,11 +132,8 @@ def _labels_in(model: Any) -> Iterator[Any]:
     for _, part in parts_of(model):
         if not isinstance(part, base.Classifier):
             continue
-        attributes = [
-            *_KEPT_IN,
-            *(name for kind, name in _KEPT_ELSEWHERE.items() if type(part) is kind),
-        ]
-        for attribute in attributes:
+        elsewhere = _KEPT_ELSEWHERE.get(type(part))
+        for attribute in _KEPT_IN if elsewhere is None else (elsewhere,):
             labels = getattr(part, attribute, None)
             if isinstance(labels, Iterable) and not isinstance(labels, str):
                 # The order of a set depends on the hash seed of the process.
