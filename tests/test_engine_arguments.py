@@ -159,3 +159,20 @@ def test_feed_takes_a_list(inputs: Any) -> None:
 def test_dates_in_arrays_are_no_seconds(at: Any) -> None:
     with pytest.raises(hr.BadInput, match=r"at has datetime64.* must be numbers, times in seconds"):
         hr.EventBatch.from_arrays([[1.0]], ["x"], ids=["a"], at=at)
+
+
+@pytest.mark.parametrize("account", [Share, hr.budgets.PerHour])
+def test_an_account_without_room_for_a_label_is_refused(account: Any) -> None:
+    for burst in (0, -1):
+        with pytest.raises(hr.BadSettings, match="or none is ever asked"):
+            account(0.5, burst=burst)
+    with pytest.raises(hr.BadSettings, match="start is -2"):
+        account(0.5, start=-2)
+
+
+@pytest.mark.parametrize(
+    "shares", [{"wrong": 2.0}, {"silent": -0.1}, {"wrong": 0.6, "silent": 0.6}]
+)
+def test_moods_of_a_crowd_that_are_no_shares_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(hr.BadSettings, match="must be shares, at most 1 in all"):
+        hr.oracles.Crowd(**shares)
