@@ -12,7 +12,7 @@ move it, so that a wrong clock on a labelling tool can't expire requests.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -41,6 +41,7 @@ from .messages import (
     ModelKept,
     ModelRolledBack,
     Output,
+    Reason,
     RequestExpired,
     RequestRescored,
     RequestWithdrawn,
@@ -54,10 +55,12 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, accept_answer, accept_event
+from .observe.given import Refused, accept_answer, accept_event, read_classes
 from .observe.schema import Schema
+from .observe.values import fault_of_seconds, format_value
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
+from .query.orders import fault_of_subject, refuse_order
 from .query.record import Differences
 from .query.ruled import own_rule
 from .query.schedule import Workflow
@@ -69,6 +72,7 @@ from .report.building import build_report, check_model_starts
 from .restoring import list_differences
 from .scoring_model import ScoringModel
 from .settings import Settings, check
+from .settings.reading import check_types
 from .shard import Shard
 from .state import frozen
 from .wiring import make_desk, make_schema, make_shard, make_trainer
@@ -91,9 +95,10 @@ class Engine:
     - `privacy`: what requests and rejections show (`privacy.Privacy`), instead of
       `settings.privacy`.
     - `seed`: the seed of every random choice. `classes`: the names of the declared classes.
+    - `settings`: made in Python, or by `load` or `parse`; checked in either case.
 
-    Raises `BadSettings` for a model, strategy, budget or detector that can't be used, and where
-    `settings.privacy` hashes and `privacy` is None: settings alone don't hold the key.
+    Raises `BadSettings` for settings, a model, strategy, budget or detector that can't be used, and
+    where `settings.privacy` hashes and `privacy` is None: settings alone don't hold the key.
 
     >>> from river import linear_model, preprocessing
     >>> from headrace.query.budgets import Share
@@ -119,17 +124,25 @@ class Engine:
         classes: Sequence[str] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        settings = settings or Settings()
+        settings = Settings() if settings is None else settings
+        if not isinstance(settings, Settings):
+            kind = type(settings).__name__
+            raise BadSettings(f"settings is a {kind}; pass a Settings, as load and parse return it")
         if seed is not None:
             if isinstance(seed, bool) or not isinstance(seed, Integral):
                 raise BadSettings(f"the seed is {seed!r}; must be a whole number")
             settings = msgspec.structs.replace(settings, seed=int(seed))
         if classes is not None:
-            schema = msgspec.structs.replace(settings.schema, classes=list(classes))
+            schema = msgspec.structs.replace(settings.schema, classes=read_classes(classes))
             settings = msgspec.structs.replace(settings, schema=schema)
+        settings = check_types(settings)
         faults = check(settings)
         if faults:
             raise BadSettings(faults)
+        if not isinstance(privacy, Privacy | None):
+            raise BadSettings(f"privacy is {privacy!r}; pass a Privacy(settings, key)")
+        if not isinstance(detectors, Mapping | None):
+            raise BadSettings(f"detectors is {detectors!r}; must be a dict, by the signal of each")
         self.settings = settings
         self.chance = Chance(settings.seed)
         self.schema = make_schema(settings)
@@ -272,6 +285,8 @@ class Engine:
                 order, self._clock, self.trainer.version + 1
             )
             return self._route_outputs(entries)
+        if fault := fault_of_subject(order):
+            return [refuse_order(order, Reason.BAD_ORDER, fault, self._clock)]
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
         withdrawn, questions, done = erase_subject(
@@ -349,6 +364,28 @@ class Engine:
                 deadline = other
         return deadline
 
+    def open_requests(self) -> list[LabelRequested]:
+        """Return the questions that still want an answer, as they are shown, by time of asking.
+
+        What a program that keeps the outputs of `feed` would show to annotators: each request and
+        each question of `QuestionChanged` until its end, until as many annotators have answered as
+        it wants, or until its deadline. `priority` is the present one. The list is part of the
+        state: after `restore` it is as it was.
+
+        >>> from headrace.query.budgets import Share
+        >>> engine = Engine(budget=Share(0.5), seed=7)
+        >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+        >>> asked = [output for output in outputs if isinstance(output, LabelRequested)]
+        >>> engine.open_requests() == asked
+        True
+        >>> answer = Answer(request_id=asked[0].request_id, label="fine", at=51.0)
+        >>> outputs = engine.feed([answer])
+        >>> engine.open_requests() == asked[1:]
+        True
+        """
+        shown = self.privacy.show_request
+        return [shown(question) for question in self.desk.list_unanswered(self._clock)]
+
     @property
     def open_job(self) -> RetrainJob | None:
         """The retraining job that waits to be run outside `feed`, by `learn.retrain.retrain`."""
@@ -376,7 +413,7 @@ class Engine:
         check_model_starts(self.trainer, [self.shard])
 
     def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
-        """Return class probabilities of the present model for one event.
+        """Return calibrated class probabilities of the present model for one event.
 
         They are {} while no class is known, and where the model fails. A feature or a category that
         the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
@@ -429,6 +466,8 @@ def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
     """
     if isinstance(inputs, Message | EventBatch):
         raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
+    if not isinstance(inputs, Iterable):
+        raise BadSettings(f"feed takes a list of inputs, not {inputs!r}")
     messages = [*inputs]
     for message in messages:
         kind = type(message).__name__
@@ -436,8 +475,10 @@ def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
             raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
         if isinstance(message, _TIMED):
             at: object = message.at
-            if not isinstance(at, float | int | np.number) or not np.isfinite(at):
-                raise BadSettings(f"the at of a {kind} is {at!r}; must be seconds since the epoch")
+            at = at.item() if isinstance(at, np.number) else at
+            if fault_of_seconds(at, ""):
+                shown = f"the at of a {kind} is {format_value(at)}"
+                raise BadSettings(f"{shown}; must be seconds since the epoch")
     return messages
 
 
@@ -447,10 +488,12 @@ def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: 
     # A budget has state: the engine copies it, as other engines may have been passed the same one.
     if isinstance(budget, Budget):
         return copy.deepcopy(budget)
-    accounts = list(budget) if isinstance(budget, Sequence) else [budget]
+    accounts: Any = budget
+    if hasattr(budget, "labels_per_event") or not isinstance(budget, Iterable):
+        accounts = [budget]
     limits = settings.query.budget
     return Budget(
-        copy.deepcopy(accounts),
+        copy.deepcopy(list(accounts)),
         reserve=limits.reserve,
         reserve_share=limits.reserve_share,
         audit=limits.reserve_audit,

@@ -163,7 +163,7 @@ def test_withdrawing_ends_an_open_request_and_no_other() -> None:
 def test_withdrawing_loses_no_answer() -> None:
     desk = desk_with(request("paid", wanted_n=3), request("moot", wanted_n=3))
     fed(desk, says(name="paid", label="b"))
-    [settled] = desk.withdraw_request("paid", "moot", 5.0)
+    settled, _ = desk.withdraw_request("paid", "moot", 5.0)
     assert (settled.label, settled.revision) == ("b", 0)
     desk.withdraw_request("moot", "moot", 5.0)
     [settled] = fed(desk, says(name="moot"))

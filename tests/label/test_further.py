@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from commands.runs import START_AT, Stream, answer_to
 from headrace.bridges.outbox import Outbox
@@ -69,6 +70,26 @@ def test_a_tie_asks_one_more_of_somebody_else_until_the_deadline_of_the_request(
     assert (desk.counts.requests.asked_n, desk.open_n) == (1, 0)
 
 
+@pytest.mark.parametrize("name", ["r", "r:w3"])
+def test_a_request_that_is_withdrawn_takes_its_further_question_along(name: str):
+    desk = desk_with()
+    says(desk, "al", "a")
+    asked(says(desk, "bo", "b"))
+    withdrawn, *taken_back = desk.take_withdrawal(Withdrawal(request_id=name, at=5.0), 5.0)
+    assert isinstance(withdrawn, RequestWithdrawn) and withdrawn.request_id == "r"
+    assert [(change.record.request_id, change.record.reason) for change in taken_back] == [
+        ("r", "withdrawn"), ("r:w3", "withdrawn")
+    ]  # fmt: skip
+
+
+def test_a_request_that_is_settled_by_a_withdrawal_is_taken_from_the_tools():
+    desk = desk_with(wanted_n=3)
+    says(desk, "al", "a")
+    settled, taken_back = desk.take_withdrawal(Withdrawal(request_id="r", at=5.0), 5.0)
+    assert isinstance(settled, LabelSettled)
+    assert taken_back.record.request_id == "r"
+
+
 def test_who_cannot_tell_is_followed_by_one_more_up_to_answers_max():
     desk = desk_with(wanted_n=1)
     assert asked(says(desk, "al", None)).request_id == "r:w2"
@@ -107,7 +128,7 @@ def test_a_question_that_a_tool_takes_back_withdraws_the_request():
     desk = desk_with()
     says(desk, "al", "a")
     asked(says(desk, "bo", "b"))
-    [withdrawn] = desk.take_withdrawal(Withdrawal(request_id="r:w3", at=1.0), 7.0)
+    withdrawn, *_ = desk.take_withdrawal(Withdrawal(request_id="r:w3", at=1.0), 7.0)
     assert isinstance(withdrawn, RequestWithdrawn) and withdrawn.request_id == "r"
     [rejected] = desk.take_withdrawal(Withdrawal(request_id="x:w3", at=1.0), 7.0)
     assert isinstance(rejected, InputRejected)

@@ -35,8 +35,7 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   (`gold`): their answers measure how often each annotator is right, and never change a label.
 - While an open request has as many answers as it wants and these decide nothing, the desk asks for
   one more at a time, by a question with its own id (`further`): its answers count for the request.
-- An outcome at a deadline is dated with the deadline, not with the time of the call, so it is the
-  same however events are batched.
+- An outcome at a deadline is dated with the deadline: it is the same however events are batched.
 """
 
 from __future__ import annotations
@@ -70,6 +69,7 @@ from .gold import GoldQuestions
 from .ledger import Entry, Gold, Ledger
 from .outcomes import Erased, Revised, message_of
 from .spelling import spell_class
+from .unanswered import list_unanswered
 
 ANSWERS_KEPT_MIN = 100
 
@@ -158,8 +158,7 @@ class Desk:
     @property
     def oldest_open_at(self) -> float | None:
         """When the oldest open request was asked, in seconds; None if no request is open."""
-        oldest = self._ledger.oldest
-        return oldest.request.at if oldest is not None else None
+        return oldest.request.at if (oldest := self._ledger.oldest) is not None else None
 
     def stale_n(self, now: float) -> int:
         """The number of open requests with less than half of their time left at `now`, seconds."""
@@ -185,8 +184,7 @@ class Desk:
             return []
         self.counts.requests.asked_n += 1
         if request.opinion_n > 1 and self._find_first(request) is None:
-            entry = self._ledger.find_entry(request.request_id)
-            assert entry is not None
+            entry = self._ledger.open_entries[-1]
             return [self._withdraw_entry(entry, "its first request is forgotten", request.at)]
         return []
 
@@ -251,9 +249,7 @@ class Desk:
             outputs += self.gold.mix_in(outcomes, self._ledger, self.counts.gold, at)
         return outputs
 
-    def take_withdrawal(
-        self, withdrawal: Withdrawal, now: float
-    ) -> list[RequestWithdrawn | Revised | InputRejected]:
+    def take_withdrawal(self, withdrawal: Withdrawal, now: float) -> list[RequestWithdrawn | Said]:
         """As `withdraw_request`, but reject a message that names an unknown request."""
         if isinstance(withdrawal.request_id, str) and self.knows(withdrawal.request_id):
             return [*self.withdraw_request(withdrawal.request_id, withdrawal.reason, now)]
@@ -263,7 +259,7 @@ class Desk:
 
     def withdraw_request(
         self, request_id: str, reason: str, now: float
-    ) -> list[RequestWithdrawn | Revised]:
+    ) -> list[RequestWithdrawn | Said]:
         """End an open request now, with the label that its answers agree on or else withdrawn.
 
         If it has ended, its open requests for an opinion are withdrawn. Gold questions are left.
@@ -277,9 +273,11 @@ class Desk:
             return [self._withdraw_entry(one, reason, now) for one in open_opinions]
         entry.is_withdrawn = True
         outcomes = self._judge_entry(entry, now, is_closing=True, is_late=False)
-        return [*outcomes] or [self._withdraw_entry(entry, reason, now)]
+        is_shown = bool(outcomes) and len(self._standing_of(entry)) < entry.request.answers_wanted
+        withdrawn = [] if outcomes else [self._withdraw_entry(entry, reason, now)]
+        return [*outcomes, *withdrawn, *take_back(entry, now, is_shown=is_shown, reason=reason)]
 
-    def rescore_request(self, said: RequestRescored) -> list[RequestWithdrawn | Revised]:
+    def rescore_request(self, said: RequestRescored) -> list[RequestWithdrawn | Said]:
         """Give an open request the priority by the new model, or end it as `withdraw_request` does.
 
         A request that has ended is left alone, and so are opinions about its label.
@@ -295,6 +293,10 @@ class Desk:
     def list_requests(self) -> list[LabelRequested]:
         """The open requests, then the ended ones that are remembered."""
         return self._ledger.list_requests()
+
+    def list_unanswered(self, now: float) -> list[LabelRequested]:
+        """The questions that still want an answer at `now`; see `unanswered.list_unanswered`."""
+        return list_unanswered(self._ledger, now)
 
     def erase(self, request_ids: Collection[str], reason: str, now: float) -> Erased:
         """Forget these requests and their answers; the open ones are withdrawn first."""
@@ -325,7 +327,7 @@ class Desk:
             return [*overflow]
         entry.answers.append(answer)
         if answer.request_id in entry.further:
-            entry.further[answer.request_id] = True
+            entry.further[answer.request_id] = None
         self._count_answer(answer, before, is_late, now - entry.request.at)
         outcomes = self._judge_entry(entry, now, is_closing=is_late, is_late=is_late)
         if entry.has_ended:
@@ -442,8 +444,7 @@ class Desk:
     def _decide_outcome(self, entry: Entry, *, is_closing: bool) -> Outcome:
         """The outcome of a request, from all its answers."""
         answers = self._standing_of(entry)
-        truth = self.gold.truth_of(answers)
-        if truth is not None:
+        if (truth := self.gold.truth_of(answers)) is not None:
             return take_as_truth(answers, truth)
         if entry.opinion_n > 1:
             return hear_again(answers, self._consensus)

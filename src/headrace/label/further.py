@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..messages import Answer, QuestionChanged, RequestWithdrawn
+from ..messages import Answer, LabelRequested, QuestionChanged, RequestWithdrawn
 from ..request_ids import further_id
 from .ledger import Entry
 
@@ -32,23 +32,35 @@ def ask_further(
     """
     request = entry.request
     asked_n = request.answers_wanted + len(entry.further)
-    is_open = any(not is_answered for is_answered in entry.further.values())
+    is_open = any(asked is not None for asked in entry.further.values())
     if is_open or len(standing) < request.answers_wanted or request.opinion_n > 1:
         return []
     if max(len(standing), asked_n) >= answers_max:
         return []
-    question = msgspec.structs.replace(
-        request,
-        request_id=further_id(request.request_id, asked_n + 1),
-        at=at,
-        answers_wanted=1,
-        not_by=tuple(dict.fromkeys(a.annotator for a in standing if a.annotator)),
-    )
-    entry.further[question.request_id] = False
-    return [QuestionChanged(at=at, record=question)]
+    question_id = further_id(request.request_id, asked_n + 1)
+    not_by = tuple(dict.fromkeys(a.annotator for a in standing if a.annotator))
+    entry.further[question_id] = (at, not_by)
+    return [QuestionChanged(at=at, record=question) for question in list_open(entry)]
 
 
-def take_back(entry: Entry, at: float, *, is_shown: bool = False) -> list[QuestionChanged]:
+def list_open(entry: Entry) -> list[LabelRequested]:
+    """The further questions about a request that nobody has answered yet; one at most."""
+    return [
+        msgspec.structs.replace(
+            entry.request,
+            request_id=question_id,
+            at=asked[0],
+            answers_wanted=1,
+            not_by=asked[1],
+        )
+        for question_id, asked in entry.further.items()
+        if asked is not None
+    ]
+
+
+def take_back(
+    entry: Entry, at: float, *, is_shown: bool = False, reason: str = SETTLED
+) -> list[QuestionChanged]:
     """Withdraw the request's own question and its unanswered further ones after its first outcome.
 
     `is_shown`: tools still show the request, because it has fewer answers than it wants.
@@ -56,15 +68,13 @@ def take_back(entry: Entry, at: float, *, is_shown: bool = False) -> list[Questi
     if entry.revision > 0 or not (entry.further or is_shown):
         return []
     request = entry.request
-    open_ids = [
-        question_id for question_id, is_answered in entry.further.items() if not is_answered
-    ]
-    entry.further = dict.fromkeys(entry.further, True)
+    open_ids = [question.request_id for question in list_open(entry)]
+    entry.further = dict.fromkeys(entry.further)
     return [
         QuestionChanged(
             at=at,
             record=RequestWithdrawn(
-                request_id=question_id, event_id=request.event_id, at=at, reason=SETTLED
+                request_id=question_id, event_id=request.event_id, at=at, reason=reason
             ),
         )
         for question_id in (request.request_id, *open_ids)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ..chance import Chance
-from ..messages import Answer, LabelSettled, QuestionChanged
+from ..messages import Answer, LabelRequested, LabelSettled, QuestionChanged
 from ..request_ids import GOLD_ASKED_MAX, gold_id
 from ..settings import LabelSettings
 from .annotators import Annotators
@@ -114,17 +114,11 @@ class GoldQuestions:
         return asked
 
     def _ask_gold(self, entry: Entry, ledger: Ledger, at: float) -> QuestionChanged:
-        request = entry.request
         asked_n = len(entry.gold.asked) if entry.gold is not None else 0
-        question = replace(
-            request,
-            request_id=gold_id(request.request_id, asked_n + 1, self._desks_n),
-            at=at,
-            deadline=at + (request.deadline - request.at),
-        )
-        ledger.ask_gold(entry, question.request_id, at)
+        question_id = gold_id(entry.request.request_id, asked_n + 1, self._desks_n)
+        ledger.ask_gold(entry, question_id, at)
         self._queue_request(entry)
-        return QuestionChanged(at=at, record=question)
+        return QuestionChanged(at=at, record=question_of(entry, question_id, at))
 
     def _take_turn(self, ledger: Ledger) -> Entry | None:
         """Remove the next request from the queue and return it, or None if no request is left.
@@ -138,6 +132,13 @@ class GoldQuestions:
             if entry is not None and self.truth_of(entry.accounted[0]) is not None:
                 return entry
         return None
+
+
+def question_of(entry: Entry, question_id: str, at: float) -> LabelRequested:
+    """The gold question with this id about a request, asked at `at`, seconds."""
+    request = entry.request
+    deadline = at + (request.deadline - request.at)
+    return replace(request, request_id=question_id, at=at, deadline=deadline)
 
 
 def _select_standing(entry: Entry, gold: Gold) -> tuple[Answer, ...]:

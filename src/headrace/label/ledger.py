@@ -47,7 +47,8 @@ class Entry:
     - `accounted`: the answers, and the label, that the annotators' statistics count now.
     - `opinion_n`: 1, 2 or 3, the latest opinion that was given; `asked_about`: the label that the
       second opinion was about.
-    - `further`: whether each question for one more answer is answered, by its id.
+    - `further`: the questions for one more answer, by id: when each was asked, in seconds, and
+      whom it is not for; None once it is answered.
     - `gold`: the gold questions about it.
     """
 
@@ -79,15 +80,22 @@ class Entry:
         self.accounted: tuple[tuple[Answer, ...], str | None] = ((), None)
         self.opinion_n = 1
         self.asked_about: str | None = None
-        self.further: dict[str, bool] = {}
+        self.further: dict[str, tuple[float, tuple[str, ...]] | None] = {}
         self.gold: Gold | None = None
 
-    STATE_VERSION: ClassVar[int] = 3
+    STATE_VERSION: ClassVar[int] = 4
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before version 2 there were no further questions, before 3 no gold questions."""
-        return {"further": {}} | fields | {"gold": None}
+        """Before version 2 there were no further questions, before 3 no gold questions.
+
+        Before 4 it was not known when a further question was asked, and whom it is not for.
+        """
+        fields = {"further": {}, "gold": None} | fields
+        by = tuple(dict.fromkeys(a.annotator for a in fields["answers"] if a.annotator))
+        asked = (fields["request"].at, by)
+        further = {one: None if done else asked for one, done in fields["further"].items()}
+        return fields | {"further": further}
 
     @property
     def has_ended(self) -> bool:
@@ -136,6 +144,17 @@ class Ledger:
     def oldest(self) -> Entry | None:
         """The open request that was registered first."""
         return next(iter(self._open.values()), None)
+
+    @property
+    def open_entries(self) -> list[Entry]:
+        """The open requests, in order of registration."""
+        return [*self._open.values()]
+
+    def list_gold(self) -> list[tuple[str, Entry]]:
+        """The id of each gold question, and the request that it is about, in order of asking."""
+        return [
+            (one, entry) for one, name in self._gold.items() if (entry := self.find_entry(name))
+        ]
 
     def stale_n(self, now: float) -> int:
         """The number of open requests with less than half of their time left at `now`, seconds."""

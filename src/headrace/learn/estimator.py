@@ -58,7 +58,8 @@ class SklearnClassifier(base.Classifier):
       need false.
     - `seed`: the `random_state` of each part that has none.
 
-    A class that has left the memory is no longer known. While there is only one class, or the
+    `class_weight` is by labels, as they are learned. A class that has left the memory is no longer
+    known. While there is only one class, or the
     estimator can't be fitted on so few examples (under `FEW_N`), the classes' shares are predicted.
     An estimator without `predict_proba` gives its class the probability 1.
 
@@ -154,6 +155,7 @@ class SklearnClassifier(base.Classifier):
 
     def _fit_on_memory(self, columns: EstimatorColumns, known: list[int]) -> Any:
         fitted = _clone_seeded(self.estimator, self.seed)
+        fitted.set_params(**self._weigh_classes(known))
         if self._is_incremental:
             for example in self._memory:
                 self._learn_part(fitted, columns, known, example)
@@ -165,6 +167,13 @@ class SklearnClassifier(base.Classifier):
         more = {"sample_weight": weights} if is_weighted else {}
         with one_thread():
             return fitted.fit(X, codes, **more)
+
+    def _weigh_classes(self, known: list[int]) -> dict[str, dict[int, float]]:
+        """The class weights of the estimator, by path, for the numbers that it knows classes by."""
+        return {
+            path: {i: weights.get(self._labels[place], 1.0) for i, place in enumerate(known)}
+            for path, weights in _class_weights_in(self.estimator).items()
+        }
 
     def _learn_part(
         self, fitted: Any, columns: EstimatorColumns, known: list[int], example: _Example
@@ -192,6 +201,12 @@ class SklearnClassifier(base.Classifier):
         return gone_n
 
     # ------------------------------------------------------------------------------ answering
+
+    @property
+    def named_labels(self) -> list[Any]:
+        """The labels that it has learned, or that its `class_weight` names."""
+        weights = _class_weights_in(self.estimator).values()
+        return [*self._labels, *(label for of_labels in weights for label in of_labels)]
 
     @property
     def labels(self) -> list[Any]:
@@ -312,6 +327,11 @@ def faults_of(model: SklearnClassifier) -> list[str]:
             faults.append(f"{name} has {path}={value}; set it to 1: threads add up in any order")
         if part == "random_state" and not isinstance(value, int | None):
             faults.append(f"{name} has a generator as its {path}; set it to a whole number")
+        if part in {"priors", "class_prior"} and value is not None:
+            faults.append(
+                f"{name} has {path}, by the order of classes; leave it out: classes are numbered "
+                "as their labels come"
+            )
     return faults or _faults_of_fit(model)
 
 
@@ -333,6 +353,15 @@ def _faults_of_fit(model: SklearnClassifier) -> list[str]:
             f"{type(model.estimator).__name__} can't be fitted and asked: {describe_error(error)}"
         ]
     return []
+
+
+def _class_weights_in(estimator: Any) -> dict[str, Mapping[Any, float]]:
+    """The weights by class in the parameters of an estimator, by path."""
+    return {
+        path: value
+        for path, value in estimator.get_params(deep=True).items()
+        if path.rpartition("__")[2] == "class_weight" and isinstance(value, Mapping)
+    }
 
 
 def _clone_seeded(estimator: Any, seed: int) -> Any:

@@ -165,7 +165,8 @@ class Learner:
         elif isinstance(self._scorer, TreeScorer):
             scores = self._by_trees(self._scorer, X, k, original_of)
         elif self._scorer is not None:
-            scores = by_class(*self._scorer.score(X), k)
+            labels, answers = self._scorer.score(X)
+            scores = by_class(self._own_labels.codes(labels, self.schema.classes), answers, k)
         else:
             scores = self._by_river(X, k, original_of)
         return self._distributions(scores)
@@ -238,7 +239,7 @@ class Learner:
         if not 0 <= code < classes_n:
             self.count_unlearnable(f"it tells {classes_n} classes apart, this is another")
             return False
-        label = self._label(code)
+        label = self._own_labels.label(code, self.schema.classes)
         x = self._make_input(row, original)
         if self._is_absence_kept is None and self._reads_originals:
             self._is_absence_kept = keeps_absence(
@@ -263,11 +264,6 @@ class Learner:
         self.learned_n += 1
         self.failed_in_row_n = 0
         return True
-
-    def _label(self, code: int) -> Any:
-        if not self.model._multiclass:
-            return bool(code)  # what river's binary learners were written for
-        return self._own_labels.label(self.schema.classes[code], code) if self._own_labels else code
 
     def count_unlearnable(self, error: Exception | str) -> None:
         """Count a label that could not be learned, with its error or reason."""
@@ -457,7 +453,7 @@ class Learner:
     def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
         """The probabilities by river for one row, a list of k; NaN if it fails."""
         scores, own, classes = [0.0] * k, self._own_labels, self.schema.classes
-        are_codes = not own
+        are_codes = not own and not own.is_turned(classes)
         try:
             for label, probability in self._answer(self._make_input(row, original)).items():
                 is_code = are_codes and type(label) in _CODES

@@ -85,6 +85,11 @@ pass one whose last step predicts a class
             f"the model is {type(model).__name__}, which is not a river classifier; "
             "pass one whose last step predicts a class"
         )
+    if isinstance(model, Committee) and model.labels_n:
+        raise BadSettings(
+            f"the committee has learned {model.labels_n} labels already, and the engine numbers "
+            "classes otherwise; pass one that has learned none, and feed the labels as answers"
+        )
     faults = [fault for path, part in parts_of(model) for fault in _part_faults(path, part)]
     if faults:
         raise BadSettings(faults)

@@ -112,7 +112,8 @@ class EventBatch:
         missing value. `ids` are n texts; `at`, shape (n,), is in seconds since the epoch. The
         engine copies what it keeps: arrays that were fed may be overwritten.
 
-        Raises `BadInput` where shapes do not fit, or names are not different texts.
+        Raises `BadInput` where shapes do not fit, names are not different texts, or values are no
+        numbers, such as dates.
 
         >>> batch = EventBatch.from_arrays([[1.5, 2.0]], ["x", "y"], ids=["a"], at=[10.0])
         >>> batch.row(0).features
@@ -169,6 +170,9 @@ class EventBatch:
 
 def _floats(name: str, values: Any) -> NDArray[np.float64]:
     """Return the values as an array of float64; raise `BadInput` where one is not a number."""
+    # A date of numpy or pandas would be a number of days, or of nanoseconds.
+    if getattr(getattr(values, "dtype", None), "kind", "") in {"m", "M"}:
+        raise BadInput(f"{name} has {values.dtype} values; must be numbers, times in seconds")
     try:
         return np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:

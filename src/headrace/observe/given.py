@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from ..errors import BadSettings
 from ..messages import Answer, Event, Features, Reason, class_name
 from ..settings import InputSettings
 from .values import (
@@ -43,6 +44,9 @@ _TEXT = frozenset((str,))
 WHOLE_MAX = Decimal(10) ** 40
 """Whole Decimals below this become integers; `Decimal("1e999999")` would have a million digits."""
 
+WHOLE_DIGITS_MAX = 4_000
+_WHOLE_END = 10**WHOLE_DIGITS_MAX
+
 _MISSING_TYPES = frozenset(("NAType", "NaTType"))
 
 
@@ -60,7 +64,7 @@ def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
     try:
         return check_event(event, settings)
     except Refusal as refusal:
-        return Refused(text_of(event.id) or "", refusal)
+        return Refused("" if _is_endless(event.id) else text_of(event.id) or "", refusal)
 
 
 def id_of(event: Event) -> str:
@@ -150,12 +154,33 @@ def truth_of(truth: Any) -> str | float | None:
     return None if value is None or value == "" else class_name(value)
 
 
+def read_classes(classes: Sequence[str]) -> list[str]:
+    """Return the names of declared classes; a number or a boolean is named as in an answer.
+
+    Raises `BadSettings` for what is no list of classes.
+    """
+    is_ordered = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | Set)
+    if not is_ordered:
+        raise BadSettings(f"classes is {classes!r}; must be a list, such as ['fine', 'fraud']")
+    names = []
+    for one in classes:
+        try:
+            name = truth_of(one)
+        except Refusal as refusal:
+            raise BadSettings(f"a class {refusal.detail}") from refusal
+        if not isinstance(name, str) or not name.strip():
+            raise BadSettings(f"a class is {one!r}; must be a text, a whole number or a boolean")
+        names.append(name)
+    return names
+
+
 # ------------------------------------------------------------------------------------- parts
 
 
 def _is_plain(event: Event) -> bool:
     """Whether all values have the usual types, as in nearly all events: nothing to convert."""
     features = event.features
+    kinds = {*map(type, features.values())} if type(features) is dict else _SCALARS
     return (
         type(event.id) is str
         and type(event.at) in (float, int)
@@ -166,8 +191,12 @@ def _is_plain(event: Event) -> bool:
         and all(map(_is_plain_text, (event.predicted, event.key, event.model_version)))
         and (event.probabilities is None or _are_plain_shares(event.probabilities))
         and _TEXT.issuperset(map(type, features))
-        and _SCALARS.issuperset(map(type, features.values()))
-        and all(value.isascii() for value in features.values() if type(value) is str)
+        and _SCALARS.issuperset(kinds)
+        and (str not in kinds or all(x.isascii() for x in features.values() if type(x) is str))
+        and (
+            int not in kinds
+            or all(abs(x) < _WHOLE_END for x in features.values() if type(x) is int)
+        )
     )
 
 
@@ -198,6 +227,9 @@ def _read_time(at: Any) -> float:
 
 def _to_plain(value: Any, name: str, depth: int = 0) -> Any:
     """Return the value as JSON would have it. Raises `Refusal` for one that JSON can't express."""
+    if _is_endless(value):
+        fault = f"is a whole number of over {WHOLE_DIGITS_MAX} digits, which can't be written"
+        raise Refusal(Reason.BAD_FEATURES, f"{name} {fault}")
     if type(value) in _SCALARS or _is_missing(value):
         return None if _is_missing(value) else value
     for kind, as_plain in _KINDS:
@@ -225,6 +257,11 @@ def _unwrap_value(value: Any) -> Any:
         if hasattr(value, method):
             return getattr(value, method)()
     return str(value) if type(value).__name__ == "UUID" else value
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether a value is a whole number with more digits than Python writes as text."""
+    return isinstance(value, int) and not -_WHOLE_END < value < _WHOLE_END
 
 
 def _is_missing(value: Any) -> bool:

@@ -52,6 +52,14 @@ class Account(Protocol):
     def labels_per_event(self, gap_s: float) -> float | None: ...
 
 
+def _require_room(burst: float, start: float) -> None:
+    """Raise `BadSettings` for an account that could never hold a label."""
+    if burst < 1:
+        raise BadSettings(f"burst is {burst}; must be at least 1 (labels), or none is ever asked")
+    if start < 0:
+        raise BadSettings(f"start is {start}; must be at least 0 (labels)")
+
+
 class Share:
     """An account that earns with events: each event earns `share` of a label.
 
@@ -65,6 +73,7 @@ class Share:
 
     def __init__(self, share: float, *, burst: int = 200, start: int = 0) -> None:
         require_numbers(share=share, burst=burst, start=start)
+        _require_room(burst, start)
         if not 0 < share <= 1:
             raise BadSettings(
                 f"the share is {share}; must be above 0 and at most 1 (of the events)"
@@ -103,6 +112,7 @@ class PerHour:
 
     def __init__(self, per_hour: float, *, burst: int = 200, start: int = 0) -> None:
         require_numbers(per_hour=per_hour, burst=burst, start=start)
+        _require_room(burst, start)
         if not per_hour > 0:
             raise BadSettings(f"the rate is {per_hour}; must be above 0 (labels per hour)")
         self.per_hour = per_hour
@@ -213,7 +223,8 @@ class Budget:
         audit: int = 0,
     ) -> None:
         for account in accounts:
-            if not callable(getattr(account, "labels_per_event", None)):
+            is_class = isinstance(account, type)
+            if is_class or not callable(getattr(account, "labels_per_event", None)):
                 raise BadSettings(
                     f"{account!r} is no budget; pass an account such as budgets.Share(0.05)"
                 )

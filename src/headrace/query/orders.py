@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
+from ..observe.values import fault_of_seconds
 
 Order: TypeAlias = RoundOrdered | RollBackOrdered | ErasureOrdered
 
@@ -91,6 +92,26 @@ def _fault_of_erasure(order: ErasureOrdered) -> str:
         return "it is for a run: before and examples_before are not for Kafka"
     if not (order.values or order.request_ids):
         return "it names nobody; give values or request_ids"
+    return _fault_of_texts(order, "key", "field", "by")
+
+
+def fault_of_subject(order: ErasureOrdered) -> str:
+    """Return what keeps an engine from finding whom an erasure names; empty if nothing does.
+
+    >>> fault_of_subject(ErasureOrdered(at=0.0, event_ids="17"))
+    'event_ids must be a tuple of texts'
+    """
+    for name in ("event_ids", "values"):
+        texts: Any = getattr(order, name)
+        is_several = isinstance(texts, tuple | list)
+        if not (is_several and all(isinstance(one, str) for one in texts)):
+            return f"{name} must be a tuple of texts"
+    for name in ("before", "examples_before"):
+        at: object = getattr(order, name)
+        if at is not None and fault_of_seconds(at, name):
+            return f"{name} must be a number of seconds since the epoch"
+    if order.values and not order.field:
+        return "it has values and no field; field is key, id, or the name of a feature"
     return _fault_of_texts(order, "key", "field", "by")
 
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ..errors import BadSettings
+
 _FAULTY: Any = object()
 _MAY_CHANGE = (
     "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
@@ -102,6 +104,31 @@ def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         faults.append(f"{where} is {value!r}; must be {_expectation(annotation)}{hint}")
     return _FAULTY
+
+
+def check_types(settings: Any) -> Any:
+    """Return a struct of settings made in Python as one read from a file would be.
+
+    Raises `BadSettings` with a sentence for every value of a wrong type or out of bounds: msgspec
+    checks none of them where a struct is made by a call.
+    """
+    try:
+        raw = msgspec.to_builtins(settings, enc_hook=_as_plain)
+    except (TypeError, ValueError) as error:
+        raise BadSettings(f"the settings hold what no file can: {error}") from error
+    try:
+        return msgspec.convert(raw, type(settings), strict=True)
+    except msgspec.ValidationError:
+        faults: list[str] = []
+        section_of(type(settings), raw, "", faults)
+        raise BadSettings(faults) from None
+
+
+def _as_plain(value: Any) -> Any:
+    """Return the value of a scalar of numpy as Python's own."""
+    if callable(getattr(value, "item", None)):
+        return value.item()
+    raise TypeError(f"{value!r} is {type(value).__name__}")
 
 
 def bare_type(annotation: Any) -> Any:

@@ -52,7 +52,8 @@ class Crowd:
     Each request goes to `answers_n` of them, none of whom gave an earlier opinion. Delays have the
     median `delay_s`, in seconds, and their logarithm the standard deviation `spread`. `wrong`,
     `unsure` and `silent` are shares of the answers. `seed` is the seed of their luck. Raises
-    `BadSettings` unless `answers_n` is from 1 to `annotators_n`.
+    `BadSettings` unless `answers_n` is from 1 to `annotators_n`, no share is below 0, and their sum
+    is at most 1.
     """
 
     def __init__(
@@ -69,6 +70,9 @@ class Crowd:
     ) -> None:
         if not 1 <= answers_n <= annotators_n:
             raise BadSettings(f"answers_n is {answers_n}; must be 1 to {annotators_n} (annotators)")
+        if min(wrong, unsure, silent) < 0.0 or wrong + unsure + silent > 1.0:
+            shares = f"wrong is {wrong}, unsure {unsure}, silent {silent}"
+            raise BadSettings(f"{shares}; must be shares, at most 1 in all")
         self.annotators_n = annotators_n
         self.answers_n = answers_n
         self.delay_s = delay_s
