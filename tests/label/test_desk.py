@@ -361,11 +361,11 @@ def test_more_declared_classes_than_allowed_are_bad_settings() -> None:
 # ------------------------------------------------------------------------------------- numbers
 
 
-def test_full_is_at_the_limit_and_the_oldest_is_the_first_open() -> None:
-    desk = desk_with(request("x", at=1.0), request("y", at=2.0), open_max=2)
-    assert (desk.is_full, desk.oldest_open_at) == (True, 1.0)
+def test_the_oldest_is_the_first_that_is_open() -> None:
+    desk = desk_with(request("x", at=1.0), request("y", at=2.0))
+    assert (desk.open_n, desk.oldest_open_at) == (2, 1.0)
     fed(desk, says(name="x"))
-    assert (desk.is_full, desk.oldest_open_at) == (False, 2.0)
+    assert (desk.open_n, desk.oldest_open_at) == (1, 2.0)
     fed(desk, says(name="y"))
     assert desk.oldest_open_at is None
 

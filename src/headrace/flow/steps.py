@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..messages import InputRejected, LabelRequested, Output
-from ..query.accounts import Total
-from ..query.budgets import money_of
+from ..query.accounts import Total, money_of
 from ..query.record import Decided, RescoredThen, decided_of, rescored_of
 from ..settings import Settings
 from ..shard import Shard

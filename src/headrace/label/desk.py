@@ -151,11 +151,6 @@ class Desk:
         return self._ledger.open_n
 
     @property
-    def is_full(self) -> bool:
-        """Whether no more requests should be made. One that was sent all the same is opened."""
-        return self.open_n >= self.settings.open_max
-
-    @property
     def oldest_open_at(self) -> float | None:
         """When the oldest open request was asked, in seconds; None if no request is open."""
         return oldest.request.at if (oldest := self._ledger.oldest) is not None else None

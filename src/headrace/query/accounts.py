@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadSettings
-from ..settings.query import dearest_price
+from ..settings.query import BudgetSettings, dearest_price
 
 LABEL = 1_000_000_000
 MILLION = 1_000_000
@@ -375,3 +375,14 @@ def in_millionths(money: float) -> int:
     (290000, 1, 0)
     """
     return max(round(money * MILLION), 1 if money > 0 else 0)
+
+
+def money_of(settings: BudgetSettings, money: float) -> Money:
+    """Return an account of this much money, with the prices that the settings give."""
+    return Money(
+        money,
+        price=settings.price,
+        by_class=settings.price_by_class,
+        by_annotator=settings.price_by_annotator,
+        doubt_factor=settings.price_doubt,
+    )

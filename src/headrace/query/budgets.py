@@ -24,6 +24,7 @@ from .accounts import (
     PerPeriod,
     Total,
     keeps_own_books,
+    money_of,
     require_numbers,
 )
 
@@ -465,17 +466,6 @@ def _limit_reserve(n: int, share: float, accounts: Sequence[Account], *, others_
         elif isinstance(account, Share | PerHour):
             n = min(n, account.burst // LABEL // 2 - others_n)
     return max(0, n)
-
-
-def money_of(settings: BudgetSettings, money: float) -> Money:
-    """Return an account of this much money, with the prices that the settings give."""
-    return Money(
-        money,
-        price=settings.price,
-        by_class=settings.price_by_class,
-        by_annotator=settings.price_by_annotator,
-        doubt_factor=settings.price_doubt,
-    )
 
 
 def from_settings(settings: BudgetSettings) -> Budget:
