@@ -21,6 +21,7 @@ from headrace.messages import (
     LabelSettled,
     ModelAdopted,
     Output,
+    QuestionChanged,
     RequestExpired,
     RequestRescored,
     RequestWithdrawn,
@@ -361,8 +362,11 @@ def test_answers_that_agree_are_not_thrown_away_with_the_question() -> None:
     desk, request = a_desk()
     one = Answer(request_id=request.request_id, label="a", at=request.at, annotator="al")
     assert desk.take_answer(one, request.at) == []
-    [end] = desk.rescore_request(rescored(request, "no longer informative"))
+    end, taken_back = desk.rescore_request(rescored(request, "no longer informative"))
     assert isinstance(end, LabelSettled) and end.label == "a" and end.judges == request.judges
+    # One of two answers is there: somebody may still be shown the question.
+    assert isinstance(taken_back, QuestionChanged)
+    assert taken_back.record.request_id == request.request_id
 
 
 def test_a_desk_on_kafka_is_told_in_its_log() -> None:
