@@ -24,9 +24,9 @@ from .steadiness import Steadiness
 ANNOTATORS_MAX = 1_000
 CLASSES_MAX = 100
 TURNAROUND_BOUNDS_S = (
-    *(1.0, 5.0, 15.0, 60.0, 300.0, 900.0),
-    *(3_600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0, 604_800.0),
-)
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0,
+    3_600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0, 604_800.0,
+)  # fmt: skip
 
 Compared: TypeAlias = tuple[Sequence[Answer], str | None]
 """The current answers of a request, one per voice, and its label."""

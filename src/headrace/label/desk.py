@@ -153,7 +153,8 @@ class Desk:
     @property
     def oldest_open_at(self) -> float | None:
         """When the oldest open request was asked, in seconds; None if no request is open."""
-        return oldest.request.at if (oldest := self._ledger.oldest) is not None else None
+        oldest = self._ledger.oldest
+        return oldest.request.at if oldest is not None else None
 
     def stale_n(self, now: float) -> int:
         """The number of open requests with less than half of their time left at `now`, seconds."""
@@ -179,7 +180,8 @@ class Desk:
             return []
         self.counts.requests.asked_n += 1
         if request.opinion_n > 1 and self._find_first(request) is None:
-            entry = self._ledger.open_entries[-1]
+            entry = self._ledger.find_entry(request.request_id)
+            assert entry is not None
             return [self._withdraw_entry(entry, "its first request is forgotten", request.at)]
         return []
 
