@@ -28,8 +28,8 @@ from .committee.blas import one_thread
 from .estimator_columns import EstimatorColumns
 from .failures import describe_error
 from .schema_view import Floats, SchemaView
-from .scoring import Scorer
-from .scoring_inputs import Inputs
+from .scorers.inputs import Inputs
+from .scorers.scorer import Scorer
 
 BLOCK_N = 64
 """The number of rows that an estimator predicts at once."""

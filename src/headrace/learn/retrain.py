@@ -32,7 +32,7 @@ from ..settings import COMPARED_MIN
 from .learner import Learner
 from .memory import Example
 from .parked import Parked, Part, is_right, learn
-from .scoring import is_likeliest
+from .scorers.scorer import is_likeliest
 
 LOWEST = 1e-3
 """The floor of a probability in the log loss: one label must not decide between two half-lives."""

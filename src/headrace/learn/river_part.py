@@ -21,7 +21,7 @@ from .committee.members import RiverMember
 from .committee.stacker import Stacker, logs_of
 from .habits import takes_weight
 from .schema_view import SchemaView
-from .scoring import by_class, is_likeliest
+from .scorers.scorer import by_class, is_likeliest
 
 
 class RiverPart:

@@ -38,7 +38,7 @@ from ..chance import Chance
 from ..messages import Features, LabelSettled
 from .intervals import t_quantile
 from .learner import Learner
-from .scoring import is_likeliest
+from .scorers.scorer import is_likeliest
 
 HALF_LIFE_N = 500
 """The number of further judging labels after which a judging label weighs one half."""

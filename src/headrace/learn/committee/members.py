@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..scoring import Scorer, by_class, code_of, compile  # noqa: A004 - the word for it
+from ..scorers.compiling import compile_model
+from ..scorers.scorer import Scorer, by_class, code_of
 from .evidence import Floats, Rows
 
 
@@ -59,7 +60,10 @@ class RiverMember:
         if rows.X is None:
             return None
         if self._scorer_schema is not rows.schema:
-            self._scorer, self._scorer_schema = compile(self.model, rows.schema), rows.schema
+            scorer = compile_model(self.model, rows.schema)
+            # A member reads rows alone: it has no values as they came.
+            self._scorer = None if scorer is None or scorer.learns_originals else scorer
+            self._scorer_schema = rows.schema
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:
