@@ -1,7 +1,8 @@
 """Choosing the scorer of a river model; a model without one is scored by river, row by row.
 
-`_MAKERS` names the models that may be the last step of a pipeline. What may stand before it is said
-in `inputs`; trees and their ensembles stand alone.
+`_MAKERS` names the models that may be the last step of a pipeline, `_ENSEMBLES` those that are made
+of such models. What may stand before them is said in `inputs`; trees and their ensembles have
+nothing before them.
 """
 
 from __future__ import annotations
@@ -10,37 +11,61 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from river import compose, linear_model, naive_bayes, optim
+from river import compose, ensemble, linear_model, multiclass, naive_bayes, optim
 
 from ..mixed import MixedNB
 from ..schema_view import SchemaView
 from .bayes import BayesScorer
+from .ensembles import EnsembleScorer, HardVotingScorer, PoolScorer, SoftVotingScorer
 from .inputs import Inputs, pass_step
 from .linear import LogisticScorer, SoftmaxScorer
+from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
 from .scorer import Scorer
+from .stacking import StackingScorer
 from .trees import TreeScorer, is_of_trees
+from .votes import BAGGINGS, BOOSTINGS
 
 
-def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
+def compile_model(
+    model: Any, schema: SchemaView, inputs: Inputs | None = None, before: tuple[Any, ...] = ()
+) -> Scorer | None:
     """Return a scorer for this model, or None if the model can't be compiled.
 
     Whether a model compiles depends on its steps alone, not on what it learned or on the schema.
+    A member of an ensemble has the transformers `before` it, which make `inputs` of the features.
 
     >>> from river import neighbors
     >>> compile_model(neighbors.KNNClassifier(), None) is None
     True
     """
     if is_of_trees(model):
-        return TreeScorer(model, schema)
+        return None if before else TreeScorer(model, schema)
     steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
-    inputs = Inputs()
+    inputs = inputs or Inputs()
     for step in steps[:-1]:
         following = pass_step(inputs, step)
         if following is None:
             return None
         inputs = following
-    make = _MAKERS.get(type(steps[-1]))
-    return None if make is None else make(steps[-1], inputs, schema)
+    final, before = steps[-1], (*before, *steps[:-1])
+    of_members = _choose_ensemble(final)
+    if of_members is not None:
+
+        def compile_member(model: Any, own: SchemaView | None = None) -> Scorer | None:
+            if own is not None:
+                return compile_model(model, own)
+            return compile_model(model, schema, inputs, before)
+
+        return of_members.compile(final, schema, before, compile_member)
+    make = _MAKERS.get(type(final))
+    return None if make is None else make(final, inputs, schema)
+
+
+def _choose_ensemble(model: Any) -> type[EnsembleScorer] | None:
+    """The scorer of an ensemble of any members; None if the model is none."""
+    if type(model) is ensemble.VotingClassifier:
+        return SoftVotingScorer if model.use_probabilities else HardVotingScorer
+    return _ENSEMBLES.get(type(model))
 
 
 def _make_logistic(final: Any, inputs: Inputs, schema: SchemaView) -> Scorer | None:
@@ -60,4 +85,12 @@ _MAKERS: dict[type, Callable[[Any, Inputs, SchemaView], Scorer | None]] = {
     linear_model.SoftmaxRegression: SoftmaxScorer,
     naive_bayes.GaussianNB: _make_bayes,
     MixedNB: _make_bayes,
+}
+
+_ENSEMBLES: dict[type, type[EnsembleScorer]] = {
+    **dict.fromkeys((*BAGGINGS, *BOOSTINGS, ensemble.SRPClassifier), PoolScorer),
+    ensemble.StackingClassifier: StackingScorer,
+    multiclass.OneVsRestClassifier: OneVsRestScorer,
+    multiclass.OneVsOneClassifier: OneVsOneScorer,
+    multiclass.OutputCodeClassifier: OutputCodeScorer,
 }

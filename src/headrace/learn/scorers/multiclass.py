@@ -1,0 +1,119 @@
+"""Scorers of river's ways to tell many classes apart with models of two classes.
+
+One against the rest gives probabilities. One against one and output codes name a class alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..schema_view import Floats
+from .ensembles import (
+    CLOSE,
+    Answers,
+    EnsembleScorer,
+    choose_likeliest,
+    elect,
+    only_chosen,
+    predicts_likeliest,
+)
+from .scorer import Scorer, code_of
+
+
+class _OfTwoClasses(EnsembleScorer):
+    """Base of the three: a dict `classifiers` of copies of the model `classifier`."""
+
+    @staticmethod
+    def examples_in(model: Any) -> list[Any]:
+        """The classifier that is copied, and the copies."""
+        return [model.classifier, *model.classifiers.values()]
+
+    def _members(self) -> list[Any]:
+        return list(self._final.classifiers.values())
+
+
+class OneVsRestScorer(_OfTwoClasses):
+    """One against the rest: each class's probability of `True`, normalised; uniform if all are 0."""
+
+    def _refresh(self) -> None:
+        self._codes = [code_of(label) for label in self._final.classifiers]
+
+    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
+        n, m = len(X), len(self._codes)
+        answers = np.empty((n, m))
+        for column, scorer in enumerate(self._scorers):
+            # River raises if a member does not know `True`.
+            answers[:, column] = _truths(scorer.score(X), n, np.nan)
+        total = np.add.accumulate(answers, axis=1)[:, -1:] if m else np.zeros((n, 1))
+        shares = answers / np.where(total == 0.0, 1.0, total)
+        return self._codes, np.where(total == 0.0, 1.0 / max(1, m), shares), np.zeros(n, np.bool_)
+
+
+class OneVsOneScorer(_OfTwoClasses):
+    """One against one: a classifier for each two classes votes; of equal ones the first named."""
+
+    gives_probabilities: ClassVar[bool] = False
+
+    @staticmethod
+    def can_join(model: Any, member: Any, scorer: Scorer) -> bool:
+        """Whether the member predicts its likeliest class."""
+        return predicts_likeliest(member, scorer)
+
+    def _refresh(self) -> None:
+        self._pairs = [(code_of(a), code_of(b)) for a, b in self._final.classifiers]
+        self._codes = list(dict.fromkeys(code for pair in self._pairs for code in pair))
+
+    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
+        n, m = len(X), len(self._codes)
+        is_unsure = np.zeros(n, np.bool_)
+        if not m:
+            return [], np.zeros((n, 0)), is_unsure
+        votes = np.zeros((n, len(self._pairs)), dtype=np.intp)
+        for i, ((first, second), scorer) in enumerate(
+            zip(self._pairs, self._scorers, strict=True)
+        ):
+            codes, answers = scorer.score(X)
+            chosen, is_sure = choose_likeliest(answers)
+            is_second = np.array([code == 1 for code in codes] or [False])[chosen]
+            columns = self._codes.index(first), self._codes.index(second)
+            votes[:, i] = np.where(is_second, columns[1], columns[0])
+            is_unsure |= ~is_sure
+        return self._codes, only_chosen(elect(votes, m), m), is_unsure
+
+
+class OutputCodeScorer(_OfTwoClasses):
+    """Output codes: the class whose bits are nearest to the probabilities of `True`."""
+
+    gives_probabilities: ClassVar[bool] = False
+
+    def _refresh(self) -> None:
+        # Of classes with the same bits river only ever names the first.
+        of_bits: dict[tuple[int, ...], Any] = {}
+        for label, bits in self._final.code_book.items():
+            of_bits.setdefault(bits, label)
+        self._codes = [code_of(label) for label in of_bits.values()]
+        self._bits = np.array(list(of_bits), dtype=float)
+        self._places = list(self._final.classifiers)
+
+    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
+        n, m = len(X), len(self._codes)
+        if not m:
+            return [], np.zeros((n, 0)), np.zeros(n, np.bool_)
+        distances = np.zeros((n, m))
+        for place, scorer in zip(self._places, self._scorers, strict=True):
+            truths = _truths(scorer.score(X), n, 0.0)
+            distances += np.abs(self._bits[:, place] - truths[:, np.newaxis])
+        nearest = distances.argmin(axis=1)
+        ordered = np.sort(distances, axis=1)
+        is_close = ordered[:, 1] - ordered[:, 0] <= CLOSE if m > 1 else np.zeros(n, np.bool_)
+        is_unsure = is_close | np.isnan(distances).any(axis=1)
+        return self._codes, only_chosen(nearest, m), is_unsure
+
+
+def _truths(said: Answers, n: int, otherwise: float) -> Floats:
+    """The probabilities of `True`, shape (n,), or another number if the member does not know it."""
+    codes, answers = said
+    return answers[:, codes.index(1)] if 1 in codes else np.full(n, otherwise)
