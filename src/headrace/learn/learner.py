@@ -22,6 +22,7 @@ from .committee.table import CommitteeTable
 from .estimator import SklearnClassifier, SklearnScorer
 from .failures import Failures
 from .habits import first_words, keeps_absence, takes_weight
+from .many import answers_many, ask_many
 from .members import as_distributions, ensemble_in, opinions_of
 from .own_labels import OwnLabels
 from .parts import name_of
@@ -119,7 +120,8 @@ class Learner:
     @property
     def row_by_row(self) -> str:
         """The name of the model, if it cannot be scored in batches; else empty."""
-        return name_of(self.model) if self._scorer is None and self._table is None else ""
+        is_alone = self._reads_originals and not answers_many(self.model)
+        return name_of(self.model) if is_alone else ""
 
     @property
     def wants_context(self) -> bool:
@@ -430,9 +432,14 @@ class Learner:
         return x
 
     def _by_river(self, X: Floats, k: int, original_of: OriginalOf | None = None) -> Floats:
-        scores = np.zeros((len(X), k))
+        scores, original = np.zeros((len(X), k)), original_of or (lambda i: None)
+        answers: dict[int, Any] = {}
+        if answers_many(self.model):
+            make_input = lambda i: self._make_input(X[i], original(i))  # noqa: E731
+            failures = self.failures if self.learned_n else Failures()
+            answers = ask_many(self.model, make_input, len(X), failures)
         for i, row in enumerate(X):
-            scores[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
+            scores[i] = self._one_by_river(row, k, original(i), answers.get(i))
         return scores
 
     def _by_scorer(
@@ -445,12 +452,16 @@ class Learner:
                 scores[i] = self._one_by_river(X[i], k, original_of(i))
         return scores
 
-    def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
-        """The probabilities by river for one row, a list of k; NaN if it fails."""
+    def _one_by_river(
+        self, row: Floats, k: int, original: Features | None, answer: Any = None
+    ) -> list[float]:
+        """The probabilities by river for one row, a list of k, from its answer; NaN if it fails."""
         scores, own, classes = [0.0] * k, self._own_labels, self.schema.classes
         are_codes = not own and not own.is_turned(classes)
         try:
-            for label, probability in self._answer(self._make_input(row, original)).items():
+            if answer is None:
+                answer = self._answer(self._make_input(row, original))
+            for label, probability in answer.items():
                 is_code = are_codes and type(label) in _CODES
                 code = int(label) if is_code else own.code(label, classes)
                 if 0 <= code < k:

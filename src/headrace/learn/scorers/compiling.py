@@ -51,9 +51,9 @@ def compile_model(
     of_members = _choose_ensemble(final)
     if of_members is not None:
 
-        def compile_member(model: Any, own: SchemaView | None = None) -> Scorer | None:
-            if own is not None:
-                return compile_model(model, own)
+        def compile_member(model: Any, own_schema: SchemaView | None = None) -> Scorer | None:
+            if own_schema is not None:
+                return compile_model(model, own_schema)
             return compile_model(model, schema, inputs, before)
 
         return of_members.compile(final, schema, before, compile_member)

@@ -26,14 +26,13 @@ Answers: TypeAlias = tuple[list[int], Floats]
 """Class codes, and an answer for each, shape (n, m), as `Scorer.score` returns them."""
 
 
-
 class CompileMember(Protocol):
     """Returns the scorer of a member, behind the transformers before the ensemble.
 
     With a schema, there is nothing before the model, and its rows are of this schema.
     """
 
-    def __call__(self, model: Any, schema: SchemaView | None = None) -> Scorer | None:
+    def __call__(self, model: Any, own_schema: SchemaView | None = None, /) -> Scorer | None:
         """The scorer, or None if the model can't be compiled."""
         ...
 
@@ -132,17 +131,21 @@ class EnsembleScorer(Scorer):
         if not self.is_stale:
             return
         members = self._members()
-        present = {}
-        for member in members:
-            # A member that is kept can't pass its id on to another.
-            known = self._known.get(id(member)) or (member, self._compile_member(member))
-            assert known[1] is not None
-            known[1].is_stale = True
-            present[id(member)] = known
+        # A member that is kept here can't pass its id on to another.
+        present = {
+            id(member): self._known.get(id(member)) or self._take(member) for member in members
+        }
+        for _, scorer in present.values():
+            scorer.is_stale = True
         self._known = present
         self._scorers = [present[id(member)][1] for member in members]
         self._refresh()
         self.is_stale = False
+
+    def _take(self, member: Any) -> tuple[Any, Scorer]:
+        scorer = self._compile_member(member)
+        assert scorer is not None, "it is a copy of an example, which was compiled"
+        return member, scorer
 
     def _ask_river(self, row: Floats, codes: list[int]) -> list[float]:
         """River's answer for one row, by code; NaN if it raises."""

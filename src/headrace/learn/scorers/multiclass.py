@@ -20,6 +20,7 @@ from .ensembles import (
     only_chosen,
     predicts_likeliest,
 )
+from .labels import labels_of
 from .scorer import Scorer, code_of
 
 
@@ -36,17 +37,22 @@ class _OfTwoClasses(EnsembleScorer):
 
 
 class OneVsRestScorer(_OfTwoClasses):
-    """One against the rest: each class's probability of `True`, normalised; uniform if all are 0."""
+    """One against the rest: each class's probability of `True`, normalised; uniform if all are 0.
+
+    If a member does not know `True`, river raises.
+    """
 
     def _refresh(self) -> None:
         self._codes = [code_of(label) for label in self._final.classifiers]
+        labels = map(labels_of, self._final.classifiers.values())
+        self._knows_true = [known is None or True in known for known in labels]
 
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
         n, m = len(X), len(self._codes)
         answers = np.empty((n, m))
         for column, scorer in enumerate(self._scorers):
-            # River raises if a member does not know `True`.
-            answers[:, column] = _truths(scorer.score(X), n, np.nan)
+            said = scorer.score(X) if self._knows_true[column] else ([], np.zeros((n, 0)))
+            answers[:, column] = _truths(said, n, np.nan)
         total = np.add.accumulate(answers, axis=1)[:, -1:] if m else np.zeros((n, 1))
         shares = answers / np.where(total == 0.0, 1.0, total)
         return self._codes, np.where(total == 0.0, 1.0 / max(1, m), shares), np.zeros(n, np.bool_)
@@ -72,9 +78,7 @@ class OneVsOneScorer(_OfTwoClasses):
         if not m:
             return [], np.zeros((n, 0)), is_unsure
         votes = np.zeros((n, len(self._pairs)), dtype=np.intp)
-        for i, ((first, second), scorer) in enumerate(
-            zip(self._pairs, self._scorers, strict=True)
-        ):
+        for i, ((first, second), scorer) in enumerate(zip(self._pairs, self._scorers, strict=True)):
             codes, answers = scorer.score(X)
             chosen, is_sure = choose_likeliest(answers)
             is_second = np.array([code == 1 for code in codes] or [False])[chosen]

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from river import compose, ensemble, linear_model, multiclass, naive_bayes, preprocessing, tree
+from river import linear_model, preprocessing
 
 from ...messages import Features
 from ..schema_view import Floats, SchemaView
 from .ensembles import CompileMember, EnsembleScorer
+from .labels import labels_of
 from .scorer import Scorer, code_of
-from .votes import is_adding, weights_of
 
 _JOINING = (linear_model.LogisticRegression, linear_model.SoftmaxRegression)
 
@@ -72,7 +72,7 @@ class StackingScorer(EnsembleScorer):
             codes, answers = said[i]
             if code in codes:
                 columns[:, column] = answers[:, codes.index(code)]
-        is_unsure = np.isnan(columns).any(axis=1)
+        is_unsure = np.asarray(np.isnan(columns).any(axis=1))
         if self._final.include_features:
             columns = np.concatenate([columns, self._scale(X)], axis=1)
         codes, answers = self._joining.score(columns)
@@ -126,39 +126,3 @@ class _Stacked:
 
 def _is_plain_scaler(step: Any) -> bool:
     return type(step) is preprocessing.StandardScaler and step.window_size is None
-
-
-def labels_of(model: Any) -> list[Any] | None:
-    """The labels for which this model has probabilities, whatever the features; None if unknown.
-
-    >>> labels_of(linear_model.LogisticRegression()), labels_of(naive_bayes.GaussianNB())
-    ([False, True], [])
-    """
-    if type(model) is compose.Pipeline:
-        return labels_of(list(model.steps.values())[-1])
-    if isinstance(model, linear_model.LogisticRegression):
-        return [False, True]
-    if type(model) is linear_model.SoftmaxRegression:
-        return list(model.weights)
-    if isinstance(model, naive_bayes.GaussianNB):
-        return list(model.class_counts)
-    if type(model) is tree.HoeffdingTreeClassifier:
-        return sorted(model.classes)
-    if type(model) is multiclass.OneVsRestClassifier:
-        return list(model.classifiers)
-    if is_adding(model):
-        return _labels_of_members(model)
-    return None
-
-
-def _labels_of_members(model: Any) -> list[Any] | None:
-    """The labels of members whose answers are added up; of BOLE's, of those with a weight."""
-    if labels_of(model.model) is None:
-        return None
-    is_patches = type(model) is ensemble.SRPClassifier
-    weights = weights_of(model)
-    labels: dict[Any, None] = {}
-    for member, weight in zip(model.models, weights, strict=True):
-        if weight or type(model) is not ensemble.BOLEClassifier:
-            labels.update(dict.fromkeys(labels_of(member.model if is_patches else member) or []))
-    return list(labels)
