@@ -7,7 +7,7 @@ nothing before them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,13 +26,11 @@ from .trees import TreeScorer, is_of_trees
 from .votes import BAGGINGS, BOOSTINGS
 
 
-def compile_model(
-    model: Any, schema: SchemaView, inputs: Inputs | None = None, before: tuple[Any, ...] = ()
-) -> Scorer | None:
+def compile_model(model: Any, schema: SchemaView, before: Sequence[Any] = ()) -> Scorer | None:
     """Return a scorer for this model, or None if the model can't be compiled.
 
     Whether a model compiles depends on its steps alone, not on what it learned or on the schema.
-    A member of an ensemble has the transformers `before` it, which make `inputs` of the features.
+    `before` are the steps before an ensemble of which the model is a member.
 
     >>> from river import neighbors
     >>> compile_model(neighbors.KNNClassifier(), None) is None
@@ -40,25 +38,25 @@ def compile_model(
     """
     if is_of_trees(model):
         return None if before else TreeScorer(model, schema)
-    steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
-    inputs = inputs or Inputs()
+    own_steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
+    steps = [*before, *own_steps]
+    of_members = _choose_ensemble(steps[-1])
+    if of_members is not None:
+
+        def compile_member(member: Any, own_schema: SchemaView | None = None) -> Scorer | None:
+            if own_schema is not None:
+                return compile_model(member, own_schema)
+            return compile_model(member, schema, steps[:-1])
+
+        return of_members.compile(steps[-1], schema, steps[:-1], compile_member)
+    inputs = Inputs()
     for step in steps[:-1]:
         following = pass_step(inputs, step)
         if following is None:
             return None
         inputs = following
-    final, before = steps[-1], (*before, *steps[:-1])
-    of_members = _choose_ensemble(final)
-    if of_members is not None:
-
-        def compile_member(model: Any, own_schema: SchemaView | None = None) -> Scorer | None:
-            if own_schema is not None:
-                return compile_model(model, own_schema)
-            return compile_model(model, schema, inputs, before)
-
-        return of_members.compile(final, schema, before, compile_member)
-    make = _MAKERS.get(type(final))
-    return None if make is None else make(final, inputs, schema)
+    make = _MAKERS.get(type(steps[-1]))
+    return None if make is None else make(steps[-1], inputs, schema)
 
 
 def _choose_ensemble(model: Any) -> type[EnsembleScorer] | None:
