@@ -202,7 +202,7 @@ def test_what_is_not_known_exactly_is_left_to_river(model):
     "model",
     [
         ensemble.ADWINBoostingClassifier(GAUSSIAN(), 3, seed=1),
-        ensemble.ADWINBoostingClassifier(early_tree(), 3, seed=1),
+        ensemble.ADWINBoostingClassifier(early_tree(), 3, seed=2),
         ensemble.LeveragingBaggingClassifier(GAUSSIAN(), 3, seed=1),
         PATCHES(GAUSSIAN(), 3, seed=1),
     ],
