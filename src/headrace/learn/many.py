@@ -35,11 +35,14 @@ def answers_many(model: Any) -> bool:
     if isinstance(model, base.MiniBatchClassifier):
         return False
     defining = next((cls for cls in type(model).__mro__ if METHOD in vars(cls)), None)
-    return defining is not None and defining.__module__.partition(".")[0] not in _OTHERS
+    if defining is None or not callable(vars(defining)[METHOD]):
+        return False
+    return not defining.__module__.startswith(_FOR_FRAMES)
 
 
-_OTHERS = ("river", __name__.partition(".")[0])
-"""The packages whose methods of this name take data frames: river's, and ours for MLflow."""
+_OURS = __name__.rpartition(".")[0]
+_FOR_FRAMES = ("river.", f"{_OURS}.committee.", f"{_OURS}.estimator")
+"""The modules whose methods of this name take data frames: river's, and ours for MLflow."""
 
 
 def ask_many(
