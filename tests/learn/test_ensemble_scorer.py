@@ -53,6 +53,9 @@ OF_NUMBERS = {
     "bagging of voting trees": lambda: BAGGING(BAGGING(early_tree(), 2, seed=1), 2, seed=8),
     "patches": lambda: PATCHES(scaled(), 3, seed=9),
     "patches of naive Bayes": lambda: PATCHES(GAUSSIAN(), 3, seed=9, training_method="subspaces"),
+    "scaler | resampling": lambda: (
+        SCALER() | PATCHES(LogisticRegression(), 3, seed=9, training_method="resampling")
+    ),
     "patches, unweighted": lambda: PATCHES(
         SCALER() | GAUSSIAN(), 3, seed=9, disable_weighted_vote=True
     ),
@@ -272,6 +275,20 @@ def test_a_member_without_an_answer_votes_as_in_river(is_soft):
         learner.model.models[2].learn_one(columns.features(row), True)
     learner._scorer.is_stale = True
     agree(learner, stream(columns, 5)[0])
+
+
+def test_a_pair_without_an_answer_is_for_its_first_class_as_in_river():
+    columns = Columns(2, 0, 3)
+    learner = Learner(multiclass.OneVsOneClassifier(GAUSSIAN()), columns)
+    X, y = stream(columns, 30, seed=1)
+    for row, code in zip(X, y, strict=True):
+        learner.learn(row, int(code))
+    # One pair knows nothing, one a single label.
+    learner.model.classifiers[0, 1] = GAUSSIAN()
+    learner.model.classifiers[1, 2] = GAUSSIAN()
+    learner.model.classifiers[1, 2].learn_one({"x0": 1.0}, False)
+    learner._scorer.is_stale = True
+    agree(learner, X)
 
 
 def test_where_river_raises_the_row_is_a_failure():

@@ -10,6 +10,7 @@ and so it is for a row in which a member fails.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -19,6 +20,7 @@ from river import base, compose, ensemble
 
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
+from .linear import LogisticScorer, LogisticsScorer
 from .scorer import Scorer, code_of
 from .votes import is_adding, weights_of
 
@@ -68,6 +70,8 @@ class EnsembleScorer(Scorer):
         self.is_refusing_texts = any(scorer.is_refusing_texts for scorer in examples)
         self._known: dict[int, tuple[Any, Scorer]] = {}
         self._scorers: list[Scorer] = []
+        self._alike: list[LogisticScorer] = []
+        self._together: LogisticsScorer | None = None
 
     @classmethod
     def compile(
@@ -139,8 +143,36 @@ class EnsembleScorer(Scorer):
             scorer.is_stale = True
         self._known = present
         self._scorers = [present[id(member)][1] for member in members]
+        self._join_alike(members)
         self._refresh()
         self.is_stale = False
+
+    def _join_alike(self, members: Sequence[Any]) -> None:
+        """Score logistic regressions together, if nothing but `before` is between them and rows."""
+        alike = [
+            scorer
+            for member, scorer in zip(members, self._scorers, strict=True)
+            if type(scorer) is LogisticScorer and member is scorer.final
+        ]
+        if len(alike) != len(self._alike) or any(map(operator.is_not, alike, self._alike)):
+            self._alike = alike
+            self._together = alike[0].join(alike) if len(alike) > 1 else None
+        if self._together is not None:
+            self._together.is_stale = True
+
+    def _score_members(self, X: Floats) -> list[Answers]:
+        """The answers of all members."""
+        if self._together is None:
+            return [scorer.score(X) for scorer in self._scorers]
+        _, truths = self._together.score(X)
+        answers = np.empty((len(X), len(self._alike), 2))
+        answers[:, :, 1] = truths
+        np.subtract(1.0, truths, out=answers[:, :, 0])
+        of_alike = {id(scorer): answers[:, i] for i, scorer in enumerate(self._alike)}
+        return [
+            ([0, 1], of_alike[id(scorer)]) if id(scorer) in of_alike else scorer.score(X)
+            for scorer in self._scorers
+        ]
 
     def _take(self, member: Any) -> tuple[Any, Scorer]:
         scorer = self._compile_member(member)
@@ -184,13 +216,17 @@ class PoolScorer(EnsembleScorer):
 
     def _refresh(self) -> None:
         self._weights = weights_of(self._final)
-        self._features = [getattr(m, "features", None) for m in self._final.models]
+        is_patches = type(self._final) is ensemble.SRPClassifier
+        self._features = [m.features if is_patches else None for m in self._final.models]
 
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = [
-            scorer.score(self._take_patch(X, names))
-            for scorer, names in zip(self._scorers, self._features, strict=True)
-        ]
+        if any(names is not None for names in self._features):
+            said = [
+                scorer.score(self._take_patch(X, names))
+                for scorer, names in zip(self._scorers, self._features, strict=True)
+            ]
+        else:
+            said = self._score_members(X)
         codes, pooled = add_answers(said, len(X), self._weights)
         total = np.add.accumulate(pooled, axis=1)[:, -1:] if codes else np.zeros((len(X), 1))
         # As river has it, a sum of 0 stays as it is; one of NaN does, too.
@@ -199,7 +235,7 @@ class PoolScorer(EnsembleScorer):
 
     def _take_patch(self, X: Floats, names: list[Any] | None) -> Floats:
         """The rows without the features that a member of random patches does not see."""
-        if names is None or type(self._final) is not ensemble.SRPClassifier:
+        if names is None:
             return X
         seen = set(names)
         hidden = [j for j in range(X.shape[1]) if self._schema.names[j] not in seen]
@@ -219,7 +255,7 @@ class SoftVotingScorer(EnsembleScorer):
         return list(model.models)
 
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = [scorer.score(X) for scorer in self._scorers]
+        said = self._score_members(X)
         codes, pooled = add_answers(said, len(X))
         chosen, is_sure = choose_likeliest(pooled)
         return codes, only_chosen(chosen, len(codes)), ~is_sure
@@ -241,7 +277,7 @@ class HardVotingScorer(EnsembleScorer):
         return predicts_likeliest(member, scorer)
 
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = [scorer.score(X) for scorer in self._scorers]
+        said = self._score_members(X)
         codes = all_codes(said)
         # The last column is for the votes of members that have no answer yet.
         votes = np.full((len(X), len(said)), len(codes), dtype=np.intp)
@@ -306,12 +342,12 @@ def elect(votes: NDArray[np.intp], columns_n: int) -> NDArray[np.intp]:
     array([2, 1])
     """
     n, voters_n = votes.shape
-    counts = np.zeros((n, columns_n), dtype=np.intp)
-    first = np.full((n, columns_n), voters_n, dtype=np.intp)
-    rows = np.arange(n)
-    for i in reversed(range(voters_n)):
-        counts[rows, votes[:, i]] += 1
-        first[rows, votes[:, i]] = i
+    rows = np.arange(n)[:, np.newaxis]
+    places = (rows * columns_n + votes).ravel()
+    counts = np.bincount(places, minlength=n * columns_n).reshape(n, columns_n)
+    first = np.full((n, columns_n), voters_n)
+    # Where a column is assigned several times, the last one stays: the first vote.
+    first[rows, votes[:, ::-1]] = np.arange(voters_n)[::-1]
     return np.asarray((counts * (voters_n + 1) - first).argmax(axis=1))
 
 

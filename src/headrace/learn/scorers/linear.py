@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
-from ..schema_view import Floats
+from ..schema_view import Floats, SchemaView
+from .inputs import Inputs
 from .scorer import Scorer, code_of
 
 
@@ -36,6 +39,15 @@ class _LinearScorer(Scorer):
 class LogisticScorer(_LinearScorer):
     """river's LogisticRegression: sigmoid, 0 below -30 and 1 above 30."""
 
+    @property
+    def final(self) -> Any:
+        """The regression, without the steps before it."""
+        return self._final
+
+    def join(self, others: Sequence[LogisticScorer]) -> LogisticsScorer:
+        """One scorer for several regressions that read the inputs of this one."""
+        return LogisticsScorer([other.final for other in others], self._inputs, self._schema)
+
     def _refresh(self) -> None:
         self._codes = [0, 1]
         weights = self._final.weights
@@ -45,14 +57,40 @@ class LogisticScorer(_LinearScorer):
             self._constant += weights.get("(intercept)", 0.0)
 
     def _answers(self, X: Floats) -> Floats:
-        raw = self._raw(X)[:, 0] + self._constant
-        p = 1.0 / (1.0 + np.exp(-raw))
-        p[raw < -30.0] = 0.0
-        p[raw > 30.0] = 1.0
+        p = _sigmoid(self._raw(X)[:, 0] + self._constant)
         answers = np.empty((len(X), 2))
         answers[:, 0] = 1.0 - p
         answers[:, 1] = p
         return answers
+
+
+class LogisticsScorer(_LinearScorer):
+    """Several logistic regressions that read the same inputs: each one's probability of `True`.
+
+    Code i stands for the i-th of them.
+    """
+
+    def __init__(self, finals: Sequence[Any], inputs: Inputs, schema: SchemaView) -> None:
+        super().__init__(finals[0], inputs, schema)
+        self._finals = finals
+
+    def _refresh(self) -> None:
+        self._codes = list(range(len(self._finals)))
+        weights = [final.weights for final in self._finals]
+        self._take_weights(weights)
+        self._constants = np.array([float(final.intercept) for final in self._finals])
+        if self._inputs.has_intercept:
+            self._constants += [w.get("(intercept)", 0.0) for w in weights]
+
+    def _answers(self, X: Floats) -> Floats:
+        return _sigmoid(self._raw(X) + self._constants)
+
+
+def _sigmoid(raw: Floats) -> Floats:
+    p = 1.0 / (1.0 + np.exp(-raw))
+    p[raw < -30.0] = 0.0
+    p[raw > 30.0] = 1.0
+    return np.asarray(p)
 
 
 class SoftmaxScorer(_LinearScorer):

@@ -15,7 +15,6 @@ from .ensembles import (
     CLOSE,
     Answers,
     EnsembleScorer,
-    choose_likeliest,
     elect,
     only_chosen,
     predicts_likeliest,
@@ -50,9 +49,9 @@ class OneVsRestScorer(_OfTwoClasses):
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
         n, m = len(X), len(self._codes)
         answers = np.empty((n, m))
-        for column, scorer in enumerate(self._scorers):
-            said = scorer.score(X) if self._knows_true[column] else ([], np.zeros((n, 0)))
-            answers[:, column] = _truths(said, n, np.nan)
+        for column, said in enumerate(self._score_members(X)):
+            known = said if self._knows_true[column] else ([], said[1])
+            answers[:, column] = _truths(known, n, np.nan)
         total = np.add.accumulate(answers, axis=1)[:, -1:] if m else np.zeros((n, 1))
         shares = answers / np.where(total == 0.0, 1.0, total)
         return self._codes, np.where(total == 0.0, 1.0 / max(1, m), shares), np.zeros(n, np.bool_)
@@ -71,21 +70,22 @@ class OneVsOneScorer(_OfTwoClasses):
     def _refresh(self) -> None:
         self._pairs = [(code_of(a), code_of(b)) for a, b in self._final.classifiers]
         self._codes = list(dict.fromkeys(code for pair in self._pairs for code in pair))
+        columns = [[*map(self._codes.index, pair)] for pair in self._pairs]
+        self._columns_of_pairs = np.array(columns, dtype=np.intp).reshape(-1, 2).T
 
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        n, m = len(X), len(self._codes)
-        is_unsure = np.zeros(n, np.bool_)
+        n, m, pairs_n = len(X), len(self._codes), len(self._pairs)
         if not m:
-            return [], np.zeros((n, 0)), is_unsure
-        votes = np.zeros((n, len(self._pairs)), dtype=np.intp)
-        for i, ((first, second), scorer) in enumerate(zip(self._pairs, self._scorers, strict=True)):
-            codes, answers = scorer.score(X)
-            chosen, is_sure = choose_likeliest(answers)
-            is_second = np.array([code == 1 for code in codes] or [False])[chosen]
-            columns = self._codes.index(first), self._codes.index(second)
-            votes[:, i] = np.where(is_second, columns[1], columns[0])
-            is_unsure |= ~is_sure
-        return self._codes, only_chosen(elect(votes, m), m), is_unsure
+            return [], np.zeros((n, 0)), np.zeros(n, np.bool_)
+        falses, truths = np.empty((n, pairs_n)), np.empty((n, pairs_n))
+        for i, (codes, answers) in enumerate(self._score_members(X)):
+            truths[:, i] = answers[:, codes.index(1)] if 1 in codes else -np.inf
+            # A member without an answer counts as `False`.
+            otherwise = -np.inf if codes else 1.0
+            falses[:, i] = answers[:, codes.index(0)] if 0 in codes else otherwise
+        is_sure = (np.abs(truths - falses) > CLOSE) & (np.maximum(truths, falses) > 0.0)
+        votes = np.where(truths > falses, self._columns_of_pairs[1], self._columns_of_pairs[0])
+        return self._codes, only_chosen(elect(votes, m), m), np.asarray(~is_sure.all(axis=1))
 
 
 class OutputCodeScorer(_OfTwoClasses):
@@ -107,8 +107,8 @@ class OutputCodeScorer(_OfTwoClasses):
         if not m:
             return [], np.zeros((n, 0)), np.zeros(n, np.bool_)
         distances = np.zeros((n, m))
-        for place, scorer in zip(self._places, self._scorers, strict=True):
-            truths = _truths(scorer.score(X), n, 0.0)
+        for place, said in zip(self._places, self._score_members(X), strict=True):
+            truths = _truths(said, n, 0.0)
             distances += np.abs(self._bits[:, place] - truths[:, np.newaxis])
         nearest = distances.argmin(axis=1)
         ordered = np.sort(distances, axis=1)

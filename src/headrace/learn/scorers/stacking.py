@@ -66,7 +66,7 @@ class StackingScorer(EnsembleScorer):
         return super().is_too_large or not self._named.keys().isdisjoint(self._schema.names)
 
     def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = [scorer.score(X) for scorer in self._scorers]
+        said = self._score_members(X)
         columns = np.zeros((len(X), len(self._named)))
         for column, (i, code) in enumerate(self._named.values()):
             codes, answers = said[i]
