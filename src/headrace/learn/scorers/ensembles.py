@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base, compose, ensemble
 
+from ..parts import parts_of
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 from .linear import LogisticScorer, LogisticsScorer
@@ -84,6 +85,11 @@ class EnsembleScorer(Scorer):
             if scorer is None or not cls.can_join(model, member, scorer):
                 return None
             examples.append(scorer)
+        if any(scorer.learns_originals or scorer.is_refusing_texts for scorer in examples):
+            # Rows have floats where events may have whole numbers.
+            parts = [part for root in (*before, model) for _, part in parts_of(root)]
+            if any(map(_parts_floats_from_ints, parts)):
+                return None
         return cls(model, schema, before, compile_member, examples)
 
     @staticmethod
@@ -358,6 +364,11 @@ def only_chosen(chosen: NDArray[np.intp], m: int) -> Floats:
     [[0.0, 1.0], [0.0, 0.0]]
     """
     return np.asarray(np.eye(m + 1, m)[np.minimum(chosen, m)])
+
+
+def _parts_floats_from_ints(step: Any) -> bool:
+    types = getattr(step, "types", ()) if type(step) is compose.SelectType else ()
+    return issubclass(float, types) != issubclass(int, types)
 
 
 def predicts_likeliest(model: Any, scorer: Scorer) -> bool:
