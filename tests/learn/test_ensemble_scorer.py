@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import compose, drift, dummy, ensemble, multiclass, naive_bayes, preprocessing, tree
+from river import (
+    compose,
+    drift,
+    dummy,
+    ensemble,
+    imblearn,
+    multiclass,
+    naive_bayes,
+    preprocessing,
+    tree,
+)
 from river.linear_model import LogisticRegression, SoftmaxRegression
 
 from headrace.learn.committee.members import RiverMember
@@ -39,6 +49,15 @@ def encoded():
     return texts + (compose.SelectType(float, int) | SCALER()) | LogisticRegression()
 
 
+class Turned(LogisticRegression):
+    def predict_proba_one(self, x):
+        return {label: 1.0 - p for label, p in super().predict_proba_one(x).items()}
+
+
+def restarting(model):
+    return drift.DriftRetrainingClassifier(model, drift.binary.DDM())
+
+
 OF_NUMBERS = {
     "soft voting": lambda: VOTING([scaled(), GAUSSIAN(), early_tree()]),
     "hard voting": lambda: VOTING([scaled(), GAUSSIAN(), early_tree()], use_probabilities=False),
@@ -47,6 +66,12 @@ OF_NUMBERS = {
     "scaler | AdaBoost": lambda: SCALER() | ensemble.AdaBoostClassifier(GAUSSIAN(), 3, seed=1),
     "ADWIN boosting": lambda: ensemble.ADWINBoostingClassifier(GAUSSIAN(), 3, seed=2),
     "BOLE": lambda: ensemble.BOLEClassifier(scaled(), 4, seed=3),
+    "BOLE of models that begin anew": lambda: ensemble.BOLEClassifier(
+        restarting(early_tree()), 3, seed=3
+    ),
+    "scaler | begin anew": lambda: SCALER() | restarting(GAUSSIAN()),
+    "sampling": lambda: imblearn.RandomSampler(scaled(), None, 0.7, seed=1),
+    "hard sampling": lambda: imblearn.HardSamplingClassifier(GAUSSIAN(), 20, 0.5, seed=1),
     "scaler | bagging": lambda: SCALER() | BAGGING(LogisticRegression(), 3, seed=5),
     "ADWIN bagging": lambda: ensemble.ADWINBaggingClassifier(GAUSSIAN(), 3, seed=6),
     "leveraging bagging": lambda: ensemble.LeveragingBaggingClassifier(scaled(), 3, seed=7),
@@ -102,8 +127,8 @@ KINDS = OF_NUMBERS | OF_TREES | OF_TEXTS
 
 NOT_COMPILED = [
     # A member that can't be compiled, or that is alone in saying what the ensemble has to know.
-    BAGGING(drift.DriftRetrainingClassifier(LogisticRegression()), 2, seed=1),
-    VOTING([LogisticRegression(), drift.DriftRetrainingClassifier(LogisticRegression())]),
+    BAGGING(Turned(), 2, seed=1),
+    VOTING([LogisticRegression(), Turned()]),
     VOTING([LogisticRegression(), dummy.PriorClassifier()], use_probabilities=False),
     SCALER() | BAGGING(early_tree(), 2, seed=1),
     STACKING(

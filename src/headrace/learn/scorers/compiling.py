@@ -16,14 +16,14 @@ from river import compose, ensemble, linear_model, multiclass, naive_bayes, opti
 from ..mixed import MixedNB
 from ..schema_view import SchemaView
 from .bayes import BayesScorer
-from .ensembles import EnsembleScorer, HardVotingScorer, PoolScorer, SoftVotingScorer
+from .ensembles import EnsembleScorer, HardVotingScorer, PassingScorer, PoolScorer, SoftVotingScorer
 from .inputs import Inputs, pass_step
 from .linear import LogisticScorer, SoftmaxScorer
 from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
 from .scorer import Scorer
 from .stacking import StackingScorer
 from .trees import TreeScorer, is_of_trees
-from .votes import BAGGINGS, BOOSTINGS
+from .votes import BAGGINGS, BOOSTINGS, PASSING
 
 
 def compile_model(model: Any, schema: SchemaView, before: Sequence[Any] = ()) -> Scorer | None:
@@ -87,6 +87,7 @@ _MAKERS: dict[type, Callable[[Any, Inputs, SchemaView], Scorer | None]] = {
 
 _ENSEMBLES: dict[type, type[EnsembleScorer]] = {
     **dict.fromkeys((*BAGGINGS, *BOOSTINGS, ensemble.SRPClassifier), PoolScorer),
+    **dict.fromkeys(PASSING, PassingScorer),
     ensemble.StackingClassifier: StackingScorer,
     multiclass.OneVsRestClassifier: OneVsRestScorer,
     multiclass.OneVsOneClassifier: OneVsOneScorer,

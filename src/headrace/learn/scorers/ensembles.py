@@ -1,7 +1,8 @@
 """Scorers of river's ensembles: the scorers of the members, and how river joins their answers.
 
 A member may be any model that can be compiled by itself. Here are the ensembles that add up
-probabilities, and votes; `multiclass` has those of two-class models, `stacking` the stacks.
+probabilities, those that vote, and the models that pass on what they are asked; `multiclass` has
+those of two-class models, `stacking` the stacks.
 
 Where a choice between classes is so close that rounding may decide it, river is asked for that row,
 and so it is for a row in which a member fails.
@@ -23,7 +24,7 @@ from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 from .linear import LogisticScorer, LogisticsScorer
 from .scorer import Scorer, code_of
-from .votes import is_adding, weights_of
+from .votes import PASSING, is_adding, weights_of
 
 Answers: TypeAlias = tuple[list[int], Floats]
 """Class codes, and an answer for each, shape (n, m), as `Scorer.score` returns them."""
@@ -200,6 +201,23 @@ class EnsembleScorer(Scorer):
             return [math.nan] * len(codes)
         by_code = {code_of(label): float(p) for label, p in said.items()}
         return [by_code.get(code, 0.0) for code in codes]
+
+
+class PassingScorer(EnsembleScorer):
+    """A model that passes questions on to another: it samples labels, or begins anew at a drift."""
+
+    @staticmethod
+    def examples_in(model: Any) -> list[Any]:
+        """The model that is asked."""
+        return [getattr(model, PASSING[type(model)])]
+
+    def _members(self) -> list[Any]:
+        return self.examples_in(self._final)
+
+    def score(self, X: Floats) -> Answers:
+        """As `Scorer.score`."""
+        self._read_members()
+        return self._scorers[0].score(X)
 
 
 class PoolScorer(EnsembleScorer):

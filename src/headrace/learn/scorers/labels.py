@@ -7,7 +7,7 @@ from typing import Any
 from river import compose, ensemble, linear_model, multiclass, naive_bayes, tree
 
 from ..mixed import MixedNB
-from .votes import is_adding, weights_of
+from .votes import PASSING, is_adding, weights_of
 
 
 def labels_of(model: Any) -> list[Any] | None:
@@ -20,6 +20,8 @@ def labels_of(model: Any) -> list[Any] | None:
         model = list(model.steps.values())[-1]
     if isinstance(model, linear_model.LogisticRegression):
         return [False, True]
+    if type(model) in PASSING:
+        return labels_of(getattr(model, PASSING[type(model)]))
     if is_adding(model):
         return _labels_of_members(model)
     attribute = _LABELS_IN.get(type(model))

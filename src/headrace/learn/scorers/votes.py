@@ -1,11 +1,11 @@
-"""The weights with which river's ensembles add up the probabilities of their members."""
+"""River's models that ask others: the weights in a sum of what these say, and who passes it on."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from river import ensemble, forest
+from river import drift, ensemble, forest, imblearn
 
 BAGGINGS = (
     ensemble.BaggingClassifier,
@@ -17,6 +17,14 @@ BOOSTINGS = (
     ensemble.ADWINBoostingClassifier,
     ensemble.BOLEClassifier,
 )
+PASSING: dict[type, str] = {
+    drift.DriftRetrainingClassifier: "model",
+    imblearn.HardSamplingClassifier: "model",
+    imblearn.RandomUnderSampler: "classifier",
+    imblearn.RandomOverSampler: "classifier",
+    imblearn.RandomSampler: "classifier",
+}
+"""The models that pass a question on to the model in this attribute."""
 
 
 def is_adding(model: Any) -> bool:
