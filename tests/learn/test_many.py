@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from river import base, linear_model, preprocessing
 
+from headrace import Engine
 from headrace.learn.learner import Learner
 from headrace.learn.many import answers_many
 from headrace.testing import check_model
 from learn.columns import Columns, stream
+from worlds import encoded, reference
 
 
 class Means(base.Classifier):
@@ -170,3 +172,13 @@ def test_the_check_of_a_model_compares_both_ways_of_asking():
     ):
         with pytest.raises(AssertionError, match=broken):
             check_model(make, in_two_processes=False)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 10_000])
+def test_any_split_of_the_inputs_gives_the_same_bits(chunk):
+    run = reference(5, f"{__name__}:Means", 140, is_arrival=True)
+    engine, outputs = Engine(settings=run.settings), []
+    for start in range(0, len(run.inputs), chunk):
+        outputs += engine.feed(run.inputs[start : start + chunk])
+    assert encoded(outputs) == encoded(run.outputs)
+    assert not engine.report.model.failures
