@@ -26,7 +26,7 @@ from ...label.consensus import select_standing
 from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
-from ..database import Cells, open_database, open_transaction
+from ..database import SealedCells, open_database, open_transaction
 from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
 
 UNDO_S = 5.0
@@ -83,7 +83,8 @@ class Store:
 
     `lease_s` is how long a question is one person's, `expertise_share` the share of questions given
     by expertise (`routing`). With `outlives_power` content survives a loss of power. A `sealer`
-    seals questions, labels and notes (`Cells`), but not who answered which question, and when.
+    seals questions, labels and notes (`SealedCells`), but not who answered which question, and
+    when.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -117,7 +118,7 @@ class Store:
         )
         self._db.create_function("log_of", 1, _log_of, deterministic=True)
         try:
-            self._cells = Cells(self._db, path, sealer, _SEALED)
+            self._cells = SealedCells(self._db, path, sealer, _SEALED)
         except BaseException:
             self._db.close()
             raise
