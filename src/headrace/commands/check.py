@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..adapters.jsonl import Tail
+from ..adapters.jsonl import Tail, split_lines
 from ..adapters.tables.records import is_table, is_table_of_columns, lines_of
 from ..bridges import faults_of_bridges
 from ..drivers.files.places import is_whole
@@ -164,11 +164,17 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
 
 
 def _read_lines(path: Path, settings: Settings, say: Callable[[str], None]) -> Iterator[bytes]:
+    length_max = settings.input.line_bytes_max
     if is_table(path):
+        rest = b""
         for piece in lines_of(path, settings, say):
-            yield from piece.splitlines(keepends=True)
+            lines = split_lines(rest + piece, length_max)
+            rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+            yield from lines
+        if rest:
+            yield rest
         return
-    tail = Tail(path, length_max=settings.input.line_bytes_max, is_whole=is_whole)
+    tail = Tail(path, length_max=length_max, is_whole=is_whole)
     try:
         yield from tail.peek(RECORDS_N, is_final=True)
     finally:

@@ -14,7 +14,7 @@ import msgspec
 
 from ...errors import BadInput, BadSettings
 from ...settings import AnswersSettings, InputSettings, Settings
-from . import format_of, open_plain, read_table
+from . import PACKING_ERRORS, format_of, open_plain, read_table
 from .kinds import Kinds
 from .table import Raw, Table, feature_columns, times_of, values_of
 
@@ -42,12 +42,13 @@ def is_table_of_columns(path: Path) -> bool:
 def lines_of(
     path: Path, settings: Settings, on_note: Callable[[str], None] = lambda sentence: None
 ) -> Iterator[bytes]:
-    """Yield the bytes of the log that a file holds, some lines at a time.
+    """Yield the bytes of the log that a file holds, piece by piece.
 
-    JSON lines are unpacked. A row of a table becomes one record: where `[input]` reads no batches,
-    the columns that have no other meaning are the features; otherwise the record is the row itself.
-    `on_note` is called with sentences about how columns were read. Raises `BadSettings` where a
-    column is missing, `BadInput` for a file that can't be read.
+    JSON lines are unpacked; a piece of them may end within a line. A row of a table becomes one
+    record: where `[input]` reads no batches, the columns that have no other meaning are the
+    features; otherwise the record is the row itself. `on_note` is called with sentences about how
+    columns were read. Raises `BadSettings` where a column is missing, `BadInput` for a file that
+    can't be read.
     """
     if not is_table_of_columns(path):
         yield from _read_unpacked(path)
@@ -102,7 +103,7 @@ def _read_array(path: Path) -> list[Any] | None:
             if not begin.startswith(b"["):
                 return None
             content = begin + file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, *PACKING_ERRORS) as error:
         raise BadInput(f"{path} can't be read: {error}") from error
     try:
         array = json.loads(content)
@@ -136,7 +137,7 @@ def _read_unpacked(path: Path) -> Iterator[bytes]:
         with open_plain(path) as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
-    except (OSError, EOFError) as error:
+    except (OSError, *PACKING_ERRORS) as error:
         raise BadInput(f"{path} can't be unpacked: {error}") from error
 
 
