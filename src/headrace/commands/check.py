@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters.jsonl import Tail, split_lines
-from ..adapters.tables.records import is_table, is_table_of_columns, lines_of
+from ..adapters.tables.records import is_table, is_table_of_columns, lines_of, refuse_no_lines
 from ..bridges import faults_of_bridges
 from ..drivers.files.places import is_whole
 from ..drivers.notebook import Simulation
@@ -132,6 +132,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     Returns the exit code: 1 where no event can be read, or the model fails at all of them.
     Raises `BadInput` for a file that can't be read.
     """
+    refuse_no_lines(path)
     if not path.is_file():
         raise BadInput(f"{path} is no file; give a log of events")
     lines = list(islice(_read_lines(path, settings, say), RECORDS_N))

@@ -14,6 +14,7 @@ import msgspec
 
 from ...errors import BadInput, BadSettings
 from ...settings import AnswersSettings, InputSettings, Settings
+from ..jsonl import open_input
 from . import PACKING_ERRORS, format_of, open_plain, read_table
 from .kinds import Kinds
 from .table import Raw, Table, feature_columns, times_of, values_of
@@ -21,6 +22,18 @@ from .table import Raw, Table, feature_columns, times_of, values_of
 CHUNK_BYTES = 1 << 20
 
 LINE_FORMATS = ("", ".jsonl", ".ndjson")
+
+_BEGINNINGS = {
+    b"\x1f\x8b": "is packed by gzip; give it a name that ends with .gz",
+    b"PAR1\x15": "is Parquet; give it a name that ends with .parquet",
+    b"BZh": "is packed by bzip2, which is not read; unpack it",
+    b"\xfd7zXZ": "is packed by xz, which is not read; unpack it",
+    b"\x28\xb5\x2f\xfd": "is packed by zstd, which is not read; unpack it",
+    b"PK\x03\x04": "is a zip file, which is not read; unpack it",
+    b"\xff\xfe": "is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16; save it as UTF-8",
+}
+"""What a file is that begins with these bytes, which no line of a log does, and what to do."""
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
@@ -32,6 +45,22 @@ def is_table(path: Path) -> bool:
     (True, True, False)
     """
     return is_table_of_columns(path) or path.name.lower().endswith(".gz")
+
+
+def refuse_no_lines(path: Path) -> None:
+    """Raise `BadInput` for a file that should hold lines and can't: a pipe, packed, or UTF-16."""
+    if path.is_fifo():
+        raise BadInput(
+            f"{path} is a pipe, and a restart reads its inputs again; give a file, or --events - "
+            "for events from a pipe"
+        )
+    if is_table(path) or not path.is_file():
+        return
+    with open_input(path) as file:
+        begin = file.read(8)
+    for bytes_, fault in _BEGINNINGS.items():
+        if begin.startswith(bytes_):
+            raise BadInput(f"{path} {fault}")
 
 
 def is_table_of_columns(path: Path) -> bool:

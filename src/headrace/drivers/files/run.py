@@ -38,7 +38,7 @@ from contextlib import ExitStack, closing
 
 from ...adapters.journal import Retrained, Ticked
 from ...adapters.jsonl import Tail
-from ...adapters.tables.records import is_export, is_table, is_table_of_columns
+from ...adapters.tables.records import is_export, is_table, is_table_of_columns, refuse_no_lines
 from ...bridges.folder import remember_places
 from ...errors import BadInput
 from ...flow.overdue import is_live
@@ -130,6 +130,9 @@ class Runner(Feeder):
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
         refuse_the_same(places)
+        for given in (places.events, places.answers):
+            if given is not None:
+                refuse_no_lines(given)
         if follow:
             refuse_to_follow(places)
         with ExitStack() as opened:
