@@ -90,6 +90,12 @@ def test_an_array_that_does_not_end_is_told(folder: Path) -> None:
         run(folder, "export.json")
 
 
+@pytest.mark.parametrize("name", ["later.csv", "later.jsonl.gz"])
+def test_an_export_that_is_not_there_yet_is_not_followed(folder: Path, name: str) -> None:
+    with pytest.raises(BadSettings, match=f"can't read .*{name}: an export is read whole"):
+        run(folder, name, follow=True)
+
+
 def test_an_export_is_not_followed(folder: Path) -> None:
     (folder / "export.json").write_text("[]")
     with pytest.raises(BadSettings, match="an export is read whole"):

@@ -11,7 +11,7 @@ from ...adapters.brokers.copying import QueueCopy
 from ...adapters.brokers.sources import open_source
 from ...adapters.jsonl import Pipe
 from ...adapters.tables.records import is_table
-from ...errors import BadSettings
+from ...errors import BadInput, BadSettings
 from ...settings import Settings
 from .copying import copy_table
 from .places import RunFiles
@@ -47,6 +47,8 @@ def open_events(
         copy = QueueCopy(source, address, places.state, follow=follow, note=note)
         return copy.path, copy
     if places.events is None:
+        if sys.stdin is None:
+            raise BadInput("--events is -, and standard input is closed; pipe the events in")
         path = places.state / "stdin.jsonl"
         return path, Pipe(sys.stdin.fileno(), path)
     if is_table(places.events):

@@ -95,11 +95,13 @@ def refuse_the_same(places: RunFiles) -> None:
 def refuse_to_follow(places: RunFiles) -> None:
     """Raise `BadSettings` for answers in a table, an export or a packed file: they are read whole.
 
-    Events in such a file are read whole too, and the answers to them may be followed all the same.
+    So are answers in a file that is to be a table and is not there yet. Events in such a file are
+    read whole too, and the answers to them may be followed all the same.
     """
-    if places.answers is not None and is_export(places.answers):
+    answers = places.answers
+    if answers is not None and (is_table(answers) or is_export(answers)):
         raise BadSettings(
-            f"--follow can't read {places.answers}: an export is read whole; leave --follow out "
+            f"--follow can't read {answers}: an export is read whole; leave --follow out "
             "and start again for each export, or give JSON lines"
         )
 
