@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
@@ -49,6 +50,7 @@ KEYS_N = 9
 STEADY_N = 10
 """From so many labels on estimates are compared: with fewer the interval spans everything."""
 COOKIE = "headrace"
+"""The name of the cookie; the port is added, since a browser sends it to all ports of a host."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
@@ -63,6 +65,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+_JOINERS = dict.fromkeys((0x200C, 0x200D))
+"""Characters without width that words of some languages and emoji have in them."""
 
 NOBODY = Person("", "viewer", "")
 
@@ -132,6 +137,7 @@ class Server:
         self._store = desk.store
         self._people = people
         self._run = run
+        self._cookie = f"{COOKIE}-{self.settings.port}"
         self._pace = Pace(self.settings.calls_per_s, math.ceil(10 * self.settings.calls_per_s))
         self._logins = Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
         self._on_act = on_act
@@ -207,10 +213,14 @@ class Server:
                 self._count_call(self._logins, caller)
                 self._report_refusal("login_refused", remote=request.remote)
         else:
-            person = self._people.by_session(request.cookies.get(COOKIE, ""))
+            person = self._people.by_session(request.cookies.get(self._cookie, ""))
             is_safe = request.method in ("GET", "HEAD")
             if person is not None and not is_safe and request.headers.get("X-Headrace") != "1":
                 raise Refused(403, "The header X-Headrace: 1 is missing.")
+            # All tabs of a browser have one session: a page names the person that it shows.
+            named = unquote(request.headers.get("X-Headrace-Name", ""))
+            if person is not None and named not in ("", person.name):
+                raise Refused(401, f"{person.name} has logged in in this browser meanwhile.")
         if person is None:
             raise Refused(401, "Log in first: headrace desk --add NAME gives a link.")
         self._count_call(self._pace, person.name)
@@ -244,7 +254,7 @@ class Server:
         call.act = {"by": person.name, "role": person.role, "remote": call.request.remote}
         response = web.json_response({"name": person.name, "role": person.role})
         response.set_cookie(
-            COOKIE,
+            self._cookie,
             self._people.open_session(person),
             httponly=True,
             samesite="Strict",
@@ -254,9 +264,9 @@ class Server:
         return response
 
     async def _log_out(self, call: Call) -> web.Response:
-        self._people.close_session(call.request.cookies.get(COOKIE, ""))
+        self._people.close_session(call.request.cookies.get(self._cookie, ""))
         response = web.Response(status=204)
-        response.del_cookie(COOKIE, path="/")
+        response.del_cookie(self._cookie, path="/")
         return response
 
     # ---------------------------------------------------------------------------- the page
@@ -376,10 +386,14 @@ class Server:
         return web.json_response(given, status=201)
 
     def _check_label(self, label: str) -> str:
-        if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
+        classes = self._list_classes()
+        if label in classes:
+            return label
+        shown = label.translate(_JOINERS)
+        if not shown.strip() or len(label) > LABEL_MAX or not shown.isprintable():
             raise Refused(400, f"A class is a text of 1 to {LABEL_MAX} characters in one line.")
-        if not self._can_add_class() and label not in self._list_classes():
-            known = ", ".join(self._list_classes())[:500]
+        if not self._can_add_class():
+            known = ", ".join(classes)[:500]
             raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
         return label
 

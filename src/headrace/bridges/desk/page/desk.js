@@ -1,7 +1,7 @@
 // The desk where people label: which question is shown, what people do with it, and the keys.
 // One thing happens at a time. `phase` is one of: starting, stranger, asking, sending, idle, viewing.
 
-import { Away, Refused, Stranger, call, clock_ahead_ms, insist } from "./api.js";
+import { Away, Refused, Stranger, call, call_as, clock_ahead_ms, insist } from "./api.js";
 import { clear_find, open_find, show_classes } from "./classes.js";
 import { element, find, percent, span, told } from "./drawing.js";
 import { sentence, show_features } from "./features.js";
@@ -115,7 +115,7 @@ function log_out() {
   give_up();
   if (me !== null) {
     const next = kept ? "Your answer is kept and goes out when you are back." : "Log in again to go on.";
-    find("login-why").textContent = `Your session has ended. ${next}`;
+    find("login-why").textContent = `Your session has ended, or somebody else logged in in this browser. ${next}`;
   }
   enter("stranger");
   find("token").focus();
@@ -146,7 +146,9 @@ function token_of_address() {
 }
 
 async function begin() {
+  call_as(null);
   me = await reach("GET", "/v1/me");
+  call_as(me.name);
   find("who").textContent = me.role === "annotator" || me.role === me.name ? me.name : `${me.name}, ${me.role}`;
   show_keys();
   show_rounds(me.role === "operator");
@@ -431,6 +433,8 @@ function key_of(event) {
 }
 
 document.addEventListener("keydown", (event) => {
+  // Held down on a button, Enter would press it again and again: for the next questions too.
+  if (event.repeat && event.target.closest("button")) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (find("help").open) return;
   const typing = event.target.closest("input, textarea, select");
