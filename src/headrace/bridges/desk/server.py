@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_PAGE = {file.name: file for file in (files(__package__) / "page").iterdir()}
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 _JOINERS = dict.fromkeys((0x200C, 0x200D))
@@ -170,6 +172,10 @@ class Server:
             response = _make_fault(error.status, f"{error.reason}.", "yours")
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
+        except (OSError, sqlite3.OperationalError) as error:
+            why = getattr(error, "strerror", None) or error  # strangers get no paths
+            response = _make_fault(503, f"The desk can't store this: {why}; try again.", "ours")
+            request.app.logger.error("%s %s failed: %s", request.method, request.path, error)
         except Exception as error:
             response = _make_fault(500, f"{type(error).__name__}; the desk's log has more.", "ours")
             request.app.logger.exception("%s %s failed", request.method, request.path)
@@ -273,9 +279,9 @@ class Server:
 
     async def _serve_page(self, call: Call) -> web.Response:
         name = call.request.match_info.get("name", "index.html")
+        page = _PAGE.get(name)
         kind = _KINDS.get(Path(name).suffix)
-        page = files(__package__) / "page" / name
-        if kind is None or "/" in name or "\\" in name or not page.is_file():
+        if page is None or kind is None:
             raise Refused(404, "There is no such file.")
         return web.Response(text=page.read_text("utf-8"), content_type=kind, charset="utf-8")
 
