@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridges.desk_world import World
@@ -15,6 +16,7 @@ from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.store import Store
 from headrace.commands.bridge import name_files
 from headrace.errors import BadInput
+from headrace.settings import SchemaSettings
 
 
 def test_nothing_that_sqlite_writes_is_for_others(tmp_path):
@@ -60,6 +62,10 @@ def test_who_labels_while_the_disk_is_full_is_told_to_try_again(tmp_path, caplog
     assert "database or disk is full" in caplog.text
 
 
+def question(name: str):
+    return msgspec.structs.replace(request(name), prediction={})
+
+
 @pytest.mark.parametrize("header", ["Authorization", "Cookie"])
 def test_a_token_of_other_bytes_is_a_token_that_is_not_known(tmp_path, caplog, header):
     async def story(w: World) -> None:
@@ -92,3 +98,40 @@ def test_a_body_that_cannot_be_unpacked_is_its_senders_fault(tmp_path, caplog):
 
     World(tmp_path).play(story)
     assert "failed" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("label", "schema", "taken"),
+    [
+        ("Ham", {}, "Choose a class that is known: class 'Ham' is new, and 'ham' is known;"),
+        ("Ham", {"class_spelling": "join"}, ["ham"]),
+        ("Ham", {"class_spelling": "keep"}, ["ham", "Ham"]),
+        (" ham ", {}, ["ham"]),
+        (" eggs", {}, ["ham", "eggs"]),
+        ("eggs", {"classes_max": 1}, "'eggs' would be one more than schema.classes_max, 1"),
+    ],
+)
+def test_what_the_run_would_refuse_is_refused_at_once(tmp_path, label, schema, taken):
+    async def story(w: World) -> None:
+        w.run.declared = []
+        w.desk.send([Delivery(f"r{i}", question(f"r{i}")) for i in range(2)])
+        body = {"request_id": "r0", "label": "ham"}
+        assert (await w.call("POST", "/v1/answers", body))[0] == 201
+        status, told = await w.call("POST", "/v1/answers", {"request_id": "r1", "label": label})
+        assert status == (400 if isinstance(taken, str) else 201)
+        if isinstance(taken, str):
+            assert taken in told["error"]
+            taken_n = w.desk.store.count_questions("annotator")["answered_n"]
+            assert taken_n == 1
+        else:
+            assert (await w.call("GET", "/v1/me"))[1]["classes"] == taken
+
+    World(tmp_path, schema=SchemaSettings(**schema)).play(story)
+
+
+def test_a_closed_list_of_classes_is_closed_at_the_desk(tmp_path):
+    async def story(w: World) -> None:
+        assert (await w.call("GET", "/v1/me"))[1]["can_add_class"] is False
+
+    schema = SchemaSettings(classes=["ham", "spam"], classes_closed=True)
+    World(tmp_path, schema=schema, new_classes=True).play(story)

@@ -24,6 +24,7 @@ from aiohttp import web
 
 from ...errors import BadSettings
 from ...messages import LabelRequested
+from ...settings import SchemaSettings
 from ...settings.http import is_loopback
 from ..bridge import Unreachable
 from .alerts import ordered_by
@@ -38,12 +39,13 @@ from .calls import (
     Route,
     read_body,
 )
+from .classes import check_label
 from .features import QUESTIONS_N, Usual
 from .openapi import describe_api
 from .people import Pace, People, Person
 from .routing import Comparisons
 
-LABEL_MAX, NOTE_MAX = 500, 2_000
+NOTE_MAX = 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
 REFUSALS_PER_S, REFUSALS_AT_ONCE = 1.0, 60
 """The pace of refusals in the audit log; those beyond are only counted there."""
@@ -67,9 +69,6 @@ _HEADERS = {
 }
 _PAGE = {file.name: file for file in (files(__package__) / "page").iterdir()}
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-
-_JOINERS = dict.fromkeys((0x200C, 0x200D))
-"""Characters without width that words of some languages and emoji have in them."""
 
 NOBODY = Person("", "viewer", "")
 
@@ -123,7 +122,8 @@ class Call:
 class Server:
     """The web application of one desk. Raises `BadSettings` for an address that is not safe.
 
-    `on_act` is called for each entry of the audit log: with `what` happened, and fields by name.
+    `schema` says which classes the run takes. `on_act` is called for each entry of the audit log:
+    with `what` happened, and fields by name.
     """
 
     def __init__(
@@ -132,6 +132,7 @@ class Server:
         people: People,
         run: Run,
         *,
+        schema: SchemaSettings | None = None,
         on_act: Callable[..., None] = lambda what, **fields: None,
     ) -> None:
         self.settings = desk.settings
@@ -139,6 +140,7 @@ class Server:
         self._store = desk.store
         self._people = people
         self._run = run
+        self._schema = schema or SchemaSettings()
         self._cookie = f"{COOKIE}-{self.settings.port}"
         self._pace = Pace(self.settings.calls_per_s, math.ceil(10 * self.settings.calls_per_s))
         self._logins = Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
@@ -311,7 +313,8 @@ class Server:
 
     def _can_add_class(self) -> bool:
         # Where no classes are declared, people must be able to name the first ones.
-        return self.settings.new_classes or not self._run.list_classes()
+        is_closed = self._schema.classes_closed or not self.settings.new_classes
+        return not is_closed or not self._run.list_classes()
 
     # ------------------------------------------------------------------------------ labelling
 
@@ -371,7 +374,10 @@ class Server:
     async def _store_answer(self, call: Call) -> web.Response:
         person = call.person
         body = await read_body(call.request, AnswerGiven)
-        label = None if body.label is None else self._check_label(body.label)
+        label = body.label
+        if label is not None:
+            classes, can_add = self._list_classes(), self._can_add_class()
+            label = check_label(label, classes, self._schema, can_add=can_add)
         if len(body.note) > NOTE_MAX:
             raise Refused(400, f"The note is longer than {NOTE_MAX} characters.")
         took_s = body.took_s
@@ -390,18 +396,6 @@ class Server:
         given = {"request_id": body.request_id, "label": label, "at": at}
         call.act |= {"request_id": body.request_id, "label": label}
         return web.json_response(given, status=201)
-
-    def _check_label(self, label: str) -> str:
-        classes = self._list_classes()
-        if label in classes:
-            return label
-        shown = label.translate(_JOINERS)
-        if not shown.strip() or len(label) > LABEL_MAX or not shown.isprintable():
-            raise Refused(400, f"A class is a text of 1 to {LABEL_MAX} characters in one line.")
-        if not self._can_add_class():
-            known = ", ".join(classes)[:500]
-            raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
-        return label
 
     async def _undo_answer(self, call: Call) -> web.Response:
         person = call.person
