@@ -9,22 +9,12 @@ from typing import Any
 import pytest
 
 from bridges.chromium import Chromium, Page, find_chromium
+from bridges.desk_pages import ASKING, log_in, wait_ready
 from bridges.desk_server import FEATURES, DeskServer, LiveRun, Open
 
 pytestmark = pytest.mark.skipif(
     find_chromium() is None, reason="the page is tried in Chromium, which is not here"
 )
-
-ASKING = "document.body.dataset.state === 'asking'"
-
-
-def log_in(page: Page, desk: DeskServer) -> None:
-    page.go(f"{desk.url}#token={desk.token}")
-    wait_ready(page)
-
-
-def wait_ready(page: Page) -> None:
-    page.wait(f"{ASKING} && document.body.dataset.ready === 'yes'")
 
 
 def answer(page: Page, desk: DeskServer, key: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ const READ_MS = 250; // a key pressed sooner after a question came up was meant 
 const LEASE_TOLD_S = 60;
 const IDLE_S = [2, 5, 10, 20];
 const STATUS_S = 15;
+const TOOK_S_MAX = 86_400; // the server takes no longer time for a question
 
 const REASONS = {
   control: ["By lot", "Drawn blindly, so that the accuracy can be told honestly."],
@@ -169,8 +170,12 @@ const place = () => `headrace-kept:${me.name}`;
 
 function keep(answer) {
   kept = answer;
-  if (answer === null) sessionStorage.removeItem(place());
-  else sessionStorage.setItem(place(), JSON.stringify(answer));
+  sessionStorage.removeItem(place());
+  try {
+    if (answer !== null) sessionStorage.setItem(place(), JSON.stringify(answer));
+  } catch {
+    // Its question is too large for the browser's storage: the answer outlives no reload.
+  }
 }
 
 function read_kept() {
@@ -246,7 +251,7 @@ function answer(label) {
   const message = {
     request_id: question.request_id,
     label,
-    took_s: Math.round(seconds_spent() * 10) / 10,
+    took_s: Math.min(TOOK_S_MAX, Math.round(seconds_spent() * 10) / 10),
     seen_guess,
   };
   const note = find("note").value.trim();
@@ -272,7 +277,7 @@ async function deliver() {
     complain(fault.message);
     if (fault.status === 400 || fault.status === 422) {
       keep(null);
-      return enter("asking");
+      return show(question);
     }
     before = "";
   }
