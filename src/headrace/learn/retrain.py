@@ -211,7 +211,15 @@ def attempt_job(job: RetrainJob) -> tuple[Challenger | None, str | None]:
 
 
 def finish_job(job: RetrainJob, at: float) -> RetrainFinished:
-    """Run a job, and return its end at the time `at`, seconds, as the input for the engine."""
+    """Run a retraining job; it never raises because a model failed.
+
+    Args:
+        job: The job, as `Engine.job` returns it.
+        at: When it was done, seconds since the epoch.
+
+    Returns:
+        The input for the engine, with the challenger or the error.
+    """
     challenger, error = attempt_job(job)
     return RetrainFinished(job_id=job.job_id, at=at, challenger=challenger, error=error)
 
