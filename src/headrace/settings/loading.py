@@ -49,7 +49,18 @@ def load(path: Path) -> Settings:
 
 
 def load_for_kafka(path: Path) -> Settings:
-    """Read as `load` does; relative paths in `[kafka]` and `[worker]` start from the folder too."""
+    """Read as `load` does; relative paths in `[kafka]` and `[worker]` start from the folder too.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The settings, checked.
+
+    Raises:
+        BadInput: As for `load`.
+        BadSettings: As for `load`.
+    """
     settings, folder = load(path), path.parent
     kafka, worker = settings.kafka, settings.worker
     files = {

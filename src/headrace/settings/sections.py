@@ -406,7 +406,16 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def parse(raw: dict[str, Any]) -> Settings:
-    """Build the settings from a parsed TOML file. Raises `BadSettings` with every fault.
+    """Make the settings of a mapping, such as a parsed TOML file.
+
+    Args:
+        raw: Sections and settings by name.
+
+    Returns:
+        The settings, checked.
+
+    Raises:
+        BadSettings: Settings are unknown, out of bounds or contradict each other; with every fault.
 
     >>> parse({"sed": 3, "query": {"budget": {"share": 2}}})
     Traceback (most recent call last):
@@ -423,7 +432,17 @@ def parse(raw: dict[str, Any]) -> Settings:
 
 
 def check(settings: Settings) -> list[str]:
-    """List contradictions between settings that are each valid alone; empty when there are none."""
+    """Find contradictions between settings that are each valid alone.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A sentence for each; empty when there are none.
+
+    >>> check(Settings())
+    []
+    """
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)

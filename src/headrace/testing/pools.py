@@ -1,4 +1,4 @@
-"""The pools on which `check_strategy` tries a strategy: small and large, odd, with parts or none."""
+"""The pools on which `check_strategy` tries a strategy: small, large, odd, with parts or none."""
 
 from __future__ import annotations
 
