@@ -13,7 +13,7 @@ class HeadraceError(Exception):
     """
 
 
-class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in docs/GLOSSARY.md
+class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, not a kind of error
     """The settings or the arguments are wrong: the caller has to mend them.
 
     Args:
