@@ -87,6 +87,8 @@ OF_FUNCTIONS.update(
 )
 
 STRATEGIES: dict[str, Strategy] = KNOWN
+"""The query strategies by the names that `query.strategy` takes, with their default options."""
+
 STRATEGIES |= {
     "random": random,
     "least_confidence": least_confidence,

@@ -19,6 +19,8 @@ from ...errors import BadSettings
 from ..pool import Pool, squared_distances
 
 Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
+"""A query strategy: takes n candidates and the luck, and returns their utilities, shape (n,)."""
+
 Floats: TypeAlias = NDArray[np.float64]
 S = TypeVar("S")
 
