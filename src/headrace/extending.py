@@ -4,7 +4,7 @@ docs/EXTENDING.md has an example of each; `headrace.testing` checks what you wro
 """
 
 from .bridges.bridge import Bridge, Delivery, Receipt, Reply
-from .bridges.formats import FilesSettings, Given, Reading
+from .bridges.formats import FilesSettings, Format, Given, Reading
 from .observe.drift import Detector
 from .plugins import Choosing
 from .query.schedule import Situation, Workflow
@@ -15,6 +15,7 @@ __all__ = [
     "Delivery",
     "Detector",
     "FilesSettings",
+    "Format",
     "Given",
     "Reading",
     "Receipt",
