@@ -18,12 +18,14 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
+from headrace.settings import Settings
 from headrace.settings.fields import Section
 
 LIST = Path(__file__).parents[1] / "public_api.txt"
 RULE = (
     "A public docstring has Google's sections: Args or Attributes with every parameter or field, "
-    "Returns or Yields with what comes back, Raises with every error that the body raises by name."
+    "Returns or Yields with what comes back, Raises with every error that the body raises by name. "
+    "A class or function that stands alone has an example (>>>)."
 )
 SECTION = re.compile(
     r"^(Args|Attributes|Returns|Yields|Raises):\n((?:(?: {4}.*)?(?:\n|\Z))+)", re.MULTILINE
@@ -31,8 +33,11 @@ SECTION = re.compile(
 ITEM = re.compile(r"^ {4}(\w+): \S", re.MULTILINE)
 HOOKS = {"upgrade_state"}
 """Called by the reader of states alone; CONTRIBUTING.md says once for all what they take."""
+CLIENTS = ("check_brokers", "make_admin", "make_consumer", "make_producer")
+"""Functions that want a broker, or a running loop and an extra: the tests on Kafka use them."""
 
 
+@functools.cache
 def things() -> dict[str, Any]:
     """Public classes and functions, and the methods and properties of the classes, by place."""
     found: dict[str, Any] = {}
@@ -170,6 +175,26 @@ def lacks_of(thing: Any) -> list[str]:
     is_plain = not names and "\n" not in text and text.startswith("Return ")
     is_told = is_plain or sections_of(thing).keys() & {"Returns", "Yields"}
     return lacks if is_told else [*lacks, "Returns"]
+
+
+def is_met_alone(place: str) -> bool:
+    """Whether a public thing is no part of a class, and no section of settings.
+
+    The example of the sections is the file in docs/SETTINGS.md, which `test_docs` reads.
+    """
+    thing = things()[place]
+    if inspect.isclass(thing):
+        return not issubclass(thing, Section) or thing is Settings
+    return inspect.isfunction(thing) and "." not in thing.__qualname__
+
+
+WITHOUT_EXAMPLE = {f"headrace.drivers.kafka.client.{name}" for name in CLIENTS}
+
+
+@pytest.mark.parametrize("place", sorted(filter(is_met_alone, things())))
+def test_a_public_class_or_function_has_an_example(place: str) -> None:
+    has_example = ">>> " in (things()[place].__doc__ or "")
+    assert has_example != (place in WITHOUT_EXAMPLE), RULE
 
 
 @pytest.mark.parametrize("place", sorted(things()))

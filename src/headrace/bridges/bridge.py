@@ -99,6 +99,13 @@ class Bridge(Protocol):
     has a struct `Settings`, and takes `(settings, folder)`: such settings, and a folder for files
     of its own. If the bridge has an attribute `reorders` that is true, a request is sent again when
     its priority has changed, with `may_be_there`. `headrace.testing.check_bridge` checks a bridge.
+
+    >>> class Printing:
+    ...     def send(self, deliveries):
+    ...         for delivery in deliveries: print(delivery.request_id)
+    ...     def receive(self, mark): return Receipt(mark=mark)
+    >>> Printing().send([Delivery("r1")])
+    r1
     """
 
     def send(self, deliveries: Sequence[Delivery]) -> None:

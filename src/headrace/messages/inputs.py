@@ -192,6 +192,10 @@ class EventBatch:
 
         Returns:
             The event; numbers are floats, and NaN and infinities are None.
+
+        >>> batch = EventBatch.from_arrays([[1.5, np.nan]], ["x", "y"], ids=["a"], at=[10.0])
+        >>> batch.row(0).features
+        {'x': 1.5, 'y': None}
         """
         features: Features = {}
         column_of = {name: j for j, name in enumerate(self.number_names)}

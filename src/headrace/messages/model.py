@@ -46,6 +46,11 @@ class ModelRolledBack(Message, frozen=True, kw_only=True):
         to: The version that the model was brought back to, if it was ordered; else None.
         order_key: The `key` of the `RollBackOrdered`.
         order_reason: The `reason` of the `RollBackOrdered`.
+
+    >>> back = ModelRolledBack(job_id=-1, at=60.0, model_version=140, champion_right=0.0,
+    ...     challenger_right=0.0, labels_n=0, to=96)
+    >>> back.to
+    96
     """
 
     job_id: int

@@ -95,6 +95,15 @@ class RequestWithdrawn(Message, frozen=True, kw_only=True):
         event_id: The id of its event; "" if the event was erased.
         at: When it was withdrawn, seconds since the epoch.
         reason: Why, as the `Withdrawal` said, or such as "erased" or "retention".
+
+    >>> from headrace import Engine, Event, Withdrawal
+    >>> from headrace.query.budgets import Share
+    >>> engine = Engine(budget=Share(0.5), seed=7)
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> request = engine.open_requests()[0]
+    >>> [end] = engine.feed([Withdrawal(request_id=request.request_id, at=50.0, reason="a twin")])
+    >>> end.event_id == request.event_id, end.reason
+    (True, 'a twin')
     """
 
     request_id: str
@@ -113,6 +122,15 @@ class RequestExpired(Message, frozen=True, kw_only=True):
         event_id: The id of its event.
         at: When it ended, seconds since the epoch.
         answers_n: The number of answers that had come.
+
+    >>> from headrace import Engine, Event, Tick
+    >>> from headrace.query.budgets import Share
+    >>> engine = Engine(budget=Share(0.5), seed=7)
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> request = engine.open_requests()[0]
+    >>> end = engine.feed([Tick(at=request.deadline)])[0]
+    >>> type(end).__name__, end.answers_n
+    ('RequestExpired', 0)
     """
 
     request_id: str
@@ -130,6 +148,16 @@ class QuestionChanged(Message, frozen=True, kw_only=True):
         at: When, seconds since the epoch.
         record: The question, where the answers so far leave the request open, or the end of one
             whose answer is no longer wanted.
+
+    >>> from headrace import Engine, Event, Answer
+    >>> from headrace.query.budgets import Share
+    >>> engine = Engine(budget=Share(0.5), seed=7)
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> request = engine.open_requests()[0]
+    >>> unsure = Answer(request_id=request.request_id, label=None, at=50.0, annotator="ada")
+    >>> [changed] = engine.feed([unsure])
+    >>> changed.record.event_id == request.event_id, changed.record.not_by
+    (True, ('ada',))
     """
 
     at: float
@@ -212,6 +240,11 @@ class LabelDisputed(Message, frozen=True, kw_only=True):
         revision: Counts the outcomes of the request from 0, as in `LabelSettled`.
         opinion_n: 2 or 3 after a second or third opinion, else 1.
         by: Who answered, on the same condition as in `LabelSettled`.
+
+    >>> disputed = LabelDisputed(request_id="r1", event_id="e-1", at=60.0, reason="no_majority",
+    ...     answers={"fine": 1, "fraud": 1})
+    >>> sum(disputed.answers.values())
+    2
     """
 
     request_id: str
@@ -238,6 +271,11 @@ class DriftChanged(Message, frozen=True, kw_only=True):
         features: After a rise, the features that moved, the clearest first, at most five.
         classes: After a rise, the classes that come more often than predicted, or whose share of
             the predictions moved, the clearest first, at most five.
+
+    >>> change = DriftChanged(at=60.0, level="DRIFT", previous="STABLE", signal="error",
+    ...     detector="glr", statistic=1.25)
+    >>> change.statistic >= 1
+    True
     """
 
     at: float
@@ -262,6 +300,16 @@ class RoundOpened(Message, frozen=True, kw_only=True):
         wanted_n: How many of them are to be chosen.
         order_key: The `key` of the `RoundOrdered` that the round carries out, if there is one.
         order_reason: The `reason` of that order.
+
+    >>> from headrace import Engine, Event, Settings
+    >>> from headrace.query.budgets import Share
+    >>> from headrace.settings import QuerySettings
+    >>> settings = Settings(seed=7, query=QuerySettings(ask="rounds"))
+    >>> engine = Engine(settings=settings, budget=Share(0.5))
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> opened = next(output for output in outputs if isinstance(output, RoundOpened))
+    >>> opened.round_n, opened.reason, opened.wanted_n < opened.pool_n
+    (0, 'schedule', True)
     """
 
     round_n: int
@@ -281,6 +329,17 @@ class RoundClosed(Message, frozen=True, kw_only=True):
         at: When, seconds since the epoch.
         asked_n: The number of requests that it made.
         threshold: The lowest utility that was chosen.
+
+    >>> from headrace import Engine, Event, Settings
+    >>> from headrace.query.budgets import Share
+    >>> from headrace.settings import QuerySettings
+    >>> settings = Settings(seed=7, query=QuerySettings(ask="rounds"))
+    >>> engine = Engine(settings=settings, budget=Share(0.5))
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> closed = outputs[-1]
+    >>> requests = [output for output in outputs if isinstance(output, LabelRequested)]
+    >>> closed.asked_n == sum(request.round_n == closed.round_n for request in requests)
+    True
     """
 
     round_n: int
@@ -298,6 +357,11 @@ class RetrainRequested(Message, frozen=True, kw_only=True):
         reason: "drift", "after drift", "labels" or "schedule".
         examples_n: The number of examples to learn.
         model_version: The version of the model at that time.
+
+    >>> order = RetrainRequested(job_id=0, at=60.0, reason="drift", examples_n=120,
+    ...     model_version=130)
+    >>> order.job_id
+    0
     """
 
     job_id: int
@@ -318,6 +382,11 @@ class ModelAdopted(Message, frozen=True, kw_only=True):
             them, 0 to 1.
         challenger_right: The same of the challenger.
         labels_n: The number of these labels.
+
+    >>> adopted = ModelAdopted(job_id=0, at=60.0, model_version=132, champion_right=0.75,
+    ...     challenger_right=0.85, labels_n=40)
+    >>> adopted.challenger_right > adopted.champion_right
+    True
     """
 
     job_id: int
@@ -339,6 +408,11 @@ class ModelKept(Message, frozen=True, kw_only=True):
             it learned them, 0 to 1.
         challenger_right: The same of the challenger.
         labels_n: The number of these labels; 0 if nothing was compared.
+
+    >>> kept = ModelKept(job_id=0, at=60.0, reason="no better on the latest control labels",
+    ...     champion_right=0.85, challenger_right=0.8, labels_n=40)
+    >>> kept.labels_n
+    40
     """
 
     job_id: int

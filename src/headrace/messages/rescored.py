@@ -15,6 +15,9 @@ class RequestRescored(Message, frozen=True, kw_only=True):
             event, 0 to 1.
         withdrawn: Unless empty, the reason why nobody need answer any more; the desk then ends the
             request, with the label if there are answers enough for one.
+
+    >>> RequestRescored(request_id="r1", at=60.0, priority=0.9).withdrawn
+    ''
     """
 
     request_id: str

@@ -60,6 +60,10 @@ def load_for_kafka(path: Path) -> Settings:
     Raises:
         BadInput: As for `load`.
         BadSettings: As for `load`.
+
+    >>> load_for_kafka(Path("nowhere.toml"))
+    Traceback (most recent call last):
+    headrace.errors.BadInput: nowhere.toml can't be read: No such file or directory
     """
     settings, folder = load(path), path.parent
     kafka, worker = settings.kafka, settings.worker

@@ -164,15 +164,39 @@ class Reading:
 
 
 class Format(Protocol):
-    """How one tool reads tasks and writes answers; the class takes the settings."""
+    """How one tool reads tasks and writes answers; the class takes the settings.
+
+    `headrace.testing.check_format` checks a format, and has an example of one.
+
+    Attributes:
+        suffix: The end of the names of its files, such as ".jsonl".
+
+    >>> from headrace.bridges.formats.doccano import Doccano
+    >>> Doccano(FilesSettings()).suffix
+    '.jsonl'
+    """
 
     suffix: str
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        """Return the content of a file of tasks: the same bytes for the same requests."""
+        """Write a file of tasks: the same bytes for the same requests.
+
+        Args:
+            requests: The requests.
+
+        Returns:
+            The content of the file.
+        """
 
     def replies_of(self, content: bytes) -> Reading:
-        """Read the answers in a file of the tool. Raises nothing, whatever the bytes are."""
+        """Read a file of answers. It raises nothing, whatever the bytes are.
+
+        Args:
+            content: The content of the file.
+
+        Returns:
+            The answers and faults in it.
+        """
 
 
 # -------------------------------------------------------------------------------------- tasks
