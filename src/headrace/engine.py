@@ -51,7 +51,7 @@ from .messages import (
 )
 from .observe.declared import Declared
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, accept_answer
+from .observe.given import RefusedEvent, accept_answer
 from .observe.schema import Schema
 from .privacy import Privacy
 from .query.budgets import Account, Budget
@@ -238,7 +238,7 @@ class Engine:
         outputs, differences = settle_record(self.shard)
         return self._route_outputs(outputs), differences
 
-    def _feed_message(self, message: Input | Refused) -> list[Output]:
+    def _feed_message(self, message: Input | RefusedEvent) -> list[Output]:
         match message:
             case Answer():
                 return self._route_outputs(
@@ -252,7 +252,7 @@ class Engine:
                 return self._feed_tick(message.at) + self._carry_out_order(message)
             case RetrainFinished():
                 return self._end_retraining(message)
-            case Refused():
+            case RefusedEvent():
                 return [self.shard.admission.reject_refused(message, self._clock)]
             case Event() | EventBatch():
                 raise BrokenInvariant("events are fed as batches alone")

@@ -31,7 +31,7 @@ from .messages import (
 )
 from .observe.declared import Declared
 from .observe.decode import batch_of
-from .observe.given import Refused, accept_event
+from .observe.given import RefusedEvent, accept_event
 from .observe.values import fault_of_seconds, format_value
 from .recalling import recall
 from .settings import InputSettings
@@ -119,14 +119,14 @@ def check_inputs(inputs: Sequence[Input]) -> list[Input]:
 
 def join_events(
     inputs: Sequence[Input], settings: InputSettings, declared: Declared
-) -> Iterator[Input | Refused]:
-    """Yield the inputs with neighbouring events as one batch; a bad event becomes `Refused`.
+) -> Iterator[Input | RefusedEvent]:
+    """Yield the inputs with neighbouring events as one batch; a bad event becomes `RefusedEvent`.
 
     `settings` say how an event is read, `declared` which kinds its features have.
     """
     events: list[Event] = []
     for message in inputs:
-        accepted: Input | Refused = message
+        accepted: Input | RefusedEvent = message
         if isinstance(message, Event):
             accepted = accept_event(message, settings)
             if isinstance(accepted, Event):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ..bridges.bridge import Bridge, Delivery, Receipt, Reply
-from ..bridges.carrier import Carrier
-from ..bridges.outbox import Outbox
+from ..bridges.carrier import BridgeCarrier
+from ..bridges.outbox import BridgeOutbox
 from ..messages import Answer, ForAnnotators, LabelRequested, RequestWithdrawn, Withdrawal
 
 STEPS_MAX = 50
@@ -159,8 +159,8 @@ class _Try:
             bridge, self._is_half_sent = _HalfSent(bridge), False
             self._where = "killed with half of the tasks sent"
         try:
-            with closing(Outbox(self._path, outlives_power=False)) as outbox:
-                carrier = Carrier(
+            with closing(BridgeOutbox(self._path, outlives_power=False)) as outbox:
+                carrier = BridgeCarrier(
                     bridge, self._end, outbox, clock=lambda: self._now, on_act=self._crash_if_due
                 )
                 for _ in range(STEPS_MAX):

@@ -21,11 +21,19 @@ from pathlib import Path
 import msgspec
 
 from ...errors import BadInput, BadSettings
-from .folder import LEFT_OVER, MAGIC, Folder, LocalFolder, Unreachable, local_path, read_regular
+from .folder import (
+    LEFT_OVER,
+    MAGIC,
+    Folder,
+    FolderUnreachable,
+    LocalFolder,
+    local_path,
+    read_regular,
+)
 from .keys import KEY_ID_BYTES, Keys, load_keys
 from .remote import RemoteFolder
 
-__all__ = ["Keys", "Snapshot", "SnapshotStore", "Unreachable", "load_keys"]
+__all__ = ["FolderUnreachable", "Keys", "Snapshot", "SnapshotStore", "load_keys"]
 
 _LENGTH_BYTES = 4
 _TAG_BYTES = 32
@@ -144,7 +152,7 @@ class SnapshotStore:
         Raises:
             BadSettings: The number is below 0.
             OSError: It can't be written, and the earlier ones are then still there, or one below
-                `oldest` can't be removed; in a remote place `Unreachable`.
+                `oldest` can't be removed; in a remote place `FolderUnreachable`.
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
@@ -187,12 +195,12 @@ class SnapshotStore:
 
         Raises:
             OSError: The folder can't be listed.
-            Unreachable: No snapshot passes, but one could not be read from the remote place just
-                now.
+            FolderUnreachable: No snapshot passes, but one could not be read from the remote place
+                just now.
         """
         self.refused = []
         tried: set[int] = set()
-        unreachable: Unreachable | None = None
+        unreachable: FolderUnreachable | None = None
         names = self._folder.list_names()
         self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
         waiting = _select_numbers(names, before)
@@ -211,7 +219,7 @@ class SnapshotStore:
                 is_gone = True
             except (BadInput, OSError) as error:
                 self.refused.append(f"{_make_name(seq)}: {error}")
-                if isinstance(error, Unreachable):
+                if isinstance(error, FolderUnreachable):
                     unreachable = unreachable or error
             # Other processes may have written newer ones meanwhile, and removed these. We don't
             # list the folder after each refusal, for somebody may have put many bad files there.
@@ -230,7 +238,7 @@ class SnapshotStore:
 
         Raises:
             OSError: The folder can't be listed, or one can't be read; in a remote place
-                `Unreachable`.
+                `FolderUnreachable`.
         """
         found = []
         for seq in _select_numbers(self._folder.list_names(), None):
@@ -296,7 +304,7 @@ class SnapshotStore:
                 # Another process removed it: as a left-over, or as too old beside its own.
                 gone = error
             except BadInput as error:
-                raise Unreachable(
+                raise FolderUnreachable(
                     f"{self._path_of(_make_name(seq))} is not as written: {error}"
                 ) from error
         if self.newest_seq() <= seq:

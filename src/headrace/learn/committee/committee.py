@@ -27,7 +27,7 @@ from ..members import as_distributions
 from .blas import one_blas_thread
 from .evidence import Floats, Member, Rows
 from .gaussian_process import GaussianProcess
-from .keeping import Example, Keeping
+from .keeping import Keeping, LabelledEvent
 from .members import RiverMember, default_members, without_free_texts
 from .stacker import Stacker, logs_of
 
@@ -154,7 +154,7 @@ class Committee(Keeping, base.Classifier):
                 if isinstance(member, RiverMember):
                     learned = self._try(number, member.learn, plain, code, w)
                     fine_n -= learned is _FAILED
-        self.remember(Example(at, self.labels_n, key, dict(x), code, w))
+        self.remember(LabelledEvent(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
         if is_moving:
             self._move_settings()

@@ -13,7 +13,7 @@ from ...settings import BudgetSettings
 from ..accounts import (
     LABEL,
     NOTHING,
-    Asked,
+    AskedLabel,
     Forgetting,
     Money,
     PerPeriod,
@@ -295,7 +295,7 @@ class Budget:
                 return account.expect_costs(probabilities, classes)
         return None
 
-    def charge(self, n: int = 1, asked: Asked | None = None) -> None:
+    def charge(self, n: int = 1, asked: AskedLabel | None = None) -> None:
         """Pay for labels that are asked.
 
         Args:
