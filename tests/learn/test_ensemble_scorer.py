@@ -333,6 +333,33 @@ def test_where_river_raises_the_row_is_a_failure():
         assert learner._scorer is not None
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        BAGGING(LogisticRegression(), 2, seed=1),
+        VOTING([LogisticRegression(), GAUSSIAN()]),
+        VOTING([LogisticRegression(), GAUSSIAN()], use_probabilities=False),
+        STACKING([LogisticRegression(), GAUSSIAN()], LogisticRegression()),
+    ],
+    ids=str,
+)
+def test_a_free_text_on_which_a_member_raises_is_a_failure(model):
+    schema = Schema(SchemaSettings(classes=["a", "b"]))
+    learner = Learner(model, schema)
+    events = [{"x": float(i % 7)} for i in range(40)]
+    events += [{"x": 1.0, "note": f"{'word ' * 60}{i}"} for i in range(4)]
+    for i, event in enumerate(events[:40]):
+        assert learner.learn(schema.row(event), int(i % 4 > 1), original=event)
+    asked = events[-6:]
+    rows = [schema.row(event) for event in asked]
+    X = np.stack([np.pad(row, (0, 2 - len(row)), constant_values=np.nan) for row in rows])
+    assert "text" in schema.kinds
+    found = learner.probabilities(X, None, asked.__getitem__)
+    expected = by_river(learner).probabilities(X, None, asked.__getitem__)
+    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [2, 3, 4, 5]
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
+
+
 def test_a_member_that_failed_to_learn_true_fails_as_in_river():
     columns = Columns(1, 1)
     learner = Learner(multiclass.OneVsRestClassifier(GAUSSIAN()), columns)

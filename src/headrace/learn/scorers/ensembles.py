@@ -29,6 +29,9 @@ from .votes import PASSING, is_adding, weights_of
 Answers: TypeAlias = tuple[list[int], Floats]
 """Class codes, and an answer for each, shape (n, m), as `Scorer.score` returns them."""
 
+Joined: TypeAlias = tuple[list[int], Floats, NDArray[np.bool_]]
+"""As `Answers`, and the rows that rounding might turn round, shape (n,)."""
+
 
 class CompileMember(Protocol):
     """Returns the scorer of a member, behind the transformers before the ensemble.
@@ -106,9 +109,19 @@ class EnsembleScorer(Scorer):
     def score(self, X: Floats) -> Answers:
         """As `Scorer.score`; rows that rounding might turn round are answered by river."""
         self._read_members()
-        codes, answers, is_unsure = self._join(X)
-        asked = np.flatnonzero(is_unsure | np.isnan(answers).any(axis=1))
-        for i in asked.tolist():
+        said = self._score_members(X)
+        codes, answers, is_unsure = self._join(X, said)
+        has_failed = np.isnan(answers).any(axis=1)
+        for _, of_member in said:
+            has_failed |= np.isnan(of_member).any(axis=1)
+        answers[has_failed] = np.nan
+        is_asked = is_unsure | has_failed
+        if self.is_refusing_texts and "text" in self._schema.kinds:
+            # A row by itself has no free text, on which a member has failed here.
+            kinds = self._schema.kinds[: X.shape[1]]
+            texts = [j for j, kind in enumerate(kinds) if kind == "text"]
+            is_asked &= ~(has_failed & ~np.isnan(X[:, texts]).all(axis=1))
+        for i in np.flatnonzero(is_asked).tolist():
             answers[i] = self._ask_river(X[i], codes)
         return codes, answers
 
@@ -132,8 +145,8 @@ class EnsembleScorer(Scorer):
     def _refresh(self) -> None:
         """Read what else of the model changes with a label."""
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        """Class codes, their answers, shape (n, m), and the rows that rounding might turn round."""
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
+        """Join what the members have `said` of these rows."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------- members
@@ -243,19 +256,20 @@ class PoolScorer(EnsembleScorer):
         is_patches = type(self._final) is ensemble.SRPClassifier
         self._features = [m.features if is_patches else None for m in self._final.models]
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        if any(names is not None for names in self._features):
-            said = [
-                scorer.score(self._take_patch(X, names))
-                for scorer, names in zip(self._scorers, self._features, strict=True)
-            ]
-        else:
-            said = self._score_members(X)
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         codes, pooled = add_answers(said, len(X), self._weights)
         total = np.add.accumulate(pooled, axis=1)[:, -1:] if codes else np.zeros((len(X), 1))
         # As river has it, a sum of 0 stays as it is; one of NaN does, too.
         pooled /= np.where(total > 0.0, total, 1.0)
         return codes, pooled, np.zeros(len(X), np.bool_)
+
+    def _score_members(self, X: Floats) -> list[Answers]:
+        if all(names is None for names in self._features):
+            return super()._score_members(X)
+        return [
+            scorer.score(self._take_patch(X, names))
+            for scorer, names in zip(self._scorers, self._features, strict=True)
+        ]
 
     def _take_patch(self, X: Floats, names: list[Any] | None) -> Floats:
         """The rows without the features that a member of random patches does not see."""
@@ -278,8 +292,7 @@ class SoftVotingScorer(EnsembleScorer):
         """The members."""
         return list(model.models)
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = self._score_members(X)
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         codes, pooled = add_answers(said, len(X))
         chosen, is_sure = choose_likeliest(pooled)
         return codes, only_chosen(chosen, len(codes)), ~is_sure
@@ -300,8 +313,7 @@ class HardVotingScorer(EnsembleScorer):
         """Whether the member predicts its likeliest class."""
         return predicts_likeliest(member, scorer)
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = self._score_members(X)
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         codes = all_codes(said)
         # The last column is for the votes of members that have no answer yet.
         votes = np.full((len(X), len(said)), len(codes), dtype=np.intp)

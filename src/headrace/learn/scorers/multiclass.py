@@ -5,16 +5,17 @@ One against the rest gives probabilities. One against one and output codes name 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..schema_view import Floats
 from .ensembles import (
     CLOSE,
     Answers,
     EnsembleScorer,
+    Joined,
     elect,
     only_chosen,
     predicts_likeliest,
@@ -46,12 +47,12 @@ class OneVsRestScorer(_OfTwoClasses):
         labels = map(labels_of, self._final.classifiers.values())
         self._knows_true = [known is None or True in known for known in labels]
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         n, m = len(X), len(self._codes)
         answers = np.empty((n, m))
-        for column, said in enumerate(self._score_members(X)):
-            known = said if self._knows_true[column] else ([], said[1])
-            answers[:, column] = _truths(known, n, np.nan)
+        for column, (codes, of_member) in enumerate(said):
+            known = codes if self._knows_true[column] else []
+            answers[:, column] = _truths((known, of_member), n, np.nan)
         total = np.add.accumulate(answers, axis=1)[:, -1:] if m else np.zeros((n, 1))
         shares = answers / np.where(total == 0.0, 1.0, total)
         return self._codes, np.where(total == 0.0, 1.0 / max(1, m), shares), np.zeros(n, np.bool_)
@@ -73,12 +74,12 @@ class OneVsOneScorer(_OfTwoClasses):
         columns = [[*map(self._codes.index, pair)] for pair in self._pairs]
         self._columns_of_pairs = np.array(columns, dtype=np.intp).reshape(-1, 2).T
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         n, m, pairs_n = len(X), len(self._codes), len(self._pairs)
         if not m:
             return [], np.zeros((n, 0)), np.zeros(n, np.bool_)
         falses, truths = np.empty((n, pairs_n)), np.empty((n, pairs_n))
-        for i, (codes, answers) in enumerate(self._score_members(X)):
+        for i, (codes, answers) in enumerate(said):
             truths[:, i] = answers[:, codes.index(1)] if 1 in codes else -np.inf
             # A member without an answer counts as `False`.
             otherwise = -np.inf if codes else 1.0
@@ -102,19 +103,18 @@ class OutputCodeScorer(_OfTwoClasses):
         self._bits = np.array(list(of_bits), dtype=float)
         self._places = list(self._final.classifiers)
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         n, m = len(X), len(self._codes)
         if not m:
             return [], np.zeros((n, 0)), np.zeros(n, np.bool_)
         distances = np.zeros((n, m))
-        for place, said in zip(self._places, self._score_members(X), strict=True):
-            truths = _truths(said, n, 0.0)
+        for place, of_member in zip(self._places, said, strict=True):
+            truths = _truths(of_member, n, 0.0)
             distances += np.abs(self._bits[:, place] - truths[:, np.newaxis])
         nearest = distances.argmin(axis=1)
         ordered = np.sort(distances, axis=1)
         is_close = ordered[:, 1] - ordered[:, 0] <= CLOSE if m > 1 else np.zeros(n, np.bool_)
-        is_unsure = is_close | np.isnan(distances).any(axis=1)
-        return self._codes, only_chosen(nearest, m), is_unsure
+        return self._codes, only_chosen(nearest, m), is_close
 
 
 def _truths(said: Answers, n: int, otherwise: float) -> Floats:

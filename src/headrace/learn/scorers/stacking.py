@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from river import linear_model, preprocessing
 
 from ...messages import Features
 from ..schema_view import Floats, SchemaView
-from .ensembles import CompileMember, EnsembleScorer
+from .ensembles import Answers, CompileMember, EnsembleScorer, Joined
 from .labels import labels_of
 from .scorer import Scorer, code_of
 
@@ -65,18 +64,16 @@ class StackingScorer(EnsembleScorer):
         """Whether a member is, or a feature has the name of a member's answer."""
         return super().is_too_large or not self._named.keys().isdisjoint(self._schema.names)
 
-    def _join(self, X: Floats) -> tuple[list[int], Floats, NDArray[np.bool_]]:
-        said = self._score_members(X)
+    def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         columns = np.zeros((len(X), len(self._named)))
         for column, (i, code) in enumerate(self._named.values()):
             codes, answers = said[i]
             if code in codes:
                 columns[:, column] = answers[:, codes.index(code)]
-        is_unsure = np.asarray(np.isnan(columns).any(axis=1))
         if self._final.include_features:
             columns = np.concatenate([columns, self._scale(X)], axis=1)
         codes, answers = self._joining.score(columns)
-        return codes, answers, is_unsure
+        return codes, answers, np.zeros(len(X), np.bool_)
 
     def _scale(self, X: Floats) -> Floats:
         """The features as the scalers before the stack change them: texts become 0, or raise."""
