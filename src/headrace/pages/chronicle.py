@@ -82,8 +82,8 @@ class Spread:
 class Counts:
     """Counts of requests by reason and by their first outcome, which later answers don't change.
 
-    `changes_n` counts changes of the drift level, `rounds_n` rounds that were not scheduled,
-    `outputs_n` all outputs of the engine. A retraining ends with a model adopted or kept.
+    `changes_n` counts changes of the drift level, `rounds_n` rounds that were not scheduled. A
+    retraining ends with a model adopted or kept.
     """
 
     asked_by_reason: dict[str, int] = field(default_factory=dict)
@@ -97,7 +97,6 @@ class Counts:
     kept_n: int = 0
     rolled_back_n: int = 0
     rounds_n: int = 0
-    outputs_n: int = 0
 
     @property
     def asked_n(self) -> int:
@@ -222,7 +221,6 @@ class Chronicle:
         if (fresh_n := events_n - self._control.events_n) > 0:
             self._control.count_events(np.zeros(fresh_n))
         for output in outputs:
-            self.counts.outputs_n += 1
             self._note_output(output, events_n)
 
     def add_statistics(self, statistics: Mapping[str, float]) -> None:

@@ -114,7 +114,7 @@ class _Try:
 
     def run_scenario(self) -> bool:
         """Run the scenario; return whether there was a crash."""
-        requests = [_make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
+        requests = [make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
         self._end.requests += requests[:5]
         self._carry_all()
         self._expect_tasks({f"r{i}" for i in range(5)})
@@ -232,7 +232,8 @@ class _HalfSent:
             self._bridge.close()
 
 
-def _make_request(number: int, *, deadline: float) -> LabelRequested:
+def make_request(number: int, *, deadline: float) -> LabelRequested:
+    """Return a request whose features are hard for files: a formula, a tag, an accent."""
     return LabelRequested(
         request_id=f"r{number}",
         event_id=f"e{number}",
