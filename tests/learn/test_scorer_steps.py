@@ -21,6 +21,8 @@ from river import (
 from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
 from headrace.learn.scorers.compiling import compile_model
+from headrace.observe.schema import OTHER, Schema
+from headrace.settings import SchemaSettings
 from learn.columns import Columns, stream
 from learn.scored import assert_answers_of_river, taught
 
@@ -170,6 +172,7 @@ LEFT_TO_RIVER = [
     (numbers(BINARIZER()) + numbers(PREFIX("p_"))) | TYPE(float) | LOGISTIC(),
     numbers(SCALER()) + (SELECT("c0") | ONE_HOT()) | LOGISTIC(),
     NORMALIZER(order=np.inf) | LOGISTIC(),
+    TYPE(int) | SCALER() | LOGISTIC(),
     BINARIZER(dtype=str) | LOGISTIC(),
     NORMALIZER(order=3) | LOGISTIC(),
     NORMALIZER() | BINARIZER(0.5) | LOGISTIC(),
@@ -289,3 +292,50 @@ def test_a_restored_learner_scores_with_the_same_bits(name):
 @pytest.mark.parametrize("model", LEFT_TO_RIVER, ids=str)
 def test_what_rows_cannot_tell_exactly_is_left_to_river(model):
     assert compile_model(model, Columns(2, 1)) is None
+
+
+FROM_EVENTS = {
+    "selected": lambda: (SELECT("x", "n") | SCALER()) + (SELECT("colour") | ONE_HOT()) | PA(),
+    "discarded": lambda: DISCARD("x", "n", "is_new") | ONE_HOT() | MULTINOMIAL(),
+    "imputed": lambda: SELECT("x", "n") | means("x", "n") | SCALER() | LOGISTIC(),
+    "whole numbers": lambda: SELECT("n", "is_new") | ORDINAL() | SCALER() | SOFTMAX(),
+    "one-hot numbers": lambda: DISCARD("x") | ONE_HOT() | LOGISTIC(),
+}
+
+
+@pytest.mark.parametrize("name", FROM_EVENTS)
+def test_values_of_events_that_columns_do_not_tell_apart_count_as_in_river(name):
+    schema = Schema(SchemaSettings(classes=["a", "b"], categories_max=2))
+    model = FROM_EVENTS[name]()
+    learner = Learner(model, schema)
+    colours = ["red", "green", "blue", "violet"]
+    events = [
+        {
+            "x": float(i % 7) if i % 9 else None,
+            "n": i % 5,
+            "is_new": i % 3 == 0,
+            "colour": colours[i % 4] if i % 10 else None,
+            "note": f"{'word ' * 60}{i % 3}" if i % 6 == 0 else None,
+        }
+        for i in range(160)
+    ]
+    for event in events:
+        schema.row(event)  # all columns are known now
+    rows = np.stack([schema.row(event) for event in events])
+    for i in range(140):
+        learner.learn(rows[i], int(i % 4 > 1), original=events[i])
+    assert learner.learned_n > 100
+    assert {"text", "numeric"} <= set(schema.kinds) and OTHER in schema.categories["colour"]
+    found = learner.probabilities(rows[140:], None, events[140:].__getitem__)
+    needs_none = learner._is_absence_kept is False
+    for said, event in zip(found, events[140:], strict=True):
+        known = {key: x for key, x in event.items() if needs_none or x is not None}
+        try:
+            answer = model.predict_proba_one(known)
+        except (TypeError, KeyError):
+            assert np.isnan(said).all()
+        else:
+            expected = [answer.get(0, 0.0), answer.get(1, 0.0)]
+            np.testing.assert_allclose(said, expected, rtol=1e-12, atol=1e-12)
+    is_told = name != "one-hot numbers"
+    assert (learner.row_by_row == "") == is_told

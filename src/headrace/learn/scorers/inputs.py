@@ -148,6 +148,9 @@ def _select_types(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
     chosen = {kind for kind in inputs.number_types if issubclass(kind, step.types)}
     if chosen not in (set(), inputs.number_types) or issubclass(type(None), step.types):
         return None
+    wants_whole = any(issubclass(kind, step.types) for kind in (int, bool))
+    if not chosen and wants_whole and inputs.number_types == ROW_NUMBERS:
+        return None  # Whole numbers without fractions: a row has no such type.
     has_texts = inputs.has_texts and issubclass(str, step.types)
     return inputs.pass_on(
         SelectTypes(has_numbers=bool(chosen), has_texts=has_texts),
