@@ -50,9 +50,9 @@ def ask_many(
 ) -> dict[int, Mapping[Any, float]]:
     """The model's answers for events 0 to n-1, without those on which its call fails.
 
-    `make_input(i)` returns the features of event i. If the call fails, each event is asked in a
-    call of its own, so that its answer does not depend on the others; `failures` gets the error of
-    one that fails then.
+    There are none if it has no call for many. `make_input(i)` returns the features of event i. If
+    the call fails, each event is asked in a call of its own, so that its answer does not depend on
+    the others; `failures` gets the error of one that fails then.
 
     >>> class Own:
     ...     def predict_proba_many(self, xs):
@@ -60,6 +60,8 @@ def ask_many(
     >>> ask_many(Own(), lambda i: {"amount": float(i)}, 3, Failures())
     {1: {True: 1.0}, 2: {True: 0.5}}
     """
+    if not answers_many(model):
+        return {}
     try:
         return dict(enumerate(call_many(model, [make_input(i) for i in range(n)])))
     except Exception:  # whatever a model of the user raises, we go on

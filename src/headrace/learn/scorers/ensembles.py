@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from river import base, compose, ensemble
 
-from ..parts import parts_of
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 from .linear import LogisticScorer, LogisticsScorer
@@ -37,9 +37,12 @@ class CompileMember(Protocol):
     """Returns the scorer of a member, behind the transformers before the ensemble.
 
     With a schema, there is nothing before the model, and its rows are of this schema.
+    `as_they_came`: it learns the events' own values, whose types may differ from those in rows.
     """
 
-    def __call__(self, model: Any, own_schema: SchemaView | None = None, /) -> Scorer | None:
+    def __call__(
+        self, model: Any, own_schema: SchemaView | None = None, /, *, as_they_came: bool = False
+    ) -> Scorer | None:
         """The scorer, or None if the model can't be compiled."""
         ...
 
@@ -73,6 +76,7 @@ class EnsembleScorer(Scorer):
         self._examples = examples
         self.learns_originals = any(scorer.learns_originals for scorer in examples)
         self.is_refusing_texts = any(scorer.is_refusing_texts for scorer in examples)
+        self.asks_for_none = any(scorer.asks_for_none for scorer in examples)
         self._known: dict[int, tuple[Any, Scorer]] = {}
         self._scorers: list[Scorer] = []
         self._alike: list[LogisticScorer] = []
@@ -83,18 +87,24 @@ class EnsembleScorer(Scorer):
         cls, model: Any, schema: SchemaView, before: Sequence[Any], compile_member: CompileMember
     ) -> Scorer | None:
         """The scorer of an ensemble, or None if one of its members can't be compiled."""
+        examples = cls._compile_examples(model, compile_member)
+        if any(scorer.learns_originals or scorer.is_refusing_texts for scorer in examples or ()):
+            compile_member = partial(compile_member, as_they_came=True)
+            examples = cls._compile_examples(model, compile_member)
+        # If the model gets None for what is missing, all members have to be told.
+        if not examples or len({scorer.asks_for_none for scorer in examples}) > 1:
+            return None
+        return cls(model, schema, before, compile_member, examples)
+
+    @classmethod
+    def _compile_examples(cls, model: Any, compile_member: CompileMember) -> list[Scorer] | None:
         examples = []
         for member in cls.examples_in(model):
             scorer = compile_member(member)
             if scorer is None or not cls.can_join(model, member, scorer):
                 return None
             examples.append(scorer)
-        if any(scorer.learns_originals or scorer.is_refusing_texts for scorer in examples):
-            # Rows have floats where events may have whole numbers.
-            parts = [part for root in (*before, model) for _, part in parts_of(root)]
-            if any(map(_parts_floats_from_ints, parts)):
-                return None
-        return cls(model, schema, before, compile_member, examples)
+        return examples
 
     @staticmethod
     def examples_in(model: Any) -> list[Any]:
@@ -126,10 +136,10 @@ class EnsembleScorer(Scorer):
         return codes, answers
 
     @property
-    def is_too_large(self) -> bool:
+    def is_left_to_river(self) -> bool:
         """Whether a member is."""
         self._read_members()
-        return any(scorer.is_too_large for scorer in self._scorers)
+        return any(scorer.is_left_to_river for scorer in self._scorers)
 
     def rows_beyond(self, X: Floats) -> list[int]:
         """The rows that are beyond the members which learn originals; these all say the same."""
@@ -160,7 +170,7 @@ class EnsembleScorer(Scorer):
             id(member): self._known.get(id(member)) or self._take(member) for member in members
         }
         for _, scorer in present.values():
-            scorer.is_stale = True
+            scorer.is_stale, scorer.passes_none = True, self.passes_none
         self._known = present
         self._scorers = [present[id(member)][1] for member in members]
         self._join_alike(members)
@@ -176,7 +186,12 @@ class EnsembleScorer(Scorer):
         ]
         if len(alike) != len(self._alike) or any(map(operator.is_not, alike, self._alike)):
             self._alike = alike
-            self._together = alike[0].join(alike) if len(alike) > 1 else None
+            self._together = None
+            if len(alike) > 1:
+                _, first = self._take(alike[0].final)
+                assert isinstance(first, LogisticScorer)
+                self._together = first.join([scorer.final for scorer in alike])
+                self._together.passes_none = self.passes_none
         if self._together is not None:
             self._together.is_stale = True
 
@@ -202,6 +217,8 @@ class EnsembleScorer(Scorer):
     def _ask_river(self, row: Floats, codes: list[int]) -> list[float]:
         """River's answer for one row, by code; NaN if it raises."""
         x, model = self._schema.features(row), self._final
+        if self.passes_none:
+            x = {name: x.get(name) for name in self._schema.names}
         try:
             for step in self._before:
                 x = step.transform_one(x)
@@ -394,11 +411,6 @@ def only_chosen(chosen: NDArray[np.intp], m: int) -> Floats:
     [[0.0, 1.0], [0.0, 0.0]]
     """
     return np.asarray(np.eye(m + 1, m)[np.minimum(chosen, m)])
-
-
-def _parts_floats_from_ints(step: Any) -> bool:
-    types = getattr(step, "types", ()) if type(step) is compose.SelectType else ()
-    return issubclass(float, types) != issubclass(int, types)
 
 
 def predicts_likeliest(model: Any, scorer: Scorer) -> bool:

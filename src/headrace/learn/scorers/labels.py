@@ -18,7 +18,7 @@ def labels_of(model: Any) -> list[Any] | None:
     """
     if type(model) is compose.Pipeline:
         model = list(model.steps.values())[-1]
-    if isinstance(model, linear_model.LogisticRegression):
+    if isinstance(model, _OF_TWO):
         return [False, True]
     if type(model) in PASSING:
         return labels_of(getattr(model, PASSING[type(model)]))
@@ -28,9 +28,17 @@ def labels_of(model: Any) -> list[Any] | None:
     return None if attribute is None else sorted(getattr(model, attribute))
 
 
+_OF_TWO = (
+    linear_model.LogisticRegression,
+    linear_model.PAClassifier,
+    linear_model.ALMAClassifier,
+)
 _LABELS_IN: dict[type, str] = {
     linear_model.SoftmaxRegression: "weights",
     naive_bayes.GaussianNB: "class_counts",
+    naive_bayes.MultinomialNB: "class_counts",
+    naive_bayes.ComplementNB: "class_counts",
+    naive_bayes.BernoulliNB: "class_counts",
     MixedNB: "class_counts",
     tree.HoeffdingTreeClassifier: "classes",
     multiclass.OneVsRestClassifier: "classifiers",

@@ -33,7 +33,8 @@ class StackingScorer(EnsembleScorer):
             return None
         if model.include_features and not all(map(_is_plain_scaler, before)):
             return None
-        if compile_member(model.meta_classifier) is None:
+        joining = compile_member(model.meta_classifier)
+        if joining is None or (joining.asks_for_none and model.include_features):
             return None
         return super().compile(model, schema, before, compile_member)
 
@@ -60,9 +61,11 @@ class StackingScorer(EnsembleScorer):
         self._joining = joining
 
     @property
-    def is_too_large(self) -> bool:
+    def is_left_to_river(self) -> bool:
         """Whether a member is, or a feature has the name of a member's answer."""
-        return super().is_too_large or not self._named.keys().isdisjoint(self._schema.names)
+        if super().is_left_to_river or self._joining.is_left_to_river:
+            return True
+        return not self._named.keys().isdisjoint(self._schema.names)
 
     def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         columns = np.zeros((len(X), len(self._named)))
