@@ -27,8 +27,8 @@ from .own_labels import OwnLabels
 from .parts import name_of
 from .presets import RiverClassifier
 from .schema_view import Floats, LastRow, SchemaView
-from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
-from .tree_scoring import TreeScorer, is_of_trees
+from .scorers.compiling import compile_model
+from .scorers.scorer import Scorer, by_class, is_likeliest
 
 _CODES = (bool, int)
 
@@ -88,12 +88,11 @@ class Learner:
             self._table = CommitteeTable(self.model, self.schema)
         elif isinstance(self.model, SklearnClassifier):
             self._scorer = SklearnScorer(self.model, self.schema)
-        elif not self._own_labels and is_of_trees(self.model):
-            # A tree that needs `None` for missing features is scored by river.
-            is_absent = self._is_absence_kept is not False
-            self._scorer = TreeScorer(self.model, self.schema) if is_absent else None
         elif not self._own_labels:
-            self._scorer = compile(self.model, self.schema)
+            scorer = compile_model(self.model, self.schema)
+            # A model that needs `None` for missing features is scored by river.
+            needs_none = scorer and scorer.learns_originals and self._is_absence_kept is False
+            self._scorer = None if needs_none else scorer
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorers, which are made from the model, and without failures."""
@@ -162,11 +161,8 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
             scores = by_class(*self._table.score(X, at, original_of), k)
-        elif isinstance(self._scorer, TreeScorer):
-            scores = self._by_trees(self._scorer, X, k, original_of)
-        elif self._scorer is not None:
-            labels, answers = self._scorer.score(X)
-            scores = by_class(self._own_labels.codes(labels, self.schema.classes), answers, k)
+        elif self._scorer is not None and not self._scorer.is_too_large:
+            scores = self._by_scorer(self._scorer, X, k, original_of)
         else:
             scores = self._by_river(X, k, original_of)
         return self._distributions(scores)
@@ -439,12 +435,11 @@ class Learner:
             scores[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
         return scores
 
-    def _by_trees(
-        self, scorer: TreeScorer, X: Floats, k: int, original_of: OriginalOf | None
+    def _by_scorer(
+        self, scorer: Scorer, X: Floats, k: int, original_of: OriginalOf | None
     ) -> Floats:
-        if scorer.is_too_large:
-            return self._by_river(X, k, original_of)
-        scores = by_class(*scorer.score(X), k)
+        labels, answers = scorer.score(X)
+        scores = by_class(self._own_labels.codes(labels, self.schema.classes), answers, k)
         if original_of is not None:
             for i in scorer.rows_beyond(X):
                 scores[i] = self._one_by_river(X[i], k, original_of(i))

@@ -16,7 +16,7 @@ from river import base, dummy, linear_model, multiclass
 
 from ..messages import class_name
 from .parts import parts_of
-from .scoring import code_of
+from .scorers.scorer import code_of
 
 _KEPT_IN = ("class_counts", "classes", "classifiers", "desired_dist", "named_labels")
 _KEPT_ELSEWHERE = {

@@ -48,7 +48,7 @@ from .noise import LabelNoise
 from .parked import Displaced, Parked, is_right
 from .retrain import Challenger, RetrainJob, retrain
 from .schema_view import Floats, SchemaView
-from .scoring import is_likeliest
+from .scorers.scorer import is_likeliest
 from .triggers import RetrainTriggers
 from .twins import Twins
 from .versions import Version, Versions

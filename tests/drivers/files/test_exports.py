@@ -12,7 +12,7 @@ import pytest
 
 from headrace import BadInput, BadSettings
 from headrace.adapters.tables.records import export_lines, is_export
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.settings import AnswersSettings, Settings, parse
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, answers: str, settings: Settings | None = None, **kwargs: Any) -> Any:
-    places = Places(
+    places = RunFiles(
         events=folder / "events.jsonl",
         answers=folder / answers,
         requests=folder / "requests.jsonl",
@@ -175,7 +175,7 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
     (folder / "requests.jsonl").unlink()
     marks = [{"request_id": known[0], "label": "a"}, {"request_id": "unknown", "label": "b"}]
     (folder / "answers.jsonl").write_text(json.dumps({"all": marks}) + "\n")
-    places = Places(
+    places = RunFiles(
         events=folder / "events.jsonl",
         answers=folder / "answers.jsonl",
         requests=folder / "requests.jsonl",

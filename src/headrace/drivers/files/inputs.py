@@ -14,7 +14,7 @@ from ...adapters.tables.records import is_table
 from ...errors import BadInput, BadSettings
 from ...settings import Settings
 from .copying import copy_table
-from .places import Places
+from .places import RunFiles
 
 
 class Pump(Protocol):
@@ -31,7 +31,7 @@ class Pump(Protocol):
 
 
 def open_events(
-    places: Places, settings: Settings, follow: bool, note: Callable[[str], None]
+    places: RunFiles, settings: Settings, follow: bool, note: Callable[[str], None]
 ) -> tuple[Path, Pump | None]:
     """Return the file of events, and the pump that copies them into it during the run, if any.
 

@@ -56,7 +56,7 @@ from .feeding import Feeder
 from .inputs import open_events
 from .jobs import JobRunner
 from .orders import ORDERS
-from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
+from .places import RunFiles, is_whole, recorded_path, refuse_the_same, refuse_to_follow
 from .retaining import Retention, sentence_of
 from .run_metrics import RunMetrics
 from .waiting import PIECE_N, Answers
@@ -68,7 +68,7 @@ POLL_S = 0.05
 
 
 def run_files(
-    places: Places,
+    places: RunFiles,
     settings: Settings,
     *,
     follow: bool = False,
@@ -111,7 +111,7 @@ class Runner(Feeder):
 
     def __init__(
         self,
-        places: Places,
+        places: RunFiles,
         settings: Settings,
         *,
         follow: bool,
@@ -156,7 +156,7 @@ class Runner(Feeder):
                 opened.callback(served.close)
             self._opened = opened.pop_all()
 
-    def _open_inputs(self, places: Places, opened: ExitStack) -> None:
+    def _open_inputs(self, places: RunFiles, opened: ExitStack) -> None:
         # Made before the table is read, so that a change while it is read is told too.
         path = places.events
         self._table = FileMark(path) if self.follow and path and is_table(path) else None

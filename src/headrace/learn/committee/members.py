@@ -1,4 +1,6 @@
-"""A river classifier as a member of a committee: it learns one label at a time and forgets nothing.
+"""The members of a committee: the default ones, and a river classifier as one.
+
+A river classifier learns one label at a time and forgets nothing.
 
 If the model can be compiled (`scoring`), rows of a table are scored at once, otherwise one by one.
 """
@@ -10,8 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ..scoring import Scorer, by_class, code_of, compile  # noqa: A004 - the word for it
+from ...observe.values import is_free_text
+from ..presets import long_memory_members
+from ..scorers.compiling import compile_model
+from ..scorers.scorer import Scorer, by_class, code_of
+from .discriminant import Discriminant
 from .evidence import Floats, Rows
+from .gaussian_process import GaussianProcess
+
+_PLAIN = frozenset((float, int, bool, type(None)))
 
 
 class RiverMember:
@@ -59,9 +68,30 @@ class RiverMember:
         if rows.X is None:
             return None
         if self._scorer_schema is not rows.schema:
-            self._scorer, self._scorer_schema = compile(self.model, rows.schema), rows.schema
+            scorer = compile_model(self.model, rows.schema)
+            # A member reads rows alone: it has no values as they came.
+            self._scorer = None if scorer is None or scorer.learns_originals else scorer
+            self._scorer_schema = rows.schema
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorer, which is made from the model."""
         return {**self.__dict__, "_scorer": None, "_scorer_schema": None}
+
+
+def default_members() -> list[Any]:
+    """The members of a `Committee` that is made without `members`."""
+    return [GaussianProcess(), Discriminant(), *long_memory_members()]
+
+
+def without_free_texts(x: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The features without free texts, for river members: these would store each as a category."""
+    if _PLAIN.issuperset(map(type, x.values())):
+        return x
+    if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
+        return {
+            name: value
+            for name, value in x.items()
+            if not (isinstance(value, str) and is_free_text(value))
+        }
+    return x

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from river.tree.nodes.htc_nodes import LeafNaiveBayes, LeafNaiveBayesAdaptive
 from river.tree.splitter import GaussianSplitter
 
-from .schema_view import Floats
-from .tree_routes import Columns, Numbers
+from ..schema_view import Floats
+from .routes import Columns, Numbers
 
 _HALF_LOG_TAU = 0.5 * math.log(math.tau)
 

@@ -18,12 +18,12 @@ import numpy as np
 from river import ensemble, forest, tree
 from river.tree.splitter import GaussianSplitter
 
-from ..observe.schema import OTHER
-from .schema_view import Floats, SchemaView
-from .scoring import Scorer, code_of
-from .scoring_inputs import Inputs
-from .tree_leaves import Leaves
-from .tree_routes import Columns, Numbers, Routes, leaves_n_of
+from ...observe.schema import OTHER
+from ..schema_view import Floats, SchemaView
+from .inputs import Inputs
+from .leaves import Leaves
+from .routes import Columns, Numbers, Routes, leaves_n_of
+from .scorer import Scorer, code_of
 
 LEAF_CELLS_MAX = 2**23
 """The most leaves x classes x features of trees scored as arrays; river scores larger ones."""

@@ -1,6 +1,6 @@
 """How the steps before a river model's last step change its inputs.
 
-Nothing is scored here; `scoring` does that, with the resulting `Inputs`.
+Nothing is scored here; a scorer does that, with the resulting `Inputs`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from river import compose, preprocessing
 
-from .presets import Intercept
+from ..presets import Intercept
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from river import ensemble, forest, linear_model, tree
 from river.tree import splitter
 from river.tree.nodes.branch import NominalMultiwayBranch
 
-from headrace.learn import tree_scoring
 from headrace.learn.learner import Learner
-from headrace.learn.tree_scoring import TreeScorer, is_of_trees
+from headrace.learn.scorers import trees
+from headrace.learn.scorers.trees import TreeScorer, is_of_trees
 from headrace.observe.schema import OTHER, Schema
 from headrace.settings import SchemaSettings
 from learn.columns import Columns, stream
@@ -179,7 +179,7 @@ def test_trees_too_large_for_arrays_are_left_to_river(monkeypatch):
     for row, code in zip(X, y, strict=True):
         learner.learn(row, int(code))
     before = learner.probabilities(X)
-    monkeypatch.setattr(tree_scoring, "LEAF_CELLS_MAX", 3)
+    monkeypatch.setattr(trees, "LEAF_CELLS_MAX", 3)
     monkeypatch.setattr(TreeScorer, "score", None)
     np.testing.assert_allclose(learner.probabilities(X), before, rtol=0.0, atol=1e-12)
 

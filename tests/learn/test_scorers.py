@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import compose, forest, linear_model, naive_bayes, optim, preprocessing
+from river import compose, linear_model, naive_bayes, optim, preprocessing
 
-from headrace.learn import scoring
 from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
 from headrace.learn.models import build
 from headrace.learn.presets import Intercept
-from headrace.learn.scoring import compile as compiled
+from headrace.learn.scorers import scorer
+from headrace.learn.scorers.compiling import compile_model
 from learn.columns import Columns, stream
 
 SCALER, MINMAX = preprocessing.StandardScaler, preprocessing.MinMaxScaler
@@ -42,7 +42,6 @@ COMPILED = {
 }
 
 NOT_COMPILED = [
-    forest.ARFClassifier(seed=1),
     SCALER(window_size=10) | LOGISTIC(),
     MINMAX() | LOGISTIC(),
     SCALER() | SCALER() | LOGISTIC(),
@@ -102,7 +101,7 @@ def test_scores_follow_every_label(name):
 
 @pytest.mark.parametrize("model", NOT_COMPILED, ids=str)
 def test_what_is_not_known_exactly_is_left_to_river(model):
-    assert compiled(model, Columns(2, 1)) is None
+    assert compile_model(model, Columns(2, 1)) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -145,7 +144,7 @@ def test_a_long_batch_is_scored_in_blocks_of_the_same_bits(monkeypatch):
     learner = taught(COMPILED["naive-bayes"](), Columns(5, 1))
     X, _ = stream(learner.schema, 50, seed=3)
     whole = learner.probabilities(X)
-    monkeypatch.setattr(scoring, "CELLS_MAX", 70)
+    monkeypatch.setattr(scorer, "CELLS_MAX", 70)
     assert learner.probabilities(X).tobytes() == whole.tobytes()
 
 

@@ -1,7 +1,7 @@
 """The tests of river's trees as arrays: rows go from all roots to the leaves, level by level.
 
 If a feature is missing, or a test with many branches does not know a category, river takes the most
-travelled branch; so do rows here. `tree_leaves` reads the content of a leaf.
+travelled branch; so do rows here. `leaves` reads the content of a leaf.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river.tree.nodes.branch import DTBranch, NominalBinaryBranch, NumericBinaryBranch
 
-from .schema_view import Floats
+from ..schema_view import Floats
 
 Numbers: TypeAlias = NDArray[np.intp]
 
