@@ -41,13 +41,18 @@ class PipelineScorer(Scorer):
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
         """As `Scorer.score`; a column that was added since the last label may count."""
-        self.is_stale |= self._known[:2] != (self._schema.width, self.passes_none)
+        self.is_stale |= self._is_routed_otherwise
         return super().score(X)
+
+    @property
+    def _is_routed_otherwise(self) -> bool:
+        known = self._known
+        return not known or known[0] != self._schema.width or known[1] != self.passes_none
 
     @property
     def is_left_to_river(self) -> bool:
         """Whether the columns of the schema are such that only river knows the answers."""
-        if self._known[:2] != (self._schema.width, self.passes_none):
+        if self._is_routed_otherwise:
             self._route()
             self.is_stale = True
         return self._is_left_to_river
