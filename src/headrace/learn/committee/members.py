@@ -53,7 +53,7 @@ class RiverMember:
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
-        if scorer is not None and rows.X is not None:
+        if scorer is not None and rows.X is not None and not scorer.is_left_to_river:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
         probabilities = np.zeros((len(rows), rows.classes_n))
