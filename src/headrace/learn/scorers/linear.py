@@ -12,7 +12,7 @@ from river import linear_model
 from ..schema_view import Floats, SchemaView
 from .block import Block
 from .inputs import Inputs
-from .pipeline import PipelineScorer, share_out
+from .pipeline import PipelineScorer, TextTables, share_out
 from .scorer import code_of
 
 
@@ -36,13 +36,13 @@ class _LinearScorer(PipelineScorer):
                     return [w.get(encoded, 0.0) for w in weights]
 
                 tables[i] = self._table_of(text, line_of, nothing)
-        self._set_tables(tables)
+        self._tables = TextTables(tables, len(self._behind.texts))
 
     def _raw(self, whole: Block) -> tuple[Floats, Block]:
         block = self._chosen(whole)
         numbers = np.where(block.is_absent, 0.0, block.numbers)
         raw = np.add.reduce(numbers[:, np.newaxis, :] * self._weights, axis=2)
-        self._add_tables(block, raw)
+        self._tables.add_to(raw, block.codes)
         return np.asarray(raw), self._refuse(whole, block)
 
     def _refuse(self, whole: Block, block: Block) -> Block:

@@ -74,7 +74,6 @@ class Scorer:
         self._texts: dict[int, list[str]] = {}
         self._codes: list[int] = []
         self._columns = np.zeros(0, dtype=np.intp)
-        self._tables: list[tuple[int, Floats]] = []
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
         """The m class codes, and the answers for rows of shape (n, d), shape (n, m).
