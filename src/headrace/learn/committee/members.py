@@ -53,7 +53,7 @@ class RiverMember:
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
-        if scorer is not None and rows.X is not None:
+        if scorer is not None and rows.X is not None and not scorer.is_left_to_river:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
         probabilities = np.zeros((len(rows), rows.classes_n))
@@ -69,8 +69,9 @@ class RiverMember:
             return None
         if self._scorer_schema is not rows.schema:
             scorer = compile_model(self.model, rows.schema)
-            # A member reads rows alone: it has no values as they came.
-            self._scorer = None if scorer is None or scorer.learns_originals else scorer
+            # A member reads rows alone: it has no values as they came. It needs probabilities.
+            is_fit = scorer and scorer.gives_probabilities and not scorer.learns_originals
+            self._scorer = scorer if is_fit else None
             self._scorer_schema = rows.schema
         return self._scorer
 
