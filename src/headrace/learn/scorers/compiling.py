@@ -45,24 +45,31 @@ def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
     """
     if is_of_trees(model):
         return TreeScorer(model, schema)
-    steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
-    final = steps[-1]
+    *steps, final = _flatten(model)
     kind = _kind_of(final)
     if kind is None:
         return None
     place = Place(reads_codes=kind.reads_codes, is_smooth=kind.is_smooth)
     before = Inputs(has_none=asks_for_none(model))
-    inputs = read_steps(before, steps[:-1], place)
+    inputs = read_steps(before, steps, place)
     if inputs is None:
         return None
     is_refusing = inputs.is_refusing_texts or (kind.refuses_texts and inputs.has_texts)
     if is_refusing or inputs.reads_originals:
         # The model learns the events' own values, which may be of other types than those in rows.
-        inputs = read_steps(replace(before, number_types=ORIGINAL_NUMBERS), steps[:-1], place)
+        inputs = read_steps(replace(before, number_types=ORIGINAL_NUMBERS), steps, place)
     if inputs is None or not kind.takes(final, inputs):
         return None
     inputs = replace(inputs, is_refusing_texts=is_refusing, has_none=before.has_none)
     return kind.scorer(final, inputs, schema)
+
+
+def _flatten(model: Any) -> list[Any]:
+    """The steps of the model, also of pipelines at the end of pipelines."""
+    if type(model) is not compose.Pipeline:
+        return [model]
+    *before, last = model.steps.values()
+    return [*before, *_flatten(last)]
 
 
 def _kind_of(final: Any) -> _Model | None:
