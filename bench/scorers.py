@@ -88,7 +88,9 @@ MIXED: dict[str, Callable[[], Any]] = {
     "one-hot, PA": lambda: _encoded(linear_model.PAClassifier()),
     "one-hot, multinomial": lambda: _encoded(naive_bayes.MultinomialNB()),
     "one-hot, Bernoulli": lambda: _encoded(naive_bayes.BernoulliNB(true_threshold=0.5)),
-    "ordinal, scaled, logistic": lambda: preprocessing.OrdinalEncoder() | _scaled(LOGISTIC()),
+    "ordinal, scaled, logistic": lambda: (
+        compose.SelectType(str) | preprocessing.OrdinalEncoder() | _scaled(LOGISTIC())
+    ),
 }
 """Models of numbers and texts by name."""
 
