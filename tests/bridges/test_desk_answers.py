@@ -109,3 +109,21 @@ def test_a_file_with_fewer_answers_than_were_read_is_refused(store, clock, tmp_p
         pytest.raises(BadInput, match=r"new\.sqlite has 0 answers, and 2 were read of it; put it"),
     ):
         new.read_replies(mark)
+
+
+def test_who_skips_a_question_takes_back_an_answer_to_it(store, clock):
+    # It arrived, but the page did not hear of it; or the page has shown it again on `u`.
+    store.add_answer("ann", "r1", "spam")
+    store.pass_on("ann", "r1")
+    assert {store.lease_next(one).request.request_id for one in ("bob", "cyd")} == {"r1", "r2"}
+    clock.now += UNDO_S
+    assert labels_of(store) == []
+    store.add_answer("ann", "r1", "spam", note="odd")
+    clock.now += UNDO_S
+    receipt = store.read_replies("")
+    assert [one.label for one in receipt.replies] == ["spam"]
+    assert store.undo_answer("ann") == "r1"
+    store.pass_on("ann", "r1")
+    store.pass_on("ann", "r1")
+    clock.now += UNDO_S
+    assert labels_of(store, receipt.mark) == [("r1", "ann", None)]
