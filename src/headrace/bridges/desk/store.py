@@ -346,14 +346,19 @@ class Store:
             return [self._decode_request(*row) for row in rows]
 
     def list_named_classes(self) -> list[str]:
-        """Return the classes that people named in valid answers, in the order of first use."""
+        """Return the classes that people named in valid answers, in the order of first use.
+
+        The order is that of all answers, so that a class keeps its place when one is corrected.
+        """
         with self._lock:
             rows = self._db.execute(
-                "SELECT n, request_id, person, label FROM answers WHERE label IS NOT NULL AND n IN "
-                "(SELECT MAX(n) FROM answers WHERE is_undone = 0 GROUP BY request_id, person) "
-                "ORDER BY n"
+                "SELECT n, request_id, person, label, n IN (SELECT MAX(n) FROM answers "
+                "WHERE is_undone = 0 GROUP BY request_id, person) FROM answers "
+                "WHERE label IS NOT NULL ORDER BY n"
             )
-            return [*dict.fromkeys(str(self._read_label(*row)) for row in rows)]
+            named = [(str(self._read_label(*row[:4])), row[4]) for row in rows]
+        valid = {label for label, is_valid in named if is_valid}
+        return [*dict.fromkeys(label for label, _ in named if label in valid)]
 
     def count_questions(self, person: str) -> dict[str, int]:
         """Count open questions and this person's, and answers: all, and theirs within a day."""
