@@ -108,6 +108,7 @@ def test_a_body_that_cannot_be_unpacked_is_its_senders_fault(tmp_path, caplog):
         ("Ham", {"class_spelling": "keep"}, ["ham", "Ham"]),
         (" ham ", {}, ["ham"]),
         (" eggs", {}, ["ham", "eggs"]),
+        ("U\u0308bel", {}, ["ham", "\u00dcbel"]),
         ("eggs", {"classes_max": 1}, "'eggs' would be one more than schema.classes_max, 1"),
     ],
 )
