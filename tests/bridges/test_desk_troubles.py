@@ -13,6 +13,7 @@ import pytest
 from bridges.desk_world import World
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
+from headrace.bridges.desk.people import People
 from headrace.bridges.desk.store import Store
 from headrace.commands.bridge import name_files
 from headrace.errors import BadInput
@@ -60,6 +61,14 @@ def test_who_labels_while_the_disk_is_full_is_told_to_try_again(tmp_path, caplog
     World(tmp_path).play(story)
     assert "Traceback" not in caplog.text
     assert "database or disk is full" in caplog.text
+
+
+def test_who_removes_the_file_of_people_takes_all_tokens_away(tmp_path):
+    people = People(tmp_path / "people.json")
+    token = people.add("ann", "annotator")
+    session = people.open_session(people.by_token(token))
+    (tmp_path / "people.json").unlink()
+    assert people.by_token(token) is people.by_session(session) is None
 
 
 def question(name: str):
