@@ -32,7 +32,7 @@ _LINE = b"L"
 class LineFeatures(Sequence[Features]):
     """The features of events, which stand in their lines under `field`; decoded when accessed.
 
-    >>> Lines([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
+    >>> LineFeatures([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
     {'x': 1, 'is_new': True}
     """
 
