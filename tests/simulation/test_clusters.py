@@ -168,8 +168,8 @@ def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:
 def tells_nobody_what_it_takes_back(patch: pytest.MonkeyPatch) -> None:
     post_to_others = Mail._post_to_others
 
-    def without_people(self: Mail, output: Any) -> Any:
-        return [] if isinstance(output, RequestRescored) else post_to_others(self, output)
+    def without_people(self: Mail, output: Any, value: bytes | None = None) -> Any:
+        return [] if isinstance(output, RequestRescored) else post_to_others(self, output, value)
 
     patch.setattr(Mail, "_post_to_others", without_people)
 

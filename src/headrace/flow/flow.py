@@ -293,7 +293,8 @@ class Flow(WorkerState):
                 # Read from where the group stood, which another worker may have moved on.
                 self.go_back(part, place)
                 continue
-            records = [record for record in records if record.offset >= place]
+            if records and records[0].offset < place:
+                records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
                 # A gap: deleted records, or transaction markers and aborted records, never read.
                 self._is_feeding = True

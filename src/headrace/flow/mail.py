@@ -43,6 +43,18 @@ from .shards import PartitionShard
 from .steps import Taken
 from .topic_ids import TopicIds
 
+ABOUT_REQUESTS = (LabelRequested, RequestRescored, Answer, Withdrawal)
+"""Entries of a desk's log that are about one request, whose id names the desk."""
+
+SENT_TO_OTHERS = (
+    LabelRequested,
+    RequestRescored,
+    RequestWithdrawn,
+    DriftChanged,
+    InputRejected,
+)
+"""Outputs for topics beside those of desks and the training log."""
+
 
 @dataclass(slots=True)
 class OwnedShard:
@@ -151,35 +163,46 @@ class Mail:
         now = owned.shard.shard.admission.clock.sure
         parcel = Parcel(note_arrival)
         for output in taken.outputs:
-            if isinstance(output, LabelRequested):
-                if output.request_id.encode() in sent:
-                    continue
-                if self._bytes_of(output) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
-                    self._refuse_request(output, now, parcel)
-                    continue
-                parcel.to_desks.append(self.post_to_desk(output, now))
-            if isinstance(output, RequestRescored):
-                parcel.to_desks.append(self.post_to_desk(output, now))
-            if isinstance(output, DriftChanged) and wire.value_of(output) in sent:
-                continue
-            if isinstance(output, InputRejected) and output.source:
-                self.count_rejection(output)
-                record = taken.letters.get(output.position)
-                place = self.kafka.events, owned.shard.partition
-                letter = (
-                    self._make_place_letter(output, output.position, *place)
-                    if record is None
-                    else self._make_letter(output, record, *place)
-                )
-                parcel.to_others.append(letter)
-                continue
-            parcel.to_others += self._post_to_others(output)
+            match output:
+                case LabelRequested():
+                    if output.request_id.encode() not in sent:
+                        self._pack_request(output, now, parcel)
+                case RequestRescored():
+                    value = wire.value_of(output)
+                    parcel.to_desks.append(self._post_value(value, output.request_id, now))
+                    parcel.to_others += self._post_to_others(output, value)
+                case DriftChanged():
+                    value = wire.value_of(output)
+                    if value not in sent:
+                        parcel.to_others += self._post_to_others(output, value)
+                case InputRejected() if output.source:
+                    self.count_rejection(output)
+                    record = taken.letters.get(output.position)
+                    place = self.kafka.events, owned.shard.partition
+                    letter = (
+                        self._make_place_letter(output, output.position, *place)
+                        if record is None
+                        else self._make_letter(output, record, *place)
+                    )
+                    parcel.to_others.append(letter)
+                case _:
+                    parcel.to_others += self._post_to_others(output)
         return parcel
 
-    def _bytes_of(self, request: LabelRequested) -> int:
-        """Return the bytes of a request as its desk has it, or as it is sent if that is more."""
-        sent = self._request_value(self.privacy.show_request(request))
-        return max(len(wire.value_of(request)), len(sent))
+    def _pack_request(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
+        """Add a request to a parcel: for its desk in full, for the annotators as it may be seen.
+
+        It is encoded once, unless the two differ. One that no record can hold is refused.
+        """
+        value, shown = wire.value_of(request), self.privacy.show_request(request)
+        shown_value = value if shown is request else wire.value_of(shown)
+        sent = self._seal_request(shown_value, request.request_id)
+        if max(len(value), len(sent)) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
+            self._refuse_request(request, now, parcel)
+            return
+        self.privacy.count_request(request)
+        parcel.to_desks.append(self._post_value(value, request.request_id, now))
+        parcel.to_others.append(Post(self.kafka.requests, sent, request.request_id.encode()))
 
     def _hide_private(self, output: Output) -> Output:
         """Return an output as it may be seen; where answers are sealed, no rejection quotes one."""
@@ -188,11 +211,9 @@ class Mail:
             return msgspec.structs.replace(output, raw="")
         return output
 
-    def _request_value(self, output: LabelRequested | RequestRescored | RequestWithdrawn) -> bytes:
-        value = wire.value_of(output)
-        if self.seals is None:
-            return value
-        return self.seals.seal(value, REQUESTS_TOPIC, output.request_id)
+    def _seal_request(self, value: bytes, request_id: str) -> bytes:
+        """Return an encoded message about a request as it is sent: sealed where there are seals."""
+        return value if self.seals is None else self.seals.seal(value, REQUESTS_TOPIC, request_id)
 
     def _refuse_request(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
         """End a request that no record can hold as withdrawn; its label is paid back."""
@@ -232,31 +253,36 @@ class Mail:
 
     def post_to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
         """Return the post of an entry: for this desk, or for the one that has its request."""
-        if desk is None:
-            assert isinstance(entry, LabelRequested | RequestRescored | Answer | Withdrawal)
-            desk = desk_of(entry.request_id, self.kafka.desk_partitions)
-        return Post(
-            self.kafka.desk,
-            wire.value_of(entry),
-            partition=desk,
-            headers=wire.now_headers(now),
-        )
+        value = wire.value_of(entry)
+        if desk is not None:
+            return Post(self.kafka.desk, value, partition=desk, headers=wire.now_headers(now))
+        assert isinstance(entry, ABOUT_REQUESTS)
+        return self._post_value(value, entry.request_id, now)
 
-    def _post_to_others(self, output: Output) -> list[Post]:
-        """Return the posts of an output beside those to desks; rounds are in the metrics only."""
+    def _post_value(self, value: bytes, request_id: str, now: float) -> Post:
+        """Return the post of an encoded entry for the desk that has its request."""
+        desk = desk_of(request_id, self.kafka.desk_partitions)
+        return Post(self.kafka.desk, value, partition=desk, headers=wire.now_headers(now))
+
+    def _post_to_others(self, output: Output, value: bytes | None = None) -> list[Post]:
+        """Return the posts of an output beside those to desks; rounds are in the metrics only.
+
+        `value` is the output as it is, encoded; None if it was not encoded yet.
+        """
         if isinstance(output, QuestionChanged):
             return self._post_to_others(output.record)
-        output = self._hide_private(output)
-        kafka, value = self.kafka, wire.value_of(output)
-        match output:
+        if not isinstance(output, SENT_TO_OTHERS):
+            return []
+        shown, kafka = self._hide_private(output), self.kafka
+        if value is None or shown is not output:
+            value = wire.value_of(shown)
+        match shown:
             case LabelRequested() | RequestRescored() | RequestWithdrawn():
-                value = self._request_value(output)
-                return [Post(kafka.requests, value, output.request_id.encode())]
+                value = self._seal_request(value, shown.request_id)
+                return [Post(kafka.requests, value, shown.request_id.encode())]
             case DriftChanged():
-                return [Post(kafka.drift, value, output.signal.encode(), 0)]
-            case InputRejected():
-                return [Post(kafka.rejects, value)]
-        return []
+                return [Post(kafka.drift, value, shown.signal.encode(), 0)]
+        return [Post(kafka.rejects, value)]
 
     def _reject_unread(self, record: Any) -> Post:
         source = f"{self.kafka.desk}, partition {record.partition}"
@@ -325,15 +351,11 @@ class Mail:
         if isinstance(output, InputRejected | QuestionChanged):
             return self._post_to_others(output)
         assert origin is not None
-        entry = Post(
-            self.kafka.training,
-            wire.value_of(output),
-            partition=0,
-            headers=wire.origin_headers(origin),
-        )
+        value, headers = wire.value_of(output), wire.origin_headers(origin)
+        entry = Post(self.kafka.training, value, partition=0, headers=headers)
         # Annotators must be notified that a question is moot.
         if not isinstance(output, RequestWithdrawn):
             return [entry]
         if output.reason == ERASED:
-            output = msgspec.structs.replace(output, event_id="")
-        return [entry, *self._post_to_others(output)]
+            return [entry, *self._post_to_others(msgspec.structs.replace(output, event_id=""))]
+        return [entry, *self._post_to_others(output, value)]
