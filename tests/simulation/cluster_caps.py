@@ -11,7 +11,7 @@ from headrace.commands.kafka.reset import reset_step
 from headrace.flow import wire
 from headrace.flow.chain import chain_of
 from headrace.flow.effects import Part
-from headrace.flow.parcels import Post
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 
@@ -80,7 +80,7 @@ def reset(world: Any) -> None:
         shard.seek(chain.stop)
         shard.keep_spent(chain.claim_n, chain.spent, log.caps)
         step = reset_step(chain, shard, chain.training, f"reset at {cluster.now}")
-        cluster.send(Post(kafka.journal, wire.value_of(step), partition=number))
+        cluster.send(ProducerRecord(kafka.journal, wire.value_of(step), partition=number))
         cluster.saved.pop(("shard", number), None)
 
 

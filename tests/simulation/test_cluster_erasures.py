@@ -79,13 +79,13 @@ def keeps_requests(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_one_desk_alone(patch: pytest.MonkeyPatch) -> None:
-    post_answer = Mail.post_answer
+    route_answer = Mail.route_answer
 
     def first(self: Mail, *arguments: Any) -> Any:
-        posts = post_answer(self, *arguments)
-        return posts[:1] if b"ErasureOrdered" in posts[0].value else posts
+        records = route_answer(self, *arguments)
+        return records[:1] if b"ErasureOrdered" in records[0].value else records
 
-    patch.setattr(Mail, "post_answer", first)
+    patch.setattr(Mail, "route_answer", first)
 
 
 def carries_it_out_as_often_as_it_is_read(patch: pytest.MonkeyPatch) -> None:

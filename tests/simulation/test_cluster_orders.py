@@ -137,15 +137,15 @@ def writes_no_step_for_orders(patch: pytest.MonkeyPatch) -> None:
 
 
 def passes_orders_on_past_the_desk(patch: pytest.MonkeyPatch) -> None:
-    post_to_desk = Mail.post_to_desk
+    route_to_desk = Mail.route_to_desk
 
     def straight(self: Mail, entry: Any, now: float, desk: int | None = None) -> Any:
-        post = post_to_desk(self, entry, now, desk)
+        record = route_to_desk(self, entry, now, desk)
         if not isinstance(entry, RoundOrdered):
-            return post
-        return post._replace(topic=self.kafka.training, headers=())
+            return record
+        return record._replace(topic=self.kafka.training, headers=())
 
-    patch.setattr(Mail, "post_to_desk", straight)
+    patch.setattr(Mail, "route_to_desk", straight)
 
 
 BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [

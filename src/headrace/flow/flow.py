@@ -50,8 +50,8 @@ from .effects import (
 )
 from .mail import OwnedShard
 from .owned import Route
-from .parcels import FencedError, Parcel
 from .places import check_place
+from .produce import FencedError, ProduceBatch
 from .saving import commit_positions, save_state
 from .takeover import take_over
 from .training import Training
@@ -345,11 +345,11 @@ class Flow(WorkerState):
 
     def _route_records(self, part: Part, route: Route, records: Sequence[Any]) -> None:
         """Write answers into the logs of their desks; note drift, which may order retraining."""
-        parcel, stop = Parcel(lambda: None), records[-1].offset + 1
+        batch, stop = ProduceBatch(lambda: None), records[-1].offset + 1
         if part.topic == self.settings.kafka.answers:
             decoder, now = self.answers_decoder, self.clocks.events
             for record in records:
-                parcel.to_desks += self.mail.post_answer(decoder, part, record, now)
+                batch.to_desks += self.mail.route_answer(decoder, part, record, now)
         else:
             for record in records:
                 change = wire.drift_of(record.value or b"")
@@ -362,5 +362,5 @@ class Flow(WorkerState):
         def note_arrival() -> None:
             route.arrived = stop
 
-        parcel.arrived = note_arrival
-        self.outbox.put(parcel)
+        batch.arrived = note_arrival
+        self.outbox.put(batch)

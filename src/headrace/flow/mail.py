@@ -1,6 +1,6 @@
-"""What a worker owns of the group's partitions, and the parcels made of its decisions.
+"""What a worker owns of the group's partitions, and the records that its decisions become.
 
-No clients here: records come in, parcels go out.
+No clients here: records come in, and batches of records to be written go out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .desks import DeskInput, End, PartitionDesk, Unended
 from .effects import Part
 from .orders import DESK as ORDERS_DESK
 from .orders import is_order, order_of
-from .parcels import Parcel, Post
+from .produce import ProduceBatch, ProducerRecord
 from .records import OVERHEAD_BYTES, Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, unseal_answer
 from .shards import PartitionShard
@@ -130,8 +130,8 @@ class Mail:
         self._is_hidden_told = True
         return warnings
 
-    def pack_step(self, owned: OwnedShard, training: int) -> Parcel:
-        """Return the parcel of the step that an owned shard is due; its next step follows it."""
+    def pack_step(self, owned: OwnedShard, training: int) -> ProduceBatch:
+        """Return the batch of the step that an owned shard is due; its next step follows it."""
         # Also for a shard that was ours before: behind another writer's steps only a first counts.
         is_first = not owned.is_begun
         taken = owned.shard.take_step(training, owned.done, self.writer, is_first=is_first)
@@ -141,17 +141,17 @@ class Mail:
         self.on_outputs(taken.outputs)
         owned.end += 1
         owned.shard.journal = offset
-        parcel = self.pack_outputs(owned, taken, offset)
-        parcel.journal = Post(
+        batch = self.pack_outputs(owned, taken, offset)
+        batch.journal = ProducerRecord(
             self.kafka.journal, wire.value_of(taken.step), partition=owned.shard.partition
         )
-        parcel.offset = offset
-        return parcel
+        batch.offset = offset
+        return batch
 
     def pack_outputs(
         self, owned: OwnedShard, taken: Taken, offset: int, sent: frozenset[bytes] = frozenset()
-    ) -> Parcel:
-        """Return the parcel of a step's outputs, less what was `sent` before.
+    ) -> ProduceBatch:
+        """Return the batch of a step's outputs, less what was `sent` before.
 
         The step is at this offset of the journal. `sent` has ids of requests and values of drift
         changes.
@@ -161,20 +161,20 @@ class Mail:
             owned.done, owned.arrived = offset, max(owned.arrived, taken.step.stop)
 
         now = owned.shard.shard.admission.clock.sure
-        parcel = Parcel(note_arrival)
+        batch = ProduceBatch(note_arrival)
         for output in taken.outputs:
             match output:
                 case LabelRequested():
                     if output.request_id.encode() not in sent:
-                        self._pack_request(output, now, parcel)
+                        self._pack_request(output, now, batch)
                 case RequestRescored():
                     value = wire.value_of(output)
-                    parcel.to_desks.append(self._post_value(value, output.request_id, now))
-                    parcel.to_others += self._post_to_others(output, value)
+                    batch.to_desks.append(self._route_value(value, output.request_id, now))
+                    batch.to_others += self._route_to_others(output, value)
                 case DriftChanged():
                     value = wire.value_of(output)
                     if value not in sent:
-                        parcel.to_others += self._post_to_others(output, value)
+                        batch.to_others += self._route_to_others(output, value)
                 case InputRejected() if output.source:
                     self.count_rejection(output)
                     record = taken.letters.get(output.position)
@@ -184,13 +184,13 @@ class Mail:
                         if record is None
                         else self._make_letter(output, record, *place)
                     )
-                    parcel.to_others.append(letter)
+                    batch.to_others.append(letter)
                 case _:
-                    parcel.to_others += self._post_to_others(output)
-        return parcel
+                    batch.to_others += self._route_to_others(output)
+        return batch
 
-    def _pack_request(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
-        """Add a request to a parcel: for its desk in full, for the annotators as it may be seen.
+    def _pack_request(self, request: LabelRequested, now: float, batch: ProduceBatch) -> None:
+        """Add a request to a batch: for its desk in full, for the annotators as it may be seen.
 
         It is encoded once, unless the two differ. One that no record can hold is refused.
         """
@@ -198,11 +198,13 @@ class Mail:
         shown_value = value if shown is request else wire.value_of(shown)
         sent = self._seal_request(shown_value, request.request_id)
         if max(len(value), len(sent)) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
-            self._refuse_request(request, now, parcel)
+            self._refuse_request(request, now, batch)
             return
         self.privacy.count_request(request)
-        parcel.to_desks.append(self._post_value(value, request.request_id, now))
-        parcel.to_others.append(Post(self.kafka.requests, sent, request.request_id.encode()))
+        batch.to_desks.append(self._route_value(value, request.request_id, now))
+        batch.to_others.append(
+            ProducerRecord(self.kafka.requests, sent, request.request_id.encode())
+        )
 
     def _hide_private(self, output: Output) -> Output:
         """Return an output as it may be seen; where answers are sealed, no rejection quotes one."""
@@ -215,20 +217,20 @@ class Mail:
         """Return an encoded message about a request as it is sent: sealed where there are seals."""
         return value if self.seals is None else self.seals.seal(value, REQUESTS_TOPIC, request_id)
 
-    def _refuse_request(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
+    def _refuse_request(self, request: LabelRequested, now: float, batch: ProduceBatch) -> None:
         """End a request that no record can hold as withdrawn; its label is paid back."""
         slim = msgspec.structs.replace(request, features={}, prediction={}, served=None)
         detail = f"its request is above kafka.request_bytes_max, {self.kafka.request_bytes_max}"
         withdrawal = Withdrawal(request_id=request.request_id, at=now, reason="too large to send")
-        parcel.to_desks += [self.post_to_desk(slim, now), self.post_to_desk(withdrawal, now)]
-        parcel.to_others += self._post_to_others(
+        batch.to_desks += [self.route_to_desk(slim, now), self.route_to_desk(withdrawal, now)]
+        batch.to_others += self._route_to_others(
             InputRejected(reason=Reason.OVERSIZE, detail=detail, at=now, input_id=request.event_id)
         )
 
-    def post_answer(
+    def route_answer(
         self, decoder: AnswersDecoder, part: Part, record: Any, now: float
-    ) -> list[Post]:
-        """Return the posts that a record on the topic of answers leads to: an answer or an order.
+    ) -> list[ProducerRecord]:
+        """Return the records to write for one on the topic of answers: for an answer or an order.
 
         `part` is where it was read, `now` the clock of the events.
         """
@@ -242,35 +244,39 @@ class Mail:
                 return [self.reject_record(order, record, part.topic, part.partition)]
             is_for_all = isinstance(order, ErasureOrdered)
             desks = range(self.kafka.desk_partitions) if is_for_all else (ORDERS_DESK,)
-            return [self.post_to_desk(order, now, desk) for desk in desks]
+            return [self.route_to_desk(order, now, desk) for desk in desks]
         headers = headers_for(decoder, [record])
         return [
             self.reject_record(answer, record, part.topic, part.partition)
             if isinstance(answer, InputRejected)
-            else self.post_to_desk(answer, now)
+            else self.route_to_desk(answer, now)
             for answer in decoder.decode([value], source, [record.offset], headers)
         ]
 
-    def post_to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
-        """Return the post of an entry: for this desk, or for the one that has its request."""
+    def route_to_desk(
+        self, entry: DeskInput, now: float, desk: int | None = None
+    ) -> ProducerRecord:
+        """Return the record of an entry: for this desk, or for the one that has its request."""
         value = wire.value_of(entry)
         if desk is not None:
-            return Post(self.kafka.desk, value, partition=desk, headers=wire.now_headers(now))
+            return ProducerRecord(
+                self.kafka.desk, value, partition=desk, headers=wire.now_headers(now)
+            )
         assert isinstance(entry, ABOUT_REQUESTS)
-        return self._post_value(value, entry.request_id, now)
+        return self._route_value(value, entry.request_id, now)
 
-    def _post_value(self, value: bytes, request_id: str, now: float) -> Post:
-        """Return the post of an encoded entry for the desk that has its request."""
+    def _route_value(self, value: bytes, request_id: str, now: float) -> ProducerRecord:
+        """Return the record of an encoded entry for the desk that has its request."""
         desk = desk_of(request_id, self.kafka.desk_partitions)
-        return Post(self.kafka.desk, value, partition=desk, headers=wire.now_headers(now))
+        return ProducerRecord(self.kafka.desk, value, partition=desk, headers=wire.now_headers(now))
 
-    def _post_to_others(self, output: Output, value: bytes | None = None) -> list[Post]:
-        """Return the posts of an output beside those to desks; rounds are in the metrics only.
+    def _route_to_others(self, output: Output, value: bytes | None = None) -> list[ProducerRecord]:
+        """Return the records of an output beside those to desks; rounds are in the metrics only.
 
         `value` is the output as it is, encoded; None if it was not encoded yet.
         """
         if isinstance(output, QuestionChanged):
-            return self._post_to_others(output.record)
+            return self._route_to_others(output.record)
         if not isinstance(output, SENT_TO_OTHERS):
             return []
         shown, kafka = self._hide_private(output), self.kafka
@@ -279,12 +285,12 @@ class Mail:
         match shown:
             case LabelRequested() | RequestRescored() | RequestWithdrawn():
                 value = self._seal_request(value, shown.request_id)
-                return [Post(kafka.requests, value, shown.request_id.encode())]
+                return [ProducerRecord(kafka.requests, value, shown.request_id.encode())]
             case DriftChanged():
-                return [Post(kafka.drift, value, shown.signal.encode(), 0)]
-        return [Post(kafka.rejects, value)]
+                return [ProducerRecord(kafka.drift, value, shown.signal.encode(), 0)]
+        return [ProducerRecord(kafka.rejects, value)]
 
-    def _reject_unread(self, record: Any) -> Post:
+    def _reject_unread(self, record: Any) -> ProducerRecord:
         source = f"{self.kafka.desk}, partition {record.partition}"
         rejection = InputRejected(
             reason=Reason.NOT_JSON,
@@ -297,40 +303,42 @@ class Mail:
 
     def reject_record(
         self, rejection: InputRejected, record: Record, topic: str, partition: int
-    ) -> Post:
+    ) -> ProducerRecord:
         """Count a record that no part ever saw, and return its dead letter."""
         self.count_rejection(rejection)
         return self._make_letter(rejection, record, topic, partition)
 
     def _make_letter(
         self, rejection: InputRejected, record: Record, topic: str, partition: int
-    ) -> Post:
+    ) -> ProducerRecord:
         if self.privacy.is_active and topic != self.kafka.answers:
             return self._make_place_letter(rejection, record.offset, topic, partition)
         value = wire.value_of(self._hide_private(rejection))
         headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)
-        return Post(self.kafka.rejects, value, key=record.key, headers=headers)
+        return ProducerRecord(self.kafka.rejects, value, key=record.key, headers=headers)
 
     def _make_place_letter(
         self, rejection: InputRejected, offset: int, topic: str, partition: int
-    ) -> Post:
+    ) -> ProducerRecord:
         """Return a dead letter that says where the record is, and has nothing of it."""
         value = wire.value_of(self._hide_private(rejection))
-        return Post(self.kafka.rejects, value, headers=place_headers(offset, topic, partition))
+        return ProducerRecord(
+            self.kafka.rejects, value, headers=place_headers(offset, topic, partition)
+        )
 
     def count_rejection(self, rejection: InputRejected) -> None:
         """Count a rejection of what no part saw."""
         self.rejected_n[rejection.reason] = self.rejected_n.get(rejection.reason, 0) + 1
 
-    def fold_desk_records(self, owned: OwnedDesk, records: Sequence[Any]) -> Parcel:
-        """Fold these records of the desk's log; return the parcel of what has to be written."""
-        parcel = Parcel(lambda: None)
+    def fold_desk_records(self, owned: OwnedDesk, records: Sequence[Any]) -> ProduceBatch:
+        """Fold these records of the desk's log; return the batch of what has to be written."""
+        batch = ProduceBatch(lambda: None)
         for record in records:
             entry = wire.desk_input_of(record)
             if entry is None:
                 # Only a stranger writes what we can't read; every worker passes over it.
                 owned.desk.position = record.offset + 1
-                parcel.to_others.append(self._reject_unread(record))
+                batch.to_others.append(self._reject_unread(record))
                 continue
             for result in owned.desk.fold(*entry, record.offset):
                 origin = result.origin
@@ -338,24 +346,26 @@ class Mail:
                     continue
                 if origin is not None and owned.is_new:
                     origin, owned.is_new = origin._replace(before=NOWHERE), False
-                parcel.to_others += self._post_desk_output(result.output, origin)
+                batch.to_others += self._route_desk_output(result.output, origin)
         position = owned.desk.position
 
         def note_arrival() -> None:
             owned.arrived = position
 
-        parcel.arrived = note_arrival
-        return parcel
+        batch.arrived = note_arrival
+        return batch
 
-    def _post_desk_output(self, output: End | Unended, origin: Origin | None) -> list[Post]:
+    def _route_desk_output(
+        self, output: End | Unended, origin: Origin | None
+    ) -> list[ProducerRecord]:
         if isinstance(output, InputRejected | QuestionChanged):
-            return self._post_to_others(output)
+            return self._route_to_others(output)
         assert origin is not None
         value, headers = wire.value_of(output), wire.origin_headers(origin)
-        entry = Post(self.kafka.training, value, partition=0, headers=headers)
+        entry = ProducerRecord(self.kafka.training, value, partition=0, headers=headers)
         # Annotators must be notified that a question is moot.
         if not isinstance(output, RequestWithdrawn):
             return [entry]
         if output.reason == ERASED:
-            return [entry, *self._post_to_others(msgspec.structs.replace(output, event_id=""))]
-        return [entry, *self._post_to_others(output, value)]
+            return [entry, *self._route_to_others(msgspec.structs.replace(output, event_id=""))]
+        return [entry, *self._route_to_others(output, value)]

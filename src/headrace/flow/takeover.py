@@ -18,8 +18,8 @@ from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
 from .mail import OwnedDesk, OwnedShard
-from .parcels import Post
 from .places import check_place
+from .produce import ProducerRecord
 from .recovery import CutOffError, Recovered, Recovery, UnusableError
 from .shards import PartitionShard
 from .tapes import read_since
@@ -156,11 +156,11 @@ def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
         )
     claim = shard.claim_caps(caps)
     if claim is not None:
-        parcel = flow.mail.pack_step(owned, flow.training.position)
-        parcel.to_others.append(
-            Post(flow.settings.kafka.training, wire.value_of(claim), partition=0)
+        batch = flow.mail.pack_step(owned, flow.training.position)
+        batch.to_others.append(
+            ProducerRecord(flow.settings.kafka.training, wire.value_of(claim), partition=0)
         )
-        flow.outbox.put(parcel)
+        flow.outbox.put(batch)
 
 
 def _check_journal(flow: WorkerState, found: Recovered, committed: int) -> None:

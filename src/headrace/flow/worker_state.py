@@ -23,8 +23,8 @@ from .mail import Mail
 from .membership import Membership
 from .outbox import Outbox
 from .owned import Owned, Route
-from .parcels import Parcel, Post
 from .places import Places
+from .produce import ProduceBatch, ProducerRecord
 from .sealed import Seals
 from .training import Training
 
@@ -166,5 +166,5 @@ class WorkerState:
 
     def write_entry(self, value: bytes) -> None:
         """Write an entry of the training log."""
-        post = Post(self.settings.kafka.training, value, partition=0)
-        self.outbox.put(Parcel(lambda: None, to_others=[post]))
+        record = ProducerRecord(self.settings.kafka.training, value, partition=0)
+        self.outbox.put(ProduceBatch(lambda: None, to_others=[record]))

@@ -112,11 +112,13 @@ def test_an_order_reaches_every_desk_and_says_how_many_shards_answer() -> None:
     assert read(ADA) == msgspec.structs.replace(ADA, shards_n=4)
     kafka, value = settings().kafka, msgspec.json.encode(ADA)
     record = SimpleNamespace(key=ORDER_KEY, value=value, offset=7, timestamp=12_000, headers=())
-    posts = Mail(kafka, shards_n=2).post_answer(
+    records = Mail(kafka, shards_n=2).route_answer(
         answers_decoder_of(settings()), Part(kafka.answers, 0), record, 1.0
     )
-    assert [(post.topic, post.partition) for post in posts] == [(kafka.desk, n) for n in range(3)]
-    assert not any(b"Ada" in post.value for post in posts)
+    assert [(record.topic, record.partition) for record in records] == [
+        (kafka.desk, n) for n in range(3)
+    ]
+    assert not any(b"Ada" in record.value for record in records)
 
 
 def test_digests_are_compared_with_texts_as_the_log_spells_them() -> None:

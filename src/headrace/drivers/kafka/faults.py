@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import BadInput
-from ...flow.parcels import FencedError
+from ...flow.produce import FencedError
 from ...flow.takeover import GrownError
 from . import client
 
