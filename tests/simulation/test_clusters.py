@@ -11,8 +11,8 @@ import pytest
 
 from headrace.flow import deadlines, flow, outbox, takeover, tapes
 from headrace.flow.flow import Flow
-from headrace.flow.mail import Mail
 from headrace.flow.outbox import Outbox
+from headrace.flow.output_router import OutputRouter
 from headrace.flow.recovery import Recovery
 from headrace.messages import RequestRescored
 from marks import long_ones
@@ -114,13 +114,13 @@ def believes_any_place(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> None:
-    fold = Mail.fold_desk_records
+    fold = OutputRouter.fold_desk_records
 
-    def of_desk_by_offset(self: Mail, owned: Any, records: Any) -> Any:
+    def of_desk_by_offset(self: OutputRouter, owned: Any, records: Any) -> Any:
         owned.heard = max(owned.heard, (owned.said_to - 1, 1_000))
         return fold(self, owned, records)
 
-    patch.setattr(Mail, "fold_desk_records", of_desk_by_offset)
+    patch.setattr(OutputRouter, "fold_desk_records", of_desk_by_offset)
 
 
 def forgets_what_was_not_sent(patch: pytest.MonkeyPatch) -> None:
@@ -155,25 +155,25 @@ def passes_over_a_gap_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:
-    pack_outputs = Mail.pack_outputs
+    pack_outputs = OutputRouter.pack_outputs
 
-    def without_desks(self: Mail, *arguments: Any) -> Any:
+    def without_desks(self: OutputRouter, *arguments: Any) -> Any:
         batch = pack_outputs(self, *arguments)
         batch.to_desks = [
             record for record in batch.to_desks if b"RequestRescored" not in record.value
         ]
         return batch
 
-    patch.setattr(Mail, "pack_outputs", without_desks)
+    patch.setattr(OutputRouter, "pack_outputs", without_desks)
 
 
 def tells_nobody_what_it_takes_back(patch: pytest.MonkeyPatch) -> None:
-    route_to_others = Mail._route_to_others
+    route_to_others = OutputRouter._route_to_others
 
-    def without_people(self: Mail, output: Any, value: bytes | None = None) -> Any:
+    def without_people(self: OutputRouter, output: Any, value: bytes | None = None) -> Any:
         return [] if isinstance(output, RequestRescored) else route_to_others(self, output, value)
 
-    patch.setattr(Mail, "_route_to_others", without_people)
+    patch.setattr(OutputRouter, "_route_to_others", without_people)
 
 
 def takes_back_what_its_journal_does_not_say(patch: pytest.MonkeyPatch) -> None:

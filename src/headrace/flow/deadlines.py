@@ -26,14 +26,14 @@ def say_due(flow: WorkerState) -> None:
             continue
         tick = desk.desk.tick_if_due(flow.clocks.read_for(desk.desk.next_deadline))
         if tick is not None:
-            record = flow.mail.route_to_desk(tick, tick.at, number)
+            record = flow.router.route_to_desk(tick, tick.at, number)
             flow.outbox.put(ProduceBatch(lambda: None, to_desks=[record]))
     for shard in shards:
         deadline = shard.shard.shard.next_deadline()
         now = flow.clocks.read_for(deadline)
         if deadline is not None and flow.clocks.events < now and deadline <= now:
             shard.shard.tick(now)
-            flow.outbox.put(flow.mail.pack_step(shard, flow.training.position))
+            flow.outbox.put(flow.router.pack_step(shard, flow.training.position))
 
 
 def _look_at_group(flow: WorkerState) -> Routine[None]:

@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
-from .mail import OwnedDesk, OwnedShard
+from .owned import OwnedDesk, OwnedShard
 from .places import check_place
 from .produce import ProducerRecord
 from .recovery import CutOffError, Recovered, Recovery, UnusableError
@@ -121,7 +121,7 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
     )
     sent = yield from _find_sent(flow, recovered)
     if recovered.unsent is not None:
-        flow.outbox.put(flow.mail.pack_outputs(owned, recovered.unsent, shard.journal, sent))
+        flow.outbox.put(flow.router.pack_outputs(owned, recovered.unsent, shard.journal, sent))
     # The trainer of this worker has gone on meanwhile, or may have been behind.
     while shard.training != flow.training.position:
         if shard.training < flow.training.position:
@@ -156,7 +156,7 @@ def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
         )
     claim = shard.claim_caps(caps)
     if claim is not None:
-        batch = flow.mail.pack_step(owned, flow.training.position)
+        batch = flow.router.pack_step(owned, flow.training.position)
         batch.to_others.append(
             ProducerRecord(flow.settings.kafka.training, wire.value_of(claim), partition=0)
         )

@@ -19,9 +19,9 @@ from .alike import SharedRules
 from .clocks import Clocks
 from .commits import FREEZE_S_MAX, Commits, Snapshots
 from .effects import Part, Pause, Seek, Told, Woke
-from .mail import Mail
 from .membership import Membership
 from .outbox import Outbox
+from .output_router import OutputRouter
 from .owned import Owned, Route
 from .places import Places
 from .produce import ProduceBatch, ProducerRecord
@@ -78,7 +78,7 @@ class WorkerState:
         self.snapshots = Snapshots(elapsed, setup.freeze_s_max)
         self.rules = SharedRules(setup.rules)
         self.places = Places(settings.kafka, self.agenda.warn, setup.lost_n)
-        self.mail = Mail(
+        self.router = OutputRouter(
             settings.kafka,
             writer=setup.writer,
             privacy=setup.privacy or Privacy(settings.privacy),
@@ -157,7 +157,7 @@ class WorkerState:
         """Hand over what labels led to, and what the decider has to write."""
         for owned in self.owned.writing_shards():
             if owned.shard.is_due:
-                self.outbox.put(self.mail.pack_step(owned, self.training.position))
+                self.outbox.put(self.router.pack_step(owned, self.training.position))
         # Before that, entries further on in the log may have decided already.
         if self.is_caught_up and self.clocks.has_events:
             due = self.training.trainer.next_deadline()

@@ -16,7 +16,7 @@ from headrace import Event, LabelRequested, Settings
 from headrace.flow import wire
 from headrace.flow.effects import Part
 from headrace.flow.flow import Flow
-from headrace.flow.mail import OwnedDesk, OwnedShard
+from headrace.flow.owned import OwnedDesk, OwnedShard
 from headrace.flow.produce import ProducerRecord
 from headrace.flow.sealed import Seals
 from headrace.flow.shards import PartitionShard
@@ -115,7 +115,7 @@ class World:
                 self.send(self.kafka.answers, msgspec.json.encode(entry))
                 continue
             for number in self.desks:
-                self.cluster.send(self.flow.mail.route_to_desk(entry, entry.at, number))
+                self.cluster.send(self.flow.router.route_to_desk(entry, entry.at, number))
         self.settle()
 
     def say(self, entry: Entry) -> None:

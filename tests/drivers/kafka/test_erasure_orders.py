@@ -14,9 +14,9 @@ from headrace.erasing import REASON
 from headrace.flow import wire
 from headrace.flow.desks import ERASURES_MAX, PartitionDesk
 from headrace.flow.effects import Part, Saving
-from headrace.flow.mail import Mail
 from headrace.flow.orders import ORDER_KEY, order_of
 from headrace.flow.orders_told import erased_by_all, labelled_requests
+from headrace.flow.output_router import OutputRouter
 from headrace.flow.saving import freeze_log
 from headrace.flow.shards import answers_decoder_of
 from headrace.flow.training import new_log
@@ -112,7 +112,7 @@ def test_an_order_reaches_every_desk_and_says_how_many_shards_answer() -> None:
     assert read(ADA) == msgspec.structs.replace(ADA, shards_n=4)
     kafka, value = settings().kafka, msgspec.json.encode(ADA)
     record = SimpleNamespace(key=ORDER_KEY, value=value, offset=7, timestamp=12_000, headers=())
-    records = Mail(kafka, shards_n=2).route_answer(
+    records = OutputRouter(kafka, shards_n=2).route_answer(
         answers_decoder_of(settings()), Part(kafka.answers, 0), record, 1.0
     )
     assert [(record.topic, record.partition) for record in records] == [

@@ -11,7 +11,8 @@ import pytest
 from headrace.flow import wire
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Part
-from headrace.flow.mail import Mail, OwnedDesk, OwnedShard
+from headrace.flow.output_router import OutputRouter
+from headrace.flow.owned import OwnedDesk, OwnedShard
 from headrace.flow.produce import ProduceBatch
 from headrace.flow.sealed import REQUESTS_TOPIC
 from headrace.flow.shards import PartitionShard, answers_decoder_of
@@ -83,14 +84,16 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     yield counts
 
 
-def pack(mail: Mail, *outputs: Output, sent: frozenset[bytes] = frozenset()) -> ProduceBatch:
+def pack(
+    router: OutputRouter, *outputs: Output, sent: frozenset[bytes] = frozenset()
+) -> ProduceBatch:
     shard = PartitionShard(SETTINGS, 0, 1, new_log(SETTINGS).trainer)
     step = Taken(Step(previous=-1, training=0, start=0, stop=1), list(outputs))
-    return mail.pack_outputs(OwnedShard(shard, 0, -1), step, 0, sent)
+    return router.pack_outputs(OwnedShard(shard, 0, -1), step, 0, sent)
 
 
 def test_each_message_is_encoded_once_for_all_its_topics(encoded: Counter[str]) -> None:
-    batch = pack(Mail(KAFKA), REQUEST, RESCORED, DRIFT, CLOSED)
+    batch = pack(OutputRouter(KAFKA), REQUEST, RESCORED, DRIFT, CLOSED)
     assert encoded == {"LabelRequested": 1, "RequestRescored": 1, "DriftChanged": 1}
     in_full = [msgspec.json.encode(one) for one in (REQUEST, RESCORED)]
     assert [record.value for record in batch.to_desks] == in_full
@@ -99,7 +102,7 @@ def test_each_message_is_encoded_once_for_all_its_topics(encoded: Counter[str]) 
 
 def test_a_hidden_request_is_encoded_for_each_of_its_two_forms(encoded: Counter[str]) -> None:
     privacy = Privacy(PrivacySettings(features={"x": "keep"}))
-    batch = pack(Mail(KAFKA, privacy=privacy), REQUEST)
+    batch = pack(OutputRouter(KAFKA, privacy=privacy), REQUEST)
     assert encoded == {"LabelRequested": 2}
     shown = msgspec.structs.replace(REQUEST, features={"x": 0.1})
     assert [record.value for record in batch.to_desks] == [msgspec.json.encode(REQUEST)]
@@ -108,7 +111,7 @@ def test_a_hidden_request_is_encoded_for_each_of_its_two_forms(encoded: Counter[
 
 def test_a_request_is_sealed_once_and_only_for_the_annotators(encoded: Counter[str]) -> None:
     seals = MarkingSeals()
-    batch = pack(Mail(KAFKA, seals=seals), REQUEST)
+    batch = pack(OutputRouter(KAFKA, seals=seals), REQUEST)
     in_full = msgspec.json.encode(REQUEST)
     assert [record.value for record in batch.to_desks] == [in_full]
     sealed = f"{REQUESTS_TOPIC}, r1: ".encode() + in_full
@@ -118,7 +121,7 @@ def test_a_request_is_sealed_once_and_only_for_the_annotators(encoded: Counter[s
 
 def test_what_was_sent_before_is_not_sent_again() -> None:
     sent = frozenset({b"r1", msgspec.json.encode(DRIFT)})
-    batch = pack(Mail(KAFKA), REQUEST, DRIFT, sent=sent)
+    batch = pack(OutputRouter(KAFKA), REQUEST, DRIFT, sent=sent)
     assert batch.to_desks == batch.to_others == []
 
 
@@ -126,7 +129,7 @@ def test_a_request_above_the_limit_is_not_counted_as_shown() -> None:
     """`Privacy` warns of features that no request had; a refused one was no request."""
     privacy = Privacy(PrivacySettings(features={"x": "keep"}))
     large = msgspec.structs.replace(REQUEST, features={"x": "y" * KAFKA.request_bytes_max})
-    batch = pack(Mail(KAFKA, privacy=privacy), large)
+    batch = pack(OutputRouter(KAFKA, privacy=privacy), large)
     slim, withdrawal = (record.value for record in batch.to_desks)
     assert b'"features":{}' in slim and b'"type":"Withdrawal"' in withdrawal
     assert b'"oversize"' in batch.to_others[0].value
@@ -134,13 +137,13 @@ def test_a_request_above_the_limit_is_not_counted_as_shown() -> None:
 
 
 def test_a_withdrawal_is_encoded_once_for_log_and_annotators(encoded: Counter[str]) -> None:
-    desk, mail = OwnedDesk(PartitionDesk(SETTINGS, 0), 0), Mail(KAFKA)
+    desk, router = OwnedDesk(PartitionDesk(SETTINGS, 0), 0), OutputRouter(KAFKA)
     entries = [REQUEST, Withdrawal(request_id="r1", at=3.0, reason="moot")]
     records = [
         Kept(KAFKA.desk, 0, i, None, msgspec.json.encode(entry), (), 0)
         for i, entry in enumerate(entries)
     ]
-    batch = mail.fold_desk_records(desk, records)
+    batch = router.fold_desk_records(desk, records)
     assert encoded == {"RequestWithdrawn": 1}
     logged, sent = batch.to_others
     assert (logged.topic, sent.topic) == (KAFKA.training, KAFKA.requests)
@@ -150,7 +153,7 @@ def test_a_withdrawal_is_encoded_once_for_log_and_annotators(encoded: Counter[st
 def test_an_answer_is_encoded_once(encoded: Counter[str]) -> None:
     value = b'{"request_id": "r1", "label": "a", "annotator": "eva"}'
     answer = Kept(KAFKA.answers, 0, 0, None, value, (), 0)
-    [record] = Mail(KAFKA).route_answer(
+    [record] = OutputRouter(KAFKA).route_answer(
         answers_decoder_of(SETTINGS), Part(KAFKA.answers, 0), answer, 3.0
     )
     assert encoded == {"Answer": 1}

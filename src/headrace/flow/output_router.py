@@ -1,4 +1,4 @@
-"""What a worker owns of the group's partitions, and the records that its decisions become.
+"""The records that a worker's decisions become, and the topic and partition of each.
 
 No clients here: records come in, and batches of records to be written go out.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..erasing import REASON as ERASED
-from ..learn.training_log import NOWHERE, Origin, Place
+from ..learn.training_log import NOWHERE, Origin
 from ..messages import (
     Answer,
     DriftChanged,
@@ -27,19 +27,18 @@ from ..messages import (
     Withdrawal,
 )
 from ..observe.answers import AnswersDecoder
-from ..observe.clock import describe_off_clock
 from ..privacy import WHOLE, Privacy
 from ..request_ids import desk_of
 from ..settings.kafka import KafkaSettings
 from . import wire
-from .desks import DeskInput, End, PartitionDesk, Unended
+from .desks import DeskInput, End, Unended
 from .effects import Part
 from .orders import DESK as ORDERS_DESK
 from .orders import is_order, order_of
+from .owned import OwnedDesk, OwnedShard
 from .produce import ProduceBatch, ProducerRecord
 from .records import OVERHEAD_BYTES, Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, unseal_answer
-from .shards import PartitionShard
 from .steps import Taken
 from .topic_ids import TopicIds
 
@@ -57,53 +56,7 @@ SENT_TO_OTHERS = (
 
 
 @dataclass(slots=True)
-class OwnedShard:
-    """A shard of ours. `end` is the offset its next step must get in the journal, `done` that of
-    the last step whose outputs all arrived, `arrived` the offset up to which its events are done
-    with. `writer` wrote the last step; `is_begun` says that we have written one since we took the
-    shard over. `read_at` is when the last event that was read came to its topic, seconds.
-    """
-
-    shard: PartitionShard
-    end: int
-    done: int
-    arrived: int = 0
-    writer: str = ""
-    is_begun: bool = False
-    read_at: float | None = None
-    is_off_clock_told: bool = False
-
-    def describe_off_clock(self) -> str:
-        """Return a warning of events far from the clock, once; empty if there is none."""
-        clock = self.shard.shard.admission.clock
-        if self.is_off_clock_told or not (clock.ahead_n or clock.behind_n):
-            return ""
-        self.is_off_clock_told = True
-        warning = describe_off_clock(clock.ahead_n, clock.behind_n)
-        return f"the clock of partition {self.shard.partition}: {warning}"
-
-
-@dataclass(slots=True)
-class OwnedDesk:
-    """A desk of ours. Its outputs for entries before offset `said_to` have been written before.
-
-    Ends go by another rule: the training log has those up to the place `heard`, and no others. The
-    offsets of a group can be moved by anybody, and an end is a label that was paid for.
-
-    Until the desk has written an end here (`is_new`), its next one is not linked to earlier ends:
-    a desk may come from a log whose beginning is gone, or have had other settings. `arrived` is the
-    offset up to which all outputs have arrived.
-    """
-
-    desk: PartitionDesk
-    said_to: int
-    heard: Place = NOWHERE
-    arrived: int = 0
-    is_new: bool = True
-
-
-@dataclass(slots=True)
-class Mail:
+class OutputRouter:
     """Turns what was decided into records on the topics of these settings.
 
     `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
