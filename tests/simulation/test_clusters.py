@@ -117,7 +117,7 @@ def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> Non
     fold = OutputRouter.fold_desk_records
 
     def of_desk_by_offset(self: OutputRouter, owned: Any, records: Any) -> Any:
-        owned.heard = max(owned.heard, (owned.said_to - 1, 1_000))
+        owned.heard = max(owned.heard, (owned.written_to - 1, 1_000))
         return fold(self, owned, records)
 
     patch.setattr(OutputRouter, "fold_desk_records", of_desk_by_offset)

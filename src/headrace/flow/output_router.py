@@ -295,7 +295,11 @@ class OutputRouter:
                 continue
             for result in owned.desk.fold(*entry, record.offset):
                 origin = result.origin
-                if record.offset < owned.said_to if origin is None else origin.place <= owned.heard:
+                if (
+                    record.offset < owned.written_to
+                    if origin is None
+                    else origin.place <= owned.heard
+                ):
                     continue
                 if origin is not None and owned.is_new:
                     origin, owned.is_new = origin._replace(before=NOWHERE), False

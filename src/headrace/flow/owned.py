@@ -42,7 +42,7 @@ class OwnedShard:
 
 @dataclass(slots=True)
 class OwnedDesk:
-    """A desk of ours. Its outputs for entries before offset `said_to` have been written before.
+    """A desk of ours. Its outputs for entries before offset `written_to` have been written before.
 
     Ends go by another rule: the training log has those up to the place `heard`, and no others. The
     offsets of a group can be moved by anybody, and an end is a label that was paid for.
@@ -53,7 +53,7 @@ class OwnedDesk:
     """
 
     desk: PartitionDesk
-    said_to: int
+    written_to: int
     heard: Place = NOWHERE
     arrived: int = 0
     is_new: bool = True

@@ -84,7 +84,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
         )
     desk.position = max(first, desk.position)
     flow.owned.desks[number] = OwnedDesk(
-        desk, said_to=committed, heard=heard, arrived=desk.position
+        desk, written_to=committed, heard=heard, arrived=desk.position
     )
     flow.agenda.add_effects(Seek(part, desk.position), Resume(part))
 
