@@ -39,7 +39,7 @@ from .owned import OwnedDesk, OwnedShard
 from .produce import ProduceBatch, ProducerRecord
 from .records import OVERHEAD_BYTES, Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, unseal_answer
-from .steps import Taken
+from .steps import DecidedStep
 from .topic_ids import TopicIds
 
 ABOUT_REQUESTS = (LabelRequested, RequestRescored, Answer, Withdrawal)
@@ -87,22 +87,26 @@ class OutputRouter:
         """Return the batch of the step that an owned shard is due; its next step follows it."""
         # Also for a shard that was ours before: behind another writer's steps only a first counts.
         is_first = not owned.is_begun
-        taken = owned.shard.take_step(training, owned.done, self.writer, is_first=is_first)
+        decided = owned.shard.take_step(training, owned.done, self.writer, is_first=is_first)
         if is_first and self.topic_ids is not None:
-            taken.step = msgspec.structs.replace(taken.step, topics=self.topic_ids.kept)
+            decided.step = msgspec.structs.replace(decided.step, topics=self.topic_ids.kept)
         offset, owned.writer, owned.is_begun = owned.end, self.writer, True
-        self.on_outputs(taken.outputs)
+        self.on_outputs(decided.outputs)
         owned.end += 1
         owned.shard.journal = offset
-        batch = self.pack_outputs(owned, taken, offset)
+        batch = self.pack_outputs(owned, decided, offset)
         batch.journal = ProducerRecord(
-            self.kafka.journal, wire.value_of(taken.step), partition=owned.shard.partition
+            self.kafka.journal, wire.value_of(decided.step), partition=owned.shard.partition
         )
         batch.offset = offset
         return batch
 
     def pack_outputs(
-        self, owned: OwnedShard, taken: Taken, offset: int, sent: frozenset[bytes] = frozenset()
+        self,
+        owned: OwnedShard,
+        decided: DecidedStep,
+        offset: int,
+        sent: frozenset[bytes] = frozenset(),
     ) -> ProduceBatch:
         """Return the batch of a step's outputs, less what was `sent` before.
 
@@ -111,11 +115,11 @@ class OutputRouter:
         """
 
         def note_arrival() -> None:
-            owned.done, owned.arrived = offset, max(owned.arrived, taken.step.stop)
+            owned.done, owned.arrived = offset, max(owned.arrived, decided.step.stop)
 
         now = owned.shard.shard.admission.clock.sure
         batch = ProduceBatch(note_arrival)
-        for output in taken.outputs:
+        for output in decided.outputs:
             match output:
                 case LabelRequested():
                     if output.request_id.encode() not in sent:
@@ -130,7 +134,7 @@ class OutputRouter:
                         batch.to_others += self._route_to_others(output, value)
                 case InputRejected() if output.source:
                     self.count_rejection(output)
-                    record = taken.letters.get(output.position)
+                    record = decided.letters.get(output.position)
                     place = self.kafka.events, owned.shard.partition
                     letter = (
                         self._make_place_letter(output, output.position, *place)
@@ -295,11 +299,8 @@ class OutputRouter:
                 continue
             for result in owned.desk.fold(*entry, record.offset):
                 origin = result.origin
-                if (
-                    record.offset < owned.written_to
-                    if origin is None
-                    else origin.place <= owned.heard
-                ):
+                is_logged = origin is not None and origin.place <= owned.heard
+                if is_logged or (origin is None and record.offset < owned.written_to):
                     continue
                 if origin is not None and owned.is_new:
                     origin, owned.is_new = origin._replace(before=NOWHERE), False

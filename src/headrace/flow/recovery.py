@@ -27,7 +27,7 @@ from .effects import Part, Retrain, Routine
 from .places import check_place
 from .records import Record
 from .shards import PartitionShard
-from .steps import ChainEnd, Step, Taken
+from .steps import ChainEnd, DecidedStep, Step
 from .tapes import Tapes
 
 
@@ -47,7 +47,7 @@ class Recovered:
     writer: str
     journal_end: int
     done: int
-    unsent: Taken | None
+    unsent: DecidedStep | None
     since_ms: int
     events_n: int
     differences: Differences
@@ -92,7 +92,7 @@ class Recovery:
         self._settings = settings
         self._decoder = decoder
         self._note = note
-        self._in_doubt: deque[tuple[int, int, Taken]] = deque()
+        self._in_doubt: deque[tuple[int, int, DecidedStep]] = deque()
         self._events_n = 0
         self._topics: dict[str, str] = {}
         self._differences = Differences()
@@ -160,12 +160,12 @@ class Recovery:
 
     def _make_recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
         """Return what was made anew, with the outputs of all steps that may not have been sent."""
-        doubted = [(at, ms, taken) for at, ms, taken in self._in_doubt if taken.outputs]
+        doubted = [(at, ms, decided) for at, ms, decided in self._in_doubt if decided.outputs]
         done, since_ms, unsent = shard.journal, 0, None
         if doubted:
-            outputs = [output for _, _, taken in doubted for output in taken.outputs]
-            letters = {at: record for *_, taken in doubted for at, record in taken.letters.items()}
-            unsent = Taken(doubted[-1][2].step, outputs, letters)
+            outputs = [output for *_, step in doubted for output in step.outputs]
+            letters = {at: record for *_, step in doubted for at, record in step.letters.items()}
+            unsent = DecidedStep(doubted[-1][2].step, outputs, letters)
             done, since_ms = doubted[0][0] - 1, doubted[0][1]
         return Recovered(
             shard=shard,
@@ -224,9 +224,9 @@ class Recovery:
     def _settle_step(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
         """Close the step that was decided again; keep its outputs while they may be unsent."""
         self._differences.add(shard.settle_step())
-        taken = shard.take_step(step.training, step.done)
+        decided = shard.take_step(step.training, step.done)
         shard.journal = offset
-        asked_n, again_n = len(step.asked), len(taken.step.asked)
+        asked_n, again_n = len(step.asked), len(decided.step.asked)
         if step.is_followed and step.rules == shard.rules:
             if again_n < asked_n:
                 self._note(
@@ -234,12 +234,12 @@ class Recovery:
                     f"{asked_n - again_n} requests can't be made again, their events are gone; "
                     "they are open and paid"
                 )
-        elif taken.step.asked != step.asked:
+        elif decided.step.asked != step.asked:
             self._note(
                 f"partition {shard.partition}, events {step.start} to {step.stop}: decided again, "
                 f"{again_n} requests follow, and {asked_n} did then; what was asked then holds"
             )
-            taken.outputs = []
-        self._in_doubt.append((offset, written_ms, taken))
+            decided.outputs = []
+        self._in_doubt.append((offset, written_ms, decided))
         while self._in_doubt and self._in_doubt[0][0] <= step.done:
             self._in_doubt.popleft()

@@ -16,7 +16,7 @@ from headrace.flow.owned import OwnedDesk, OwnedShard
 from headrace.flow.produce import ProduceBatch
 from headrace.flow.sealed import REQUESTS_TOPIC
 from headrace.flow.shards import PartitionShard, answers_decoder_of
-from headrace.flow.steps import Step, Taken
+from headrace.flow.steps import DecidedStep, Step
 from headrace.flow.training import new_log
 from headrace.messages import (
     DriftChanged,
@@ -88,7 +88,7 @@ def pack(
     router: OutputRouter, *outputs: Output, sent: frozenset[bytes] = frozenset()
 ) -> ProduceBatch:
     shard = PartitionShard(SETTINGS, 0, 1, new_log(SETTINGS).trainer)
-    step = Taken(Step(previous=-1, training=0, start=0, stop=1), list(outputs))
+    step = DecidedStep(Step(previous=-1, training=0, start=0, stop=1), list(outputs))
     return router.pack_outputs(OwnedShard(shard, 0, -1), step, 0, sent)
 
 
