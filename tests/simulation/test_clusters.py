@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.flow import deadlines, flow, outbox, takeover, tapes
+from headrace.flow import deadlines, flow, log_reader, outbox, takeover
 from headrace.flow.flow import Flow
 from headrace.flow.outbox import Outbox
 from headrace.flow.output_router import OutputRouter
@@ -109,7 +109,7 @@ def fences_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 def believes_any_place(patch: pytest.MonkeyPatch) -> None:
-    for module in (deadlines, flow, outbox, takeover, tapes):
+    for module in (deadlines, flow, outbox, takeover, log_reader):
         patch.setattr(module, "check_place", lambda part, position, end: None)
 
 

@@ -12,8 +12,8 @@ from ..query.accounts import NOTHING, Total
 from ..settings import Settings
 from . import wire
 from .effects import Part, Routine
+from .log_reader import LogReader
 from .steps import ChainEnd
-from .tapes import Tapes
 
 
 @dataclass(slots=True)
@@ -55,8 +55,8 @@ def chain_of(
     Raises `BadInput` for a step beyond the end of the journal.
     """
     journal = Part(settings.kafka.journal, partition)
-    tapes = Tapes({journal: last + 1})
-    yield from tapes.go_to_starts()
+    logs = LogReader({journal: last + 1})
+    yield from logs.go_to_starts()
     chain = Chain(
         partition,
         last,
@@ -64,12 +64,12 @@ def chain_of(
         spent=spent,
         claim_n=claim_n,
         done=last,
-        lost_n=tapes.lost[journal],
+        lost_n=logs.lost[journal],
     )
     is_any, rules = chain.lost_n > 0, None
     at = ChainEnd(last, writer)
-    chain.end = tapes.ends[journal]
-    while records := (yield from tapes.read_piece(journal, chain.end)):
+    chain.end = logs.ends[journal]
+    while records := (yield from logs.read_piece(journal, chain.end)):
         for record in records:
             step = wire.step_of(record)
             if not at.accepts_step(step, record.offset, is_any=is_any):

@@ -16,9 +16,9 @@ from ..query.orders import Order, name_of
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Find, Look, Part, Routine
+from .log_reader import LogReader
 from .orders import Followed
 from .steps import ChainEnd, Step
-from .tapes import Tapes
 
 CLOCKS_MS = 60_000
 """How far clocks of two workers may differ: journals are read from this long before an order."""
@@ -107,9 +107,9 @@ def labelled_requests(
 ) -> Routine[set[str]]:
     """Return the ids of requests whose labels are wanted, are in the log, and were not erased."""
     first = (yield Look((training,)))[training].first
-    tapes, ids = Tapes({training: first}), set[str]()
-    yield from tapes.go_to_starts()
-    while records := (yield from tapes.read_piece(training, tapes.ends[training])):
+    logs, ids = LogReader({training: first}), set[str]()
+    yield from logs.go_to_starts()
+    while records := (yield from logs.read_piece(training, logs.ends[training])):
         for record in records:
             match wire.entry_of(record):
                 case (LabelSettled() as label, _) if is_wanted(label):
@@ -149,9 +149,9 @@ class OrdersTold:
             self._place = (yield Find((part,), self._since_ms))[part]
         # The log may have been cut, which does no harm to a mere reader.
         first = (yield Look((part,)))[part].first
-        tapes = Tapes({part: max(first, self._place)})
-        yield from tapes.go_to_starts()
-        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
+        logs = LogReader({part: max(first, self._place)})
+        yield from logs.go_to_starts()
+        while records := (yield from logs.read_piece(part, logs.ends[part])):
             for record in records:
                 # Few entries are orders: only those are decoded.
                 entry = wire.entry_of(record) if b"Ordered" in (record.value or b"")[:40] else None
@@ -172,9 +172,9 @@ class OrdersTold:
             found.journals[number] = _Journal(start, start)
         journal = found.journals[number]
         first = (yield Look((part,)))[part].first
-        tapes = Tapes({part: max(first, journal.place)})
-        yield from tapes.go_to_starts()
-        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
+        logs = LogReader({part: max(first, journal.place)})
+        yield from logs.go_to_starts()
+        while records := (yield from logs.read_piece(part, logs.ends[part])):
             for record in records:
                 step = journal.take_step(record)
                 for followed in () if step is None else step.orders:

@@ -17,12 +17,12 @@ from ..settings import Settings
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
+from .log_reader import read_since
 from .owned import OwnedDesk, OwnedShard
 from .places import check_place
 from .produce import ProducerRecord
 from .recovery import CutOffError, Recovered, Recovery, UnusableError
 from .shards import PartitionShard
-from .tapes import read_since
 from .topic_ids import read_ids
 from .training import new_log
 from .worker_state import WorkerState

@@ -31,11 +31,11 @@ from ...errors import BadInput, BadSettings
 from ...flow import wire
 from ...flow.chain import Chain, chain_of
 from ...flow.effects import Part
+from ...flow.log_reader import LogReader
 from ...flow.recovery import fold_until
 from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard
 from ...flow.steps import Step
-from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
 from ...settings import Settings
 from .rebuild import check_idle
@@ -129,15 +129,15 @@ async def _newest_log(
     """
     log, position = states.read_training()
     tp = Part(settings.kafka.training, 0)
-    tapes = Tapes({tp: position})
-    await reader.run_routine(tapes.go_to_starts())
-    if tapes.lost[tp]:
+    logs = LogReader({tp: position})
+    await reader.run_routine(logs.go_to_starts())
+    if logs.lost[tp]:
         raise BadInput(
-            f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
+            f"{tp.topic} begins {logs.lost[tp]} entries after the newest snapshot: the model "
             "can't be made from it. Give kafka.training, desk and journal new names to begin anew"
         )
-    end = tapes.ends[tp]
-    await reader.run_routine(fold_until(log, tapes, tp, end))
+    end = logs.ends[tp]
+    await reader.run_routine(fold_until(log, logs, tp, end))
     return log, end
 
 

@@ -20,11 +20,11 @@ from ...flow.chain import Chain, chain_of
 from ...flow.desks import PartitionDesk
 from ...flow.effects import Bounds, Routine
 from ...flow.effects import Part as LogPart
+from ...flow.log_reader import LogReader
 from ...flow.recovery import Recovery, UnusableError, fold_until
 from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard, decoder_of
 from ...flow.takeover import make_unborn
-from ...flow.tapes import Tapes
 from ...flow.training import new_log
 from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from ...learn.training_log import TrainingLog
@@ -112,17 +112,17 @@ class Rebuild:
         part = self._begin_part("training")
         saved, position = self._states.read_training()
         tp = LogPart(self._kafka.training, 0)
-        tapes, end = await self._tapes_of(tp)
-        cut = _describe_cut(tp, tapes.lost[tp])
+        logs, end = await self._open_log(tp)
+        cut = _describe_cut(tp, logs.lost[tp])
         if position > end:
             _mark_beyond(part, f"{tp.topic} ends at {end}, and the snapshot stands at {position}")
         elif cut:
             part.verdict, part.told = CUT, [cut]
         else:
             log = new_log(self._settings)
-            await self._reader.run_routine(fold_until(log, tapes, tp, position))
+            await self._reader.run_routine(fold_until(log, logs, tp, position))
             _judge_part(part, position > 0, find_differences(log, saved))
-            await self._reader.run_routine(fold_until(log, tapes, tp, end))
+            await self._reader.run_routine(fold_until(log, logs, tp, end))
             if self._is_to_write(part, end > position):
                 self._clear_snapshots(part)
                 self._states.write_training(freeze_log(log), end)
@@ -136,7 +136,7 @@ class Rebuild:
         part = self._begin_part(f"desk-{number}")
         saved = self._states.read_desk(number)
         tp = LogPart(self._kafka.desk, number)
-        tapes, end = await self._tapes_of(tp)
+        logs, end = await self._open_log(tp)
         if saved.position > end:
             end_told = f"{tp.topic}, partition {number}, ends at {end}"
             return self._finish_part(
@@ -145,10 +145,10 @@ class Rebuild:
         desk, blob = PartitionDesk(self._settings, number), b""
         arrived = min(end, self._committed.get(tp, 0))
         for stop in sorted({saved.position, arrived, end}):
-            await self._reader.run_routine(_fold_desk(desk, tapes, tp, stop))
+            await self._reader.run_routine(_fold_desk(desk, logs, tp, stop))
             if stop == saved.position:
                 differing = find_differences(desk.state, saved.state)
-                _judge_part(part, stop > 0, differing, _describe_cut(tp, tapes.lost[tp]))
+                _judge_part(part, stop > 0, differing, _describe_cut(tp, logs.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
         if self._is_to_write(part, arrived > saved.position):
@@ -226,11 +226,11 @@ class Rebuild:
 
     # ----------------------------------------------------------------------------------- parts
 
-    async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
+    async def _open_log(self, tp: LogPart) -> tuple[LogReader, int]:
         """Return a tape of a partition from its beginning, and where it ends."""
-        tapes = Tapes({tp: 0})
-        await self._reader.run_routine(tapes.go_to_starts())
-        return tapes, tapes.ends[tp]
+        logs = LogReader({tp: 0})
+        await self._reader.run_routine(logs.go_to_starts())
+        return logs, logs.ends[tp]
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:
         """Whether to save a part; a state from a cut log is never better than what was saved."""
@@ -271,8 +271,8 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
     return differing or find_differences(log, their_log)
 
 
-def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:
-    while records := (yield from tapes.read_piece(tp, stop)):
+def _fold_desk(desk: PartitionDesk, logs: LogReader, tp: LogPart, stop: int) -> Routine[None]:
+    while records := (yield from logs.read_piece(tp, stop)):
         for record in records:
             entry = wire.desk_input_of(record)
             if entry is None:
