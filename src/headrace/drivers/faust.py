@@ -1,4 +1,4 @@
-"""A Faust app around a station: `HEADRACE_SETTINGS=F.toml faust -A headrace.drivers.faust worker`.
+"""A Faust app around a worker: `HEADRACE_SETTINGS=F.toml faust -A headrace.drivers.faust worker`.
 
 Faust provides the frame: an app with a command line, services that start and stop in order,
 signals, and room for agents of your own beside it (`from headrace.drivers.faust import app`).
@@ -29,7 +29,7 @@ from ..report.building import combine_report
 from ..settings import Settings, load_for_kafka
 from .kafka import logs
 from .kafka.client import faust_brokers, faust_credentials, import_extra
-from .kafka.station import Station
+from .kafka.supervisor import WorkerSupervisor
 
 SETTINGS = "HEADRACE_SETTINGS"
 REPORT_S = 1.0
@@ -55,7 +55,7 @@ class Screen(Protocol):
 
 
 def create_app(settings: Settings, frame: Frame | None = None) -> Any:
-    """Return the Faust app of these settings, with the station of `frame` as one of its services.
+    """Return the Faust app of these settings, with the worker that `frame` runs as one of its services.
 
     It listens nowhere, creates no topic and stores no file; under `headrace worker` and `faust
     worker` alike it logs as the settings say. Raises `BadSettings`.
@@ -102,17 +102,17 @@ def _make_app() -> type[Any]:
 
 
 def _make_service(frame: Frame) -> type[Any]:
-    """Return the station's service, as Faust wants it: a class, of which the app makes one."""
+    """Return the service of the worker, as Faust wants it: a class, of which the app makes one."""
     base = import_extra("mode").Service
 
-    class StationService(base):  # type: ignore[misc, valid-type]  # known at run time only
-        """Runs the station and its reports, and stops them within the deadline."""
+    class WorkerService(base):  # type: ignore[misc, valid-type]  # known at run time only
+        """Runs the worker and its reports, and stops them within the deadline."""
 
         async def on_start(self) -> None:
             frame.start()
 
         @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
-        async def _watch_station(self) -> None:
+        async def _watch_worker(self) -> None:
             await frame.wait_until_ended()
             if self.should_stop:
                 return
@@ -121,27 +121,29 @@ def _make_service(frame: Frame) -> type[Any]:
                 LOGGER.error("%s", frame.error)
                 os.kill(os.getpid(), signal.SIGTERM)
             else:
-                await self.crash(frame.error or RuntimeError("the station ended"))
+                await self.crash(frame.error or RuntimeError("the worker ended by itself"))
 
         async def on_stop(self) -> None:
             await frame.stop()
 
-    return StationService
+    return WorkerService
 
 
 class Frame:
-    """A station in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
+    """A worker in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
 
     def __init__(self, settings: Settings, screen: Screen | None = None) -> None:
         self.settings = settings
         self.screen = screen
-        self.station = (
-            Station(settings)
+        self.supervisor = (
+            WorkerSupervisor(settings)
             if screen is None
-            else Station(settings, note=screen.note, warn=screen.note, on_outputs=screen.happened)
+            else WorkerSupervisor(
+                settings, note=screen.note, warn=screen.note, on_outputs=screen.happened
+            )
         )
         self.report: Report = combine_report(settings, new_log(settings).trainer, {}, {})
-        self.registry = registry_of(lambda: self.report, self.station.timings)
+        self.registry = registry_of(lambda: self.report, self.supervisor.timings)
         self.error: BaseException | None = None
         self._stop = asyncio.Event()
         self._served: Served | None = None
@@ -158,16 +160,16 @@ class Frame:
                 on_note=LOGGER.warning,
             )
             LOGGER.info("metrics at %s", self._served.url)
-        self._work = asyncio.create_task(self.station.run(self._stop))
+        self._work = asyncio.create_task(self.supervisor.run(self._stop))
         self._tell = asyncio.create_task(self._show_reports())
 
     async def _show_reports(self) -> None:
         due_at = time.monotonic()
         while True:
-            session = self.station.session
-            self._why_not_ready = self.station.why_not_ready() or self.report.model.fault
+            session = self.supervisor.session
+            self._why_not_ready = self.supervisor.why_not_ready() or self.report.model.fault
             if session is not None and session.group.is_joined and time.monotonic() >= due_at:
-                self.report = session.make_report(self.station.restarts_n)
+                self.report = session.make_report(self.supervisor.restarts_n)
                 due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:
                 self.screen.update(self.report)
@@ -175,17 +177,17 @@ class Frame:
 
     @property
     def code(self) -> int:
-        """The exit code after the station ended by itself: 2 if an operator has to act, else 0."""
+        """The exit code after the worker ended by itself: 2 if an operator has to act, else 0."""
         return 2 if isinstance(self.error, BadSettings | BadInput) else 0
 
     async def wait_until_ended(self) -> None:
-        """Wait until the station has ended, by itself or because it was stopped."""
+        """Wait until the worker has ended, by itself or because it was stopped."""
         await asyncio.wait([self._work])
         if not self._work.cancelled():
             self.error = self._work.exception()
 
     async def stop(self) -> None:
-        """Let the station finish what is under way, for as long as the settings allow."""
+        """Let the worker finish what is under way, for as long as the settings allow."""
         self._why_not_ready = "stopping"
         self._stop.set()
         deadline_s = self.settings.worker.stop_within_s

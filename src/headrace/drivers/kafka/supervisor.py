@@ -1,4 +1,4 @@
-"""The worker without its frame: sessions one after the other, and its readiness.
+"""The worker without Faust around it: sessions one after the other, and its readiness.
 
 A session that fails for a reason that passes (brokers away, a partition lost to another worker)
 is followed by another one, which begins from snapshots and logs. A lasting error ends the process,
@@ -40,7 +40,7 @@ LASTING_S = 60.0
 LOGGER = logging.getLogger("headrace.worker")
 
 
-class Station:
+class WorkerSupervisor:
     """Everything of a worker on Kafka; `run` it in an event loop.
 
     `clock` returns the time of day, seconds. `note` and `warn` are called with sentences, of what
