@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..drivers.faust import Frame, create_app, set_up_logs
+from ..drivers.faust import FaustService, create_app, set_up_logs
 from ..pages.live.screen import Screen
 from ..settings import load_for_kafka
 
@@ -37,8 +37,8 @@ def main(arguments: argparse.Namespace) -> int:
         shown = screen if screen is not None and screen.is_shown else None
         # Before anything else logs a line.
         set_up_logs(settings, shown)
-        frame = Frame(settings, shown)
-        app = create_app(settings, frame)
+        service = FaustService(settings, shown)
+        app = create_app(settings, service)
         try:
             app.Worker(redirect_stdouts=False).execute_from_commandline()
         except SystemExit as stopped:
