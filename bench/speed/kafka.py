@@ -101,9 +101,9 @@ async def worker(settings: Settings, events_n: int) -> Found:
     """The same of the whole worker, from the first event to the last that is done with."""
     supervisor, stop = WorkerSupervisor(settings, note=lambda sentence: None), asyncio.Event()
     running = asyncio.create_task(supervisor.run(stop))
-    while supervisor.session is None or supervisor.why_not_ready():
+    while supervisor.driver is None or supervisor.why_not_ready():
         await asyncio.sleep(0.01)
-    shards = supervisor.session.flow.owned.shards
+    shards = supervisor.driver.flow.owned.shards
     first_n = sum(owned.arrived for owned in shards.values())
     cpu, began = time.process_time(), time.perf_counter()
     while sum(owned.arrived for owned in shards.values()) < events_n:

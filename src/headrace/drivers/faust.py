@@ -166,10 +166,10 @@ class FaustService:
     async def _show_reports(self) -> None:
         due_at = time.monotonic()
         while True:
-            session = self.supervisor.session
+            driver = self.supervisor.driver
             self._why_not_ready = self.supervisor.why_not_ready() or self.report.model.fault
-            if session is not None and session.group.is_joined and time.monotonic() >= due_at:
-                self.report = session.make_report(self.supervisor.restarts_n)
+            if driver is not None and driver.group.is_joined and time.monotonic() >= due_at:
+                self.report = driver.make_report(self.supervisor.restarts_n)
                 due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:
                 self.screen.update(self.report)

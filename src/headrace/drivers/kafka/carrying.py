@@ -1,4 +1,4 @@
-"""Carries out the requests of a flow with the clients of a session, and returns their results."""
+"""Carries out the requests of a flow with the clients of a driver, and returns their results."""
 
 from __future__ import annotations
 
