@@ -252,7 +252,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Emitted:
     """Reports what was decided and learned."""
 
     outputs: Sequence[Output]
@@ -268,7 +268,7 @@ class Ended:
     """Everything is carried out, committed and saved."""
 
 
-Effect: TypeAlias = Ask | Follow | Seek | Pause | Resume | Fed | Note | Told | Released | Ended
+Effect: TypeAlias = Ask | Follow | Seek | Pause | Resume | Fed | Note | Emitted | Released | Ended
 
 T = TypeVar("T")
 Routine: TypeAlias = Generator[Request | None, Any, T]

@@ -18,7 +18,7 @@ from .agenda import Agenda
 from .alike import SharedRules
 from .clocks import Clocks
 from .commits import FREEZE_S_MAX, Commits, Snapshots
-from .effects import Part, Pause, Seek, Told, Woke
+from .effects import Emitted, Part, Pause, Seek, Woke
 from .membership import Membership
 from .outbox import Outbox
 from .output_router import OutputRouter
@@ -83,7 +83,7 @@ class WorkerState:
             writer=setup.writer,
             privacy=setup.privacy or Privacy(settings.privacy),
             seals=setup.seals,
-            on_outputs=lambda out: self.agenda.add_effects(Told(out)),
+            on_outputs=lambda out: self.agenda.add_effects(Emitted(out)),
             topic_ids=self.places.topic_ids,
             shards_n=setup.partitions_n["events"],
         )

@@ -19,6 +19,7 @@ from ...flow.effects import (
     Ask,
     Done,
     Effect,
+    Emitted,
     Ended,
     Fed,
     Follow,
@@ -33,7 +34,6 @@ from ...flow.effects import (
     Resume,
     Seek,
     Stopped,
-    Told,
     Woke,
 )
 from ...flow.flow import Flow
@@ -189,7 +189,7 @@ class FlowDriver:
                 self._tail.follow_part(part, position)
             case Note(sentence=sentence, is_warning=is_warning):
                 (self._warn if is_warning else self._note)(sentence)
-            case Told(outputs=outputs):
+            case Emitted(outputs=outputs):
                 self._on_outputs(outputs)
             case Released():
                 self.group.confirm_release()
