@@ -64,7 +64,7 @@ class _Order:
         return all(number in self.followed for number in self.numbers)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def outcome(self) -> dict[str, Any]:
         """What is known of the order, in the form of `RoundOutcomes`."""
         if not self.is_over:
             return {"state": "ordered"}
@@ -87,12 +87,12 @@ class _Order:
         return {"state": "refused", "asked_n": 0, "why": why or "no partition had a part of it"}
 
 
-def erased_by_all(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+def combine_erasures(by_desk: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
     """Combine what is known of an erasure at each desk: all have to be over; None if none is."""
-    outcomes = [outcome for outcome in told if outcome is not None]
+    outcomes = [outcome for outcome in by_desk if outcome is not None]
     if not outcomes:
         return None
-    if len(outcomes) < len(told) or any(outcome["state"] != "erased" for outcome in outcomes):
+    if len(outcomes) < len(by_desk) or any(outcome["state"] != "erased" for outcome in outcomes):
         return {"state": "ordered"}
     erased: Counter[str] = Counter()
     for outcome in outcomes:
@@ -102,7 +102,7 @@ def erased_by_all(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | Non
     return {"state": "erased", "erased": erased, "is_refitted": is_refitted, "stops": stops}
 
 
-def labelled_requests(
+def find_labelled_requests(
     training: Part, is_wanted: Callable[[LabelSettled], bool]
 ) -> Routine[set[str]]:
     """Return the ids of requests whose labels are wanted, are in the log, and were not erased."""
@@ -119,7 +119,7 @@ def labelled_requests(
     return ids
 
 
-class OrdersTold:
+class OrderOutcomes:
     """What became of the orders that were passed on since `since_ms`, by their `name_of`.
 
     Each record of the training log is read once; a journal is read from shortly before an order
@@ -141,7 +141,7 @@ class OrdersTold:
         for number in order.numbers:
             if number not in order.followed:
                 yield from self._read_journal(order, number)
-        return order.told
+        return order.outcome
 
     def _read_training(self) -> Routine[None]:
         part = Part(self._kafka.training, 0)
