@@ -37,7 +37,7 @@ class GrownError(Exception):
     """The events have more partitions than when the flow began."""
 
 
-def make_unborn(
+def make_empty_shard(
     settings: Settings, partition: int, partitions_n: int
 ) -> tuple[PartitionShard, TrainingLog, Positions]:
     """Return a shard before its first event, the training log that it sees, and where it stands."""

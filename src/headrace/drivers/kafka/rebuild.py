@@ -18,13 +18,12 @@ from typing import Any, TypeAlias
 from ...flow import wire
 from ...flow.chain import Chain, chain_of
 from ...flow.desks import PartitionDesk
-from ...flow.effects import Bounds, Routine
-from ...flow.effects import Part as LogPart
+from ...flow.effects import Bounds, Part, Routine
 from ...flow.log_reader import LogReader
 from ...flow.recovery import Recovery, UnusableError, fold_until
 from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard, decoder_of
-from ...flow.takeover import make_unborn
+from ...flow.takeover import make_empty_shard
 from ...flow.training import new_log
 from ...learn.retrain import Challenger, RetrainJob, attempt_job
 from ...learn.training_log import TrainingLog
@@ -40,11 +39,11 @@ SHOWN_MAX = 3
 
 
 @dataclass(slots=True)
-class Part:
+class RebuildResult:
     """The result for one part: `training`, `desk-0`, `shard-3`.
 
     `verdict` is `equal`, `no snapshot`, `cut` (it differs, and retention deleted what it follows
-    from) or `DIFFERS`; `told` has sentences that say more. `records_n` were read in `took_s`
+    from) or `DIFFERS`; `notes` are sentences that say more. `records_n` were read in `took_s`
     seconds. `is_written`: the state made again is the newest snapshot now.
     """
 
@@ -52,11 +51,11 @@ class Part:
     verdict: str = UNSAVED
     records_n: int = 0
     took_s: float = 0.0
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     is_written: bool = False
 
 
-class Once:
+class RetrainingCache:
     """Runs each retraining once, as every shard needs the same ones again.
 
     Retrainings beyond the first `KEPT_MAX` are run each time, so that memory stays bounded.
@@ -99,7 +98,7 @@ class Rebuild:
     ) -> None:
         self._settings, self._kafka = settings, settings.kafka
         self._states = states
-        self._reader = Reader(consumer, retraining_in(threads, Once()), self._count_read)
+        self._reader = Reader(consumer, retraining_in(threads, RetrainingCache()), self._count_read)
         self._on_read = on_read
         self._records_n = 0
         self._partitions_n = partitions_n
@@ -107,17 +106,17 @@ class Rebuild:
         self._is_writing = is_writing
         self._decoder = decoder_of(settings)
 
-    async def rebuild_training(self) -> Part:
+    async def rebuild_training(self) -> RebuildResult:
         """Make the training log's state again."""
         part = self._begin_part("training")
         saved, position = self._states.read_training()
-        tp = LogPart(self._kafka.training, 0)
+        tp = Part(self._kafka.training, 0)
         logs, end = await self._open_log(tp)
         cut = _describe_cut(tp, logs.lost[tp])
         if position > end:
             _mark_beyond(part, f"{tp.topic} ends at {end}, and the snapshot stands at {position}")
         elif cut:
-            part.verdict, part.told = CUT, [cut]
+            part.verdict, part.notes = CUT, [cut]
         else:
             log = new_log(self._settings)
             await self._reader.run_routine(fold_until(log, logs, tp, position))
@@ -129,13 +128,13 @@ class Rebuild:
                 part.is_written = True
         return self._finish_part(part)
 
-    async def rebuild_desk(self, number: int) -> Part:
+    async def rebuild_desk(self, number: int) -> RebuildResult:
         """Make one desk again. Its outputs for entries after the group's offset may not be sent:
         a snapshot must not stand beyond that.
         """
         part = self._begin_part(f"desk-{number}")
         saved = self._states.read_desk(number)
-        tp = LogPart(self._kafka.desk, number)
+        tp = Part(self._kafka.desk, number)
         logs, end = await self._open_log(tp)
         if saved.position > end:
             end_told = f"{tp.topic}, partition {number}, ends at {end}"
@@ -157,19 +156,19 @@ class Rebuild:
             part.is_written = True
         return self._finish_part(part)
 
-    async def rebuild_shard(self, number: int) -> Part:
+    async def rebuild_shard(self, number: int) -> RebuildResult:
         """Make one shard again. A snapshot may only stand where everything before is known sent."""
         part = self._begin_part(f"shard-{number}")
         saved = self._states.read_shard(number, self._partitions_n)
         chain = await self._reader.run_routine(chain_of(self._settings, number))
-        events, training = LogPart(self._kafka.events, number), LogPart(self._kafka.training, 0)
+        events, training = Part(self._kafka.events, number), Part(self._kafka.training, 0)
         bounds = await self._reader.find_bounds((events, training))
         known = {events: chain.stop, training: max(chain.training, int(saved[2]["training"]))}
         if fault := _explain_impossible(known, bounds):
             return self._finish_part(_mark_beyond(part, fault))
         cut = self._explain_missing(chain, bounds[events].first, bounds[training].first)
         if bounds[training].first:
-            part.verdict, part.told = CUT, [cut]
+            part.verdict, part.notes = CUT, [cut]
             return self._finish_part(part)
         try:
             written = await self._walk_chain(part, chain, saved, cut)
@@ -183,7 +182,7 @@ class Rebuild:
         return self._finish_part(part)
 
     async def _walk_chain(
-        self, part: Part, chain: Chain, saved: Saved | None, cut: str
+        self, part: RebuildResult, chain: Chain, saved: Saved | None, cut: str
     ) -> tuple[bytes, bytes, dict[str, int | str]] | None:
         """Make the shard from its first step to its last, and judge it at the snapshot.
 
@@ -191,11 +190,11 @@ class Rebuild:
         step whose outputs all arrived.
         """
         positions = saved[2] if saved is not None and "rules" in saved[2] else None
-        shard, log, _ = make_unborn(self._settings, chain.partition, self._partitions_n)
+        shard, log, _ = make_empty_shard(self._settings, chain.partition, self._partitions_n)
         writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
         differing = Differences()
         for stop in sorted({at, chain.done, chain.last}):
-            recovery = Recovery(self._settings, self._decoder, part.told.append)
+            recovery = Recovery(self._settings, self._decoder, part.notes.append)
             again = recovery.recover_shard(shard, log, writer=writer, until=stop)
             recovered = await self._reader.run_routine(again)
             shard, log, writer = recovered.shard, recovered.log, recovered.writer
@@ -210,7 +209,7 @@ class Rebuild:
         if positions is None:
             _judge_part(part, False, [], cut)
         if differing.n:
-            part.told.append(f"{differing.told}; what was asked then holds")
+            part.notes.append(f"{differing.told}; what was asked then holds")
         return written
 
     def _explain_missing(self, chain: Chain, first_event: int, first_entry: int) -> str:
@@ -218,26 +217,26 @@ class Rebuild:
         kafka, number = self._kafka, chain.partition
         needed = first_event if chain.starts_at is None else chain.starts_at
         reasons = (
-            _describe_cut(LogPart(kafka.training, 0), first_entry),
-            _describe_cut(LogPart(kafka.journal, number), chain.lost_n),
-            _describe_cut(LogPart(kafka.events, number), max(0, first_event - needed)),
+            _describe_cut(Part(kafka.training, 0), first_entry),
+            _describe_cut(Part(kafka.journal, number), chain.lost_n),
+            _describe_cut(Part(kafka.events, number), max(0, first_event - needed)),
         )
         return "; ".join(filter(None, reasons))
 
     # ----------------------------------------------------------------------------------- parts
 
-    async def _open_log(self, tp: LogPart) -> tuple[LogReader, int]:
+    async def _open_log(self, tp: Part) -> tuple[LogReader, int]:
         """Return a tape of a partition from its beginning, and where it ends."""
         logs = LogReader({tp: 0})
         await self._reader.run_routine(logs.go_to_starts())
         return logs, logs.ends[tp]
 
-    def _is_to_write(self, part: Part, is_further: bool) -> bool:
+    def _is_to_write(self, part: RebuildResult, is_further: bool) -> bool:
         """Whether to save a part; a state from a cut log is never better than what was saved."""
         is_wanted = part.verdict == DIFFERS or is_further
         return self._is_writing and is_wanted and part.verdict != CUT
 
-    def _clear_snapshots(self, part: Part) -> None:
+    def _clear_snapshots(self, part: RebuildResult) -> None:
         """Remove snapshots that differ: one may stand further on, and be taken for the newest."""
         if part.verdict == DIFFERS:
             self._states.clear_series(part.name)
@@ -246,14 +245,14 @@ class Rebuild:
         self._records_n += records_n
         self._on_read(records_n)
 
-    def _begin_part(self, name: str) -> Part:
+    def _begin_part(self, name: str) -> RebuildResult:
         self._read_n, self._began = self._records_n, time.monotonic()
-        return Part(name)
+        return RebuildResult(name)
 
-    def _finish_part(self, part: Part) -> Part:
+    def _finish_part(self, part: RebuildResult) -> RebuildResult:
         part.records_n = self._records_n - self._read_n
         part.took_s = time.monotonic() - self._began
-        part.told = list(dict.fromkeys(part.told))
+        part.notes = list(dict.fromkeys(part.notes))
         return part
 
 
@@ -271,7 +270,7 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
     return differing or find_differences(log, their_log)
 
 
-def _fold_desk(desk: PartitionDesk, logs: LogReader, tp: LogPart, stop: int) -> Routine[None]:
+def _fold_desk(desk: PartitionDesk, logs: LogReader, tp: Part, stop: int) -> Routine[None]:
     while records := (yield from logs.read_piece(tp, stop)):
         for record in records:
             entry = wire.desk_input_of(record)
@@ -281,25 +280,27 @@ def _fold_desk(desk: PartitionDesk, logs: LogReader, tp: LogPart, stop: int) -> 
                 desk.fold(*entry, record.offset)
 
 
-def _judge_part(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "") -> None:
+def _judge_part(
+    part: RebuildResult, has_snapshot: bool, found: list[Difference], cut: str = ""
+) -> None:
     """Set the verdict: equal whatever was deleted; with a `cut` a difference proves nothing."""
     if has_snapshot and not found:
         part.verdict = EQUAL
     elif cut:
         part.verdict = CUT
-        part.told.append(cut)
+        part.notes.append(cut)
     elif has_snapshot:
         part.verdict = DIFFERS
-        part.told += [f"made again, and saved: {one}" for one in found[:SHOWN_MAX]]
+        part.notes += [f"made again, and saved: {one}" for one in found[:SHOWN_MAX]]
 
 
-def _mark_beyond(part: Part, fault: str) -> Part:
+def _mark_beyond(part: RebuildResult, fault: str) -> RebuildResult:
     part.verdict = DIFFERS
-    part.told.append(fault)
+    part.notes.append(fault)
     return part
 
 
-def _explain_impossible(known: Mapping[LogPart, int], bounds: Mapping[LogPart, Bounds]) -> str:
+def _explain_impossible(known: Mapping[Part, int], bounds: Mapping[Part, Bounds]) -> str:
     """Say why logs can't be those that a shard was made from; empty if they can.
 
     `known` is up to where the shard knows each of them.
@@ -312,7 +313,7 @@ def _explain_impossible(known: Mapping[LogPart, int], bounds: Mapping[LogPart, B
     )
 
 
-def _describe_cut(tp: LogPart, lost_n: int) -> str:
+def _describe_cut(tp: Part, lost_n: int) -> str:
     """Say why a state can't be made again; empty if no record is missing."""
     if not lost_n:
         return ""
