@@ -90,9 +90,12 @@ class Learner:
             self._scorer = SklearnScorer(self.model, self.schema)
         elif not self._own_labels:
             scorer = compile_model(self.model, self.schema)
-            # A model that needs `None` for missing features is scored by river.
-            needs_none = scorer and scorer.learns_originals and self._is_absence_kept is False
-            self._scorer = None if needs_none else scorer
+            if scorer is not None and self._is_absence_kept is False:
+                # A model that needs `None` for missing features, which trees can't be told.
+                scorer.passes_none = scorer.asks_for_none
+                if scorer.learns_originals and not scorer.asks_for_none:
+                    scorer = None
+            self._scorer = scorer
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorers, which are made from the model, and without failures."""
@@ -119,7 +122,8 @@ class Learner:
     @property
     def row_by_row(self) -> str:
         """The name of the model, if it cannot be scored in batches; else empty."""
-        return name_of(self.model) if self._scorer is None and self._table is None else ""
+        is_scored = self._scorer is not None and not self._scorer.is_left_to_river
+        return "" if is_scored or self._table is not None else name_of(self.model)
 
     @property
     def wants_context(self) -> bool:
@@ -161,7 +165,7 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
             scores = by_class(*self._table.score(X, at, original_of), k)
-        elif self._scorer is not None and not self._scorer.is_too_large:
+        elif self._scorer is not None and not self._scorer.is_left_to_river:
             scores = self._by_scorer(self._scorer, X, k, original_of)
         else:
             scores = self._by_river(X, k, original_of)
@@ -237,10 +241,12 @@ class Learner:
             return False
         label = self._own_labels.label(code, self.schema.classes)
         x = self._make_input(row, original)
-        if self._is_absence_kept is None and self._reads_originals:
+        if self._is_absence_kept is None and self._may_need_none:
             self._is_absence_kept = keeps_absence(
                 self.model, {name: x.get(name) for name in self.schema.names}, label
             )
+            if not self._is_absence_kept and not self._reads_originals:
+                self._compile()
             x = self._make_input(row, original)
         try:
             if self._table is not None:
@@ -412,6 +418,11 @@ class Learner:
         """Whether river scores the model event by event, from the features as they came."""
         return self._table is None and self._scorer is None
 
+    @property
+    def _may_need_none(self) -> bool:
+        """Whether the model may want None for a missing feature."""
+        return self._reads_originals or (self._scorer is not None and self._scorer.asks_for_none)
+
     def _make_input(self, row: Floats, original: Features | None) -> dict[str, Any]:
         """The features of one event for the model to learn or predict.
 
@@ -423,9 +434,7 @@ class Learner:
             scorer.is_refusing_texts or scorer.learns_originals
         )
         x = self._read.features(row, self.schema, None if is_row_enough else original)
-        if original is None:
-            return x
-        if self._reads_originals and self._is_absence_kept is False:
+        if self._is_absence_kept is False and self._may_need_none:
             return {name: x.get(name) for name in self.schema.names}
         return x
 

@@ -29,10 +29,10 @@ _LINE = b"L"
 """The first byte of a held line: no MessagePack of features and no JSON begins with it."""
 
 
-class Lines(Sequence[Features]):
+class LineFeatures(Sequence[Features]):
     """The features of events, which stand in their lines under `field`; decoded when accessed.
 
-    >>> Lines([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
+    >>> LineFeatures([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
     {'x': 1, 'is_new': True}
     """
 
@@ -58,7 +58,7 @@ class Lines(Sequence[Features]):
     def pack_lines(self, start: int, stop: int) -> list[bytes]:
         """Return the lines of events [start, stop), each with its `field`, for `unpack_features`.
 
-        >>> lines = Lines([b'{"of": {"x": 1}}', b'{"of": {"x": 2}}'], "of")
+        >>> lines = LineFeatures([b'{"of": {"x": 1}}', b'{"of": {"x": 2}}'], "of")
         >>> [unpack_features(kept) for kept in lines.pack_lines(0, 2)]
         [{'x': 1}, {'x': 2}]
         """
@@ -110,7 +110,7 @@ class Originals:
         if self._are_rows_exact:
             return
         batch, places = self._batch, range(self._start + start, self._start + stop)
-        if isinstance(batch.originals, Lines):
+        if isinstance(batch.originals, LineFeatures):
             self.packed[start:stop] = batch.originals.pack_lines(places.start, places.stop)
         else:
             self.packed[start:stop] = [pack_features(batch.original(place)) for place in places]
