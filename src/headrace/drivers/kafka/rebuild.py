@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ...flow import wire
-from ...flow.chain import Chain, chain_of
 from ...flow.desks import PartitionDesk
 from ...flow.effects import Bounds, Part, Routine
+from ...flow.journal_head import JournalHead, read_journal_head
 from ...flow.log_reader import LogReader
 from ...flow.recovery import Recovery, UnusableError, fold_until
 from ...flow.saving import freeze_log
@@ -160,29 +160,29 @@ class Rebuild:
         """Make one shard again. A snapshot may only stand where everything before is known sent."""
         part = self._begin_part(f"shard-{number}")
         saved = self._states.read_shard(number, self._partitions_n)
-        chain = await self._reader.run_routine(chain_of(self._settings, number))
+        head = await self._reader.run_routine(read_journal_head(self._settings, number))
         events, training = Part(self._kafka.events, number), Part(self._kafka.training, 0)
         bounds = await self._reader.find_bounds((events, training))
-        known = {events: chain.stop, training: max(chain.training, int(saved[2]["training"]))}
+        known = {events: head.stop, training: max(head.training, int(saved[2]["training"]))}
         if fault := _explain_impossible(known, bounds):
             return self._finish_part(_mark_beyond(part, fault))
-        cut = self._explain_missing(chain, bounds[events].first, bounds[training].first)
+        cut = self._explain_missing(head, bounds[events].first, bounds[training].first)
         if bounds[training].first:
             part.verdict, part.notes = CUT, [cut]
             return self._finish_part(part)
         try:
-            written = await self._walk_chain(part, chain, saved, cut)
+            written = await self._walk_journal(part, head, saved, cut)
         except UnusableError as error:
             _mark_beyond(part, f"the snapshot is of a worker that had lost the partition: {error}")
-            written = await self._walk_chain(part, chain, None, cut)
-        if written is not None and self._is_to_write(part, chain.done > int(saved[2]["journal"])):
+            written = await self._walk_journal(part, head, None, cut)
+        if written is not None and self._is_to_write(part, head.done > int(saved[2]["journal"])):
             self._clear_snapshots(part)
             self._states.write_shard(number, *written)
             part.is_written = True
         return self._finish_part(part)
 
-    async def _walk_chain(
-        self, part: RebuildResult, chain: Chain, saved: Saved | None, cut: str
+    async def _walk_journal(
+        self, part: RebuildResult, head: JournalHead, saved: Saved | None, cut: str
     ) -> tuple[bytes, bytes, dict[str, int | str]] | None:
         """Make the shard from its first step to its last, and judge it at the snapshot.
 
@@ -190,16 +190,16 @@ class Rebuild:
         step whose outputs all arrived.
         """
         positions = saved[2] if saved is not None and "rules" in saved[2] else None
-        shard, log, _ = make_empty_shard(self._settings, chain.partition, self._partitions_n)
-        writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
+        shard, log, _ = make_empty_shard(self._settings, head.partition, self._partitions_n)
+        writer, written, at = "", None, int(positions["journal"]) if positions else head.last
         differing = Differences()
-        for stop in sorted({at, chain.done, chain.last}):
+        for stop in sorted({at, head.done, head.last}):
             recovery = Recovery(self._settings, self._decoder, part.notes.append)
             again = recovery.recover_shard(shard, log, writer=writer, until=stop)
             recovered = await self._reader.run_routine(again)
             shard, log, writer = recovered.shard, recovered.log, recovered.writer
             differing.add(recovered.differences)
-            if stop == chain.done and shard.journal >= 0:
+            if stop == head.done and shard.journal >= 0:
                 written = (shard.freeze(), freeze_log(log), shard.places_at(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
                 await self._reader.run_routine(
@@ -212,13 +212,13 @@ class Rebuild:
             part.notes.append(f"{differing.told}; what was asked then holds")
         return written
 
-    def _explain_missing(self, chain: Chain, first_event: int, first_entry: int) -> str:
+    def _explain_missing(self, head: JournalHead, first_event: int, first_entry: int) -> str:
         """Say what retention deleted of the logs that the shard follows from; empty if nothing."""
-        kafka, number = self._kafka, chain.partition
-        needed = first_event if chain.starts_at is None else chain.starts_at
+        kafka, number = self._kafka, head.partition
+        needed = first_event if head.starts_at is None else head.starts_at
         reasons = (
             _describe_cut(Part(kafka.training, 0), first_entry),
-            _describe_cut(Part(kafka.journal, number), chain.lost_n),
+            _describe_cut(Part(kafka.journal, number), head.lost_n),
             _describe_cut(Part(kafka.events, number), max(0, first_event - needed)),
         )
         return "; ".join(filter(None, reasons))
