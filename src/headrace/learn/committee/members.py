@@ -69,8 +69,9 @@ class RiverMember:
             return None
         if self._scorer_schema is not rows.schema:
             scorer = compile_model(self.model, rows.schema)
-            # A member reads rows alone: it has no values as they came.
-            self._scorer = None if scorer is None or scorer.learns_originals else scorer
+            # A member reads rows alone: it has no values as they came. It needs probabilities.
+            is_fit = scorer and scorer.gives_probabilities and not scorer.learns_originals
+            self._scorer = scorer if is_fit else None
             self._scorer_schema = rows.schema
         return self._scorer
 
