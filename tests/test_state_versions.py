@@ -25,7 +25,7 @@ from headrace.settings import LabelSettings
 from headrace.state import codec
 from headrace.state.codec import _class_named, decode_state, encode_state
 from headrace.state.frozen import FORMAT, _list_versions, freeze, thaw
-from headrace.state.names import name_of
+from headrace.state.names import name_of, present_name
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
 
 STATES = Path(__file__).parent / "states"
@@ -43,7 +43,7 @@ RARELY_HELD = {
     "learn.parked:Parked",
     "learn.parked:Trial",
     "learn.retrain:RetrainJob",
-    "learn.trainer:OpenJob",
+    "learn.retrainings:OpenJob",
     "observe.drift.glr:Glr",
     "observe.joining:Half",
     "query.budgets:Cap",
@@ -96,7 +96,7 @@ def fed(world: str) -> Engine:
 
 
 def held(blob: bytes) -> set[str]:
-    return {name for name, _ in fields_of(blob)}
+    return {present_name(name) for name, _ in fields_of(blob)}
 
 
 def parts_of(blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -153,6 +153,7 @@ def test_a_setting_that_is_new_has_its_default_in_an_old_state():
         ("messages:Reason", "messages.rejected:Reason"),
         ("messages_rejected:Reason", "messages.rejected:Reason"),
         ("label.desk:Counts", "label.counts:Counts"),
+        ("learn.trainer:OpenJob", "learn.retrainings:OpenJob"),
     ],
 )
 def test_a_class_that_moved_is_found_by_its_name_of_then(then: str, now: str):

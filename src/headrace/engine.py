@@ -316,8 +316,9 @@ class Engine:
         entry = self.trainer.judge(finished)
         if entry is None:
             return []
+        caught = self.trainer.retrainings.caught
         self.trainer.fold(entry, finished.challenger)
-        self.trainer.versions.end_retraining(entry, finished.challenger, self.trainer.as_version)
+        self.trainer.versions.end_retraining(entry, caught, self.trainer.as_version)
         if isinstance(entry, ModelAdopted):
             self.shard.restart_watches()
         return [entry]

@@ -22,8 +22,9 @@ after the drift too kind). The challenger that was judged is the one adopted, fu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from ..chance import Chance
 from ..errors import BadInput, BrokenInvariant
@@ -32,6 +33,7 @@ from ..settings import COMPARED_MIN
 from .learner import Learner
 from .memory import Example
 from .parked import Parked, Part, is_right, learn
+from .schema_view import SchemaView
 from .scorers.scorer import is_likeliest
 
 LOWEST = 1e-3
@@ -62,30 +64,66 @@ class RetrainJob:
     parked: tuple[Parked, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+Signature: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Names and kinds of the columns, and the classes: what decides how a row is learned."""
+
+
+def signature_of(schema: SchemaView) -> Signature:
+    """Return the names and kinds of a schema's columns, and its classes."""
+    return tuple(schema.names), tuple(schema.kinds), tuple(schema.classes)
+
+
+@dataclass(eq=False, slots=True)
 class Challenger:
     """A retrained learner, with the control examples it was judged on.
 
     `right` has their ids, and whether it predicted each one's class. `parked` is the number of the
-    parked model that the learner continues, or None.
+    parked model that the learner continues, or None. It also learned the first `since_n` of the
+    examples settled since its job was ordered, when the schema had the signature `read_by`.
     """
 
     job_id: int
     learner: Part
     right: tuple[tuple[str, bool], ...]
     parked: int | None = None
+    since_n: int = 0
+    read_by: Signature | None = None
 
-    def learn_since(self, since: Sequence[Example]) -> Challenger:
-        """Return a copy that also learned the examples settled in the meantime, at full weight.
+    def copy(self) -> Challenger:
+        """An independent copy; the schema is shared."""
+        return replace(self, learner=self.learner.copy())
 
-        Control examples are predicted first.
+    def is_outdated(self, since: Sequence[Example], schema: SchemaView) -> bool:
+        """Whether it learned examples that are not these, or by another schema than this one."""
+        is_changed = self.read_by is not None and self.read_by != signature_of(schema)
+        return is_changed or self.since_n > len(since)
+
+    def learn_since(
+        self,
+        since: Sequence[Example],
+        schema: SchemaView,
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Learn the examples settled in the meantime, at full weight, read by this schema.
+
+        Control examples are predicted first. Those learned already are passed over. Stops after the
+        example at which `is_enough` returns true; returns whether all are learned.
         """
-        learner, right = self.learner.copy(), list(self.right)
-        for example in since:
+        if self.learner.schema is not schema:
+            # A challenger from another process, or from before a restore, has another schema.
+            self.learner.attach(schema)
+        if self.since_n < len(since):
+            self.read_by = signature_of(schema)
+        right = list(self.right)
+        for example in since[self.since_n :]:
             if example.is_control:
-                right.append((example.id, is_right(learner, example)))
-            learn(learner, example)
-        return Challenger(self.job_id, learner, tuple(right), self.parked)
+                right.append((example.id, is_right(self.learner, example)))
+            learn(self.learner, example)
+            self.since_n += 1
+            if is_enough():
+                break
+        self.right = tuple(right)
+        return self.since_n == len(since)
 
 
 def retrain(job: RetrainJob) -> Challenger:

@@ -7,6 +7,7 @@ import importlib
 RENAMED: dict[str, str] = {
     "label.desk:Counts": "label.counts:Counts",
     "learn.committee.committee:_Example": "learn.committee.keeping:Example",
+    "learn.trainer:OpenJob": "learn.retrainings:OpenJob",
 }
 """The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {
