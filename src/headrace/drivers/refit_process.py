@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import threading
 from typing import BinaryIO
 
@@ -74,8 +73,6 @@ def carry_out(ordered: Ordered) -> Result:
 
 def main() -> None:
     """Carry out jobs until the pipe ends. The process has nothing else to do."""
-    # Ctrl-C in a terminal reaches this process too; the one that started it decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Models may print and read: not on the pipe.
     orders, results = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -44,8 +44,10 @@ TRIED_N = 20
 STARTS_MAX = 2
 """How many processes may be killed during one job."""
 
+# Ctrl-C in a terminal reaches the process too; the program that started it decides.
 _START = (
-    "import sys; sys.path[:] = {path!r}; from headrace.drivers.refit_process import main; main()"
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = {path!r}; "
+    "from headrace.drivers.refit_process import main; main()"
 )
 
 
@@ -144,7 +146,7 @@ class Refits:
             if self._is_closed:
                 raise ProcessLostError("the retraining was cut off, because this program ends")
             if self._process is None:
-                command = [sys.executable, "-c", _START.format(path=sys.path)]
+                command = [sys.executable, "-c", _START.format(path=[*map(str, sys.path)])]
                 try:
                     self._process = subprocess.Popen(
                         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
