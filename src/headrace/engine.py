@@ -313,10 +313,9 @@ class Engine:
         return outputs + self._route_outputs(self.trainer.order_due(now))
 
     def _end_retraining(self, finished: RetrainFinished) -> list[Output]:
-        entry = self.trainer.judge(finished)
+        entry, caught = self.trainer.judge(finished), self.trainer.retrainings.caught
         if entry is None:
             return []
-        caught = self.trainer.retrainings.caught
         self.trainer.fold(entry, finished.challenger)
         self.trainer.versions.end_retraining(entry, caught, self.trainer.as_version)
         if isinstance(entry, ModelAdopted):

@@ -1,11 +1,12 @@
 """Runs retrainings beside a run or a worker, so that they hold up the feed as little as they can.
 
 A retraining computes for seconds. In a thread of the feeding process it takes turns with the feed,
-which waits for its turn each time numpy gives it up. So retrainings run in a process of their own
-(`refit_process`), which is started with the first and lives on, as importing takes a second. The
-result is the same, bit for bit. A thread is used where
+which waits for its turn each time numpy gives it up: after each example, the thread gives way. What
+takes long runs in a process of its own (`refit_process`), which is started with the first such
+retraining and lives on, as importing takes a second or two. The result is the same, bit for bit.
+A thread is used where
 
-- the retraining is expected to take less than `LIGHT_S`, so it can't hold up the feed for longer;
+- the retraining is expected to take less than `LIGHT_S`, for which no process is worth starting;
 - no process can be started;
 - the job can't be handed over: the model holds a lambda, or is of a class that the other process
   can't import, such as one defined in a notebook;
@@ -14,6 +15,7 @@ result is the same, bit for bit. A thread is used where
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import threading
@@ -35,8 +37,11 @@ Attempted: TypeAlias = tuple[Challenger | None, str | None]
 
 Where: TypeAlias = Literal["where it is best", "thread", "process"]
 
-LIGHT_S = 0.05
+LIGHT_S = 1.0
 """A retraining that is expected to take less CPU time runs in a thread, seconds."""
+
+GIVEN_S = 1e-4
+"""How long a thread that retrains gives way after each example, seconds."""
 
 TRIED_N = 20
 """The examples that are learned to tell how long the whole retraining takes."""
@@ -88,7 +93,7 @@ class Refits:
         After `close` the error of a job that was cut off says so.
         """
         if self._is_processless or (self._where != "process" and expect_s(job) < LIGHT_S):
-            return attempt_job(job)
+            return attempt_job(job, _give_way)
         with self._turn:
             why = self._hand_over(job)
         if not isinstance(why, str):
@@ -98,7 +103,7 @@ class Refits:
         if not self._is_processless:
             self._is_processless = True
             self._note(f"retrainings run in a thread, which slows the feed down: {why}")
-        return attempt_job(job)
+        return attempt_job(job, _give_way)
 
     def close(self) -> None:
         """End the process at once, with the job that it may be running."""
@@ -170,21 +175,25 @@ class Refits:
 
 
 def expect_s(job: RetrainJob) -> float:
-    """Return about how much CPU time a retraining takes, seconds, by learning some examples."""
-    began = time.thread_time()
+    """Return about how much CPU time a retraining takes, seconds, by learning some examples.
+
+    The median of the examples counts, because the first ones also find out what the model takes.
+    """
+    taken_s = [0.0]
     try:
-        tried = job.examples[:TRIED_N]
         learner = job.unlearned.make_unlearned()
-        for example in tried:
+        for example in job.examples[:TRIED_N]:
+            began = time.thread_time()
             is_right(learner, example)
             learn(learner, example)
+            taken_s.append(time.thread_time() - began)
     except Exception:  # whatever a model of the user's raises; the retraining will tell
         return 0.0
-    one_s = (time.thread_time() - began) / max(1, len(tried))
     rounds_n = job.passes * (1 + len(job.alternatives)) + len(job.parked)
-    return one_s * len(job.examples) * rounds_n
+    return statistics.median(taken_s) * len(job.examples) * rounds_n
 
 
 def _give_way() -> None:
     """Let the feed have its turn, if it waits for one."""
-    time.sleep(0.0)
+    # Of no time at all, a thread that waits would not even wake up.
+    time.sleep(GIVEN_S)

@@ -64,6 +64,7 @@ class RetrainJob:
     parked: tuple[Parked, ...] = ()
 
 
+GiveWay: TypeAlias = Callable[[], None]
 Signature: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """Names and kinds of the columns, and the classes: what decides how a row is learned."""
 
@@ -126,8 +127,10 @@ class Challenger:
         return self.since_n == len(since)
 
 
-def retrain(job: RetrainJob) -> Challenger:
+def retrain(job: RetrainJob, give_way: GiveWay = lambda: None) -> Challenger:
     """Train a challenger from scratch; the job is not changed.
+
+    `give_way` is called after each example, where another thread may have its turn.
 
     A model with a working weight argument is passed the weights. Other models learn an example
     floor(w * m + u) times in a row, with u a hash of its id and the pass, and m such that the
@@ -154,13 +157,13 @@ def retrain(job: RetrainJob) -> Challenger:
     """
     if any(len(job.examples) != len(weights) for weights in (job.weights, *job.alternatives)):
         raise BrokenInvariant("a retraining job has not one weight for each example")
-    best = _replay_job(job, job.weights)
+    best = _replay_job(job, job.weights, give_way)
     for weights in job.alternatives:
-        other = _replay_job(job, weights)
+        other = _replay_job(job, weights, give_way)
         if other.mean_loss() < best.mean_loss():
             best = other
     for parked in job.parked:
-        continued = _continue_parked(job, parked)
+        continued = _continue_parked(job, parked, give_way)
         shared = [i for i in continued.losses if i in best.losses and job.examples[i].is_control]
         if len(shared) >= COMPARED_MIN and continued.mean_loss(shared) < best.mean_loss(shared):
             best = continued
@@ -200,11 +203,11 @@ def _judged_from(job: RetrainJob) -> int:
     return judged[0] if judged else len(job.examples)
 
 
-def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
+def _replay_job(job: RetrainJob, weights: Sequence[float], give_way: GiveWay) -> _Trained:
     """A learner trained from scratch with these weights."""
     trained, n = _Trained(job.unlearned.make_unlearned()), len(job.examples)
     cut = _judged_from(job)
-    replay = _Replay(job, weights, trained.learner)
+    replay = _Replay(job, weights, trained.learner, give_way)
     for number in range(job.passes - 1):
         replay.learn(number, range(cut))
     last = job.passes - 1
@@ -227,7 +230,7 @@ def _check_learned(learner: Part, examples_n: int) -> None:
         raise BadInput(f"the challenger learned none of {examples_n} examples: {failure}")
 
 
-def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
+def _continue_parked(job: RetrainJob, parked: Parked, give_way: GiveWay) -> _Trained:
     """A copy of a parked model that learned the examples since it was parked."""
     trained = _Trained(parked.part.copy(), parked=parked.number)
     cut = _judged_from(job)
@@ -237,13 +240,19 @@ def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
         if i >= cut:
             trained.predict(i, example)
         learn(trained.learner, example)
+        give_way()
     return trained
 
 
-def attempt_job(job: RetrainJob) -> tuple[Challenger | None, str | None]:
-    """The challenger of a job, or the error: a model of the user's may raise anything."""
+def attempt_job(
+    job: RetrainJob, give_way: GiveWay = lambda: None
+) -> tuple[Challenger | None, str | None]:
+    """The challenger of a job, or the error: a model of the user's may raise anything.
+
+    `give_way` is as in `retrain`.
+    """
     try:
-        return retrain(job), None
+        return retrain(job, give_way), None
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"[:500]
 
@@ -278,7 +287,10 @@ def beats_champion(
 class _Replay:
     """Makes a learner learn stretches of a job's examples, each with its weight."""
 
-    def __init__(self, job: RetrainJob, weights: Sequence[float], learner: Part) -> None:
+    def __init__(
+        self, job: RetrainJob, weights: Sequence[float], learner: Part, give_way: GiveWay
+    ) -> None:
+        self._give_way = give_way
         self._examples = job.examples
         self._weights = weights
         self._learner = learner
@@ -299,6 +311,7 @@ class _Replay:
                 u = self._chance.uniform(f"retrain pass {pass_number}", example.id)
                 for _ in range(math.floor(weight * self._scale + u)):
                     self._learn_one(example)
+            self._give_way()
 
     def _learn_one(self, example: Example, weight: float = 1.0) -> None:
         learn(self._learner, example, weight)
