@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from river import linear_model, tree
+from river import facto, tree
 from river.preprocessing import StandardScaler
 
 from headrace import Answer, Engine, Event, Settings
@@ -122,7 +122,7 @@ def test_a_category_is_counted_however_events_are_batched():
 def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(monkeypatch):
     monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
     events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
-    by_rows = linear_model.Perceptron()
+    by_rows = facto.FMClassifier(seed=1)
     found = []
     for model in (by_rows, StandardScaler() | by_rows, tree.HoeffdingTreeClassifier(), None):
         engine = Engine(model)
@@ -132,8 +132,8 @@ def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(mon
         found.append([(one.kind, one.n, one.sentence) for one in engine.report.limits])
     (alone,), (behind,), *none = found
     assert alone[:2] == behind[:2] == ("row_by_row", 40)
-    assert "each of which Perceptron was asked" in alone[2]
-    assert "each of which StandardScaler | Perceptron was asked" in behind[2]
+    assert "each of which FMClassifier was asked" in alone[2]
+    assert "each of which StandardScaler | FMClassifier was asked" in behind[2]
     assert none == [[], []]
 
 

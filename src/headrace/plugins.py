@@ -47,21 +47,52 @@ KINDS = {
 """Strategies of scikit-activeml that need only points and probabilities, and who gives these."""
 
 
-class Said:
-    """A classifier that looks up the given probabilities, shape (n, k), of the given points (n, d).
+class KnownProbabilities:
+    """A classifier that knows the probabilities of the given points, and can't be trained.
 
-    `classes_` are the numbers 0 to k - 1. It can't be trained, and knows no other points.
+    Args:
+        points: n points, shape (n, d).
+        said: Their probabilities, shape (n, k).
+
+    Attributes:
+        classes_: The numbers 0 to k - 1.
+
+    >>> known = KnownProbabilities(np.array([[0.0], [1.0]]), np.array([[0.9, 0.1], [0.4, 0.6]]))
+    >>> known.predict([[1.0]]).tolist()
+    [1]
     """
 
     def __init__(self, points: NDArray[np.float64], said: NDArray[np.float64]) -> None:
         self.classes_ = np.arange(said.shape[1])
         self._said = {point.tobytes(): row for point, row in zip(points, said, strict=True)}
 
-    def fit(self, *_: Any, **__: Any) -> Said:
+    def fit(self, *_: Any, **__: Any) -> KnownProbabilities:
+        """Refuse to be trained.
+
+        Args:
+            _: Not used.
+            __: Not used.
+
+        Returns:
+            Nothing, as it always raises.
+
+        Raises:
+            BadSettings: In any case.
+        """
         raise BadSettings("a strategy of query.strategy would train the model; that is not for it")
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return probabilities, (m, k), of m of the points. Raises `BadSettings` for any other."""
+        """Look probabilities up.
+
+        Args:
+            X: m of the points, shape (m, d).
+
+        Returns:
+            Their probabilities, shape (m, k).
+
+        Raises:
+            BadSettings: A point is none of those given.
+        """
         rows = np.ascontiguousarray(X, dtype=np.float64)
         try:
             probabilities = [self._said[row.tobytes()] for row in rows]
@@ -73,7 +104,14 @@ class Said:
         return np.array(probabilities).reshape(len(rows), len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
-        """Return the number of the likeliest class of each point, shape (m,)."""
+        """Look the likeliest classes up.
+
+        Args:
+            X: m of the points, shape (m, d).
+
+        Returns:
+            The numbers of the classes, shape (m,).
+        """
         return np.asarray(self.predict_proba(X).argmax(axis=1))
 
 
@@ -81,9 +119,11 @@ class Said:
 class Choosing:
     """A function `(classifier, X) -> indices` as a strategy, such as all query functions of modAL.
 
-    The function may have a parameter `n_instances`, the number wanted, and may return a tuple whose
-    first item are the indices. Chosen candidates get the highest utilities, in the function's
-    order; all others get the same one.
+    Chosen candidates get the highest utilities, in the function's order; all others get the same.
+
+    Attributes:
+        function: The function, or its `module:function`. It may have a parameter `n_instances`, the
+            number wanted, and may return a tuple whose first item are the indices.
 
     >>> def nearest_to_the_middle(classifier, X):
     ...     return abs(X).sum(axis=1).argsort()
@@ -106,7 +146,7 @@ class Choosing:
         order = _sort_candidates(pool)
         pool = pool.take(order)
         points = pool.points(np.arange(n))
-        classifier = Said(points, pool.probabilities)
+        classifier = KnownProbabilities(points, pool.probabilities)
         wanted = {"n_instances": min(n, pool.wanted_n)} if _takes_number(function) else {}
         answer = function(classifier, points, **wanted)
         chosen = checked(answer[0] if isinstance(answer, tuple) else answer, n, function)
@@ -115,10 +155,20 @@ class Choosing:
 
 @dataclass(frozen=True)
 class ScikitActiveml:
-    """A pool strategy of scikit-activeml, by the name of its class (`KINDS`) or as an object.
+    """A pool strategy of scikit-activeml as a strategy.
 
-    `options` are arguments of the class; its `random_state` comes from `Chance`. The chosen
-    candidates come first, in its order, then the others by their utility in its first choice.
+    The chosen candidates come first, in its order, then the others by their utility in its first
+    choice.
+
+    Attributes:
+        kind: The name of its class, one of `KINDS`, or an object.
+        options: Arguments of the class; its `random_state` comes from `Chance`.
+
+    Raises:
+        BadSettings: It is not one of `KINDS`.
+
+    >>> ScikitActiveml("CoreSet").needs
+    ('asked',)
     """
 
     kind: Any = "UncertaintySampling"
@@ -140,6 +190,7 @@ class ScikitActiveml:
 
     @property
     def name(self) -> str:
+        """The name of the class."""
         return self.kind if isinstance(self.kind, str) else type(self.kind).__name__
 
     def __call__(self, pool: Pool, chance: Chance) -> NDArray[np.float64]:
@@ -253,9 +304,9 @@ def _takes_number(function: Callable[..., Any]) -> bool:
 
 
 def _wrap_said(points: NDArray[np.float64], said: NDArray[np.float64]) -> Any:
-    """Return a `Said` that is also a classifier of scikit-activeml."""
+    """Return a `KnownProbabilities` that is also a classifier of scikit-activeml."""
     base: Any = import_function("query.strategy", "skactiveml.base:SkactivemlClassifier")
-    kind = type("Classifier", (Said, base), {"__init__": Said.__init__})
+    kind = type("Classifier", (KnownProbabilities, base), {"__init__": KnownProbabilities.__init__})
     classifier = kind(points, said)
     base.__init__(classifier, classes=list(range(said.shape[1])))
     return classifier

@@ -7,19 +7,35 @@ writes the list anew; a commit that changes it says so in the changelog.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import headrace
+from repo.test_docs import blocks
+from repo.tree import ROOT
+
 LIST = Path(__file__).parents[1] / "public_api.txt"
+PUBLIC_RULE = (
+    "Examples and docs import public names alone (tests/public_api.txt): what a user needs that is "
+    "not public gets a place in headrace, headrace.embedding or headrace.extending."
+)
 MODULES = (
     "headrace",
+    "headrace.drivers.kafka.client",
+    "headrace.embedding",
+    "headrace.extending",
     "headrace.models",
     "headrace.query.budgets",
     "headrace.query.strategies",
+    "headrace.settings",
     "headrace.testing",
     "headrace.testing.oracles",
 )
@@ -55,6 +71,73 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
     told = (thing.__doc__ or "").strip()
     # A dataclass without a docstring gets its signature for one.
     assert told and not told.startswith(f"{attribute}(")
+
+
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
+
+
+def shown_things() -> list[object]:
+    """What the reference shows: an object, or a module and the public names in it."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
+    shown: list[object] = []
+    for path in re.findall(r"^::: (\S+)$", pages, re.MULTILINE):
+        thing = pkgutil.resolve_name(path)
+        shown.append(thing)
+        if inspect.ismodule(thing):
+            shown += [getattr(thing, name) for name in public(thing)]
+    return shown
+
+
+def test_the_reference_has_every_public_name() -> None:
+    shown = shown_things()
+    listed = [name.partition(":") for name in public_names()]
+    lacking = [
+        f"{module}:{name}"
+        for module, _, name in listed
+        if not any(getattr(importlib.import_module(module), name) is one for one in shown)
+    ]
+    assert lacking == []
+
+
+def test_the_package_names_what_it_gives_out() -> None:
+    named = set(re.findall(r"`(\w+)`", headrace.__doc__ or ""))
+    assert [name for name in headrace.__all__ if name not in named] == []
+
+
+def imports_of(code: str) -> Iterator[tuple[str, str]]:
+    """What code takes from Headrace, as (module, name), also as attributes of `hr`."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "headrace":
+            yield from ((str(node.module), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "hr":
+            yield "headrace", node.attr
+
+
+SHOWN = [
+    *((path, path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("examples/**/*.py"))),
+    *(
+        (path, code)
+        for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+        for code in blocks(path, "python")
+    ),
+]
+
+
+def test_users_are_shown_public_names_alone() -> None:
+    known = {tuple(name.split(":")) for name in public_names()} | {("headrace", "__version__")}
+    found = [
+        f"{path.relative_to(ROOT)}: {module}:{name}"
+        for path, code in SHOWN
+        for module, name in imports_of(code)
+        if (module, name) not in known
+    ]
+    assert len(SHOWN) > 40
+    assert found == [], PUBLIC_RULE
+
+
+def test_names_are_found_where_they_are_imported_or_used() -> None:
+    code = "import headrace as hr\nfrom headrace.settings import parse\nhr.Engine()\nother.x"
+    assert list(imports_of(code)) == [("headrace.settings", "parse"), ("headrace", "Engine")]
 
 
 if __name__ == "__main__":

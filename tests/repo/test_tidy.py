@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
-# docs/GLOSSARY.md has better words.
+# A name says what the thing is or does; these fit anything.
 BANNED = {
     word + plural
     for word in ("manager", "handler", "helper", "util", "process", "data", "info", "item")

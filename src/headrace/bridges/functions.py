@@ -66,7 +66,7 @@ class FunctionsSettings(Section, frozen=True, kw_only=True):
     ] = False
 
 
-class Row(dict[str, Any]):
+class EventRow(dict[str, Any]):
     """The features of an event as a mapping and, as functions for Snorkel expect, as attributes.
 
     >>> row = Row(subject="hello", n=3)
@@ -84,8 +84,14 @@ class Row(dict[str, Any]):
 class Functions:
     """A bridge to labelling functions.
 
-    `folder` is for the bridge's own file; with `outlives_power` it survives a loss of power. Raises
-    `BadSettings` for a function that can't be imported, and for two of the same name.
+    Args:
+        settings: The section `[bridges.functions]`.
+        folder: For the bridge's own file.
+        clock: Returns the time, seconds since the epoch.
+        outlives_power: Whether the file survives a loss of power.
+
+    Raises:
+        BadSettings: A function can't be imported, or two have the same name.
 
     >>> import tempfile
     >>> settings = FunctionsSettings(functions=["builtins:len"], classes=["short", "long"])
@@ -117,7 +123,15 @@ class Functions:
 
     @staticmethod
     def faults_of(settings: FunctionsSettings) -> list[str]:
-        """Return what is wrong with the functions; each sentence begins with a setting's name."""
+        """Check settings.
+
+        Args:
+            settings: The section `[bridges.functions]`.
+
+        Returns:
+            What is wrong with the functions, as sentences that begin with a setting's name; empty
+            if nothing is.
+        """
         return _functions_of(settings)[1]
 
     @property
@@ -126,10 +140,15 @@ class Functions:
         return list(self._functions)
 
     def close(self) -> None:
+        """Close the bridge's own file."""
         self._db.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Let each function answer each request, and store the answers as replies."""
+        """Let each function answer each request, and store the answers as replies.
+
+        Args:
+            deliveries: Requests; those to remove are ignored.
+        """
         now = self._clock()
         replies_by_request = [
             (delivery.request_id, self._ask_functions(delivery.request, now))
@@ -148,7 +167,14 @@ class Functions:
             )
 
     def receive(self, mark: str) -> Receipt:
-        """Return the functions' answers, and their faults, each kind once."""
+        """Return the functions' answers, and their faults, each kind once.
+
+        Args:
+            mark: The mark of an earlier receipt; "" at first.
+
+        Returns:
+            What is new since the mark.
+        """
         replies, reached = self._replies.read_after(mark, REPLIES_MAX)
         faults, self._faults = tuple(self._faults), []
         return Receipt(replies=replies, mark=reached, faults=faults)
@@ -180,10 +206,10 @@ class Functions:
         return replies
 
     def _call_function(
-        self, name: str, function: Callable[[Row], Any], request: LabelRequested
+        self, name: str, function: Callable[[EventRow], Any], request: LabelRequested
     ) -> str | None:
         try:
-            result = function(Row(request.features))
+            result = function(EventRow(request.features))
         except Exception as error:
             # A function from outside may raise anything, and the others must go on.
             text = f"{type(error).__name__}: {error}"[:SAID_MAX]
@@ -226,9 +252,9 @@ class Functions:
 
 def _functions_of(
     settings: FunctionsSettings,
-) -> tuple[dict[str, Callable[[Row], Any]], list[str]]:
+) -> tuple[dict[str, Callable[[EventRow], Any]], list[str]]:
     """Return the functions by name, in order, and sentences about what is wrong with them."""
-    functions: dict[str, Callable[[Row], Any]] = {}
+    functions: dict[str, Callable[[EventRow], Any]] = {}
     faults = []
     if not settings.functions:
         faults.append("functions is empty; must name one module:function at least")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-from contextlib import ExitStack, closing
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..adapters.printing import say
 from ..adapters.sealing import load_sealer
 from ..bridges import BRIDGES, make_bridge
-from ..bridges.carrier import Carrier, End
+from ..bridges.carrier import BridgeCarrier, End
 from ..bridges.folder import FolderEnd, check_answers, places_of
-from ..bridges.outbox import Outbox
+from ..bridges.outbox import BridgeOutbox
 from ..drivers.audit.acts import FOLDER, Acts, open_worker_acts
-from ..errors import BadSettings
+from ..errors import BadInput, BadSettings
 from ..settings import Settings, load_for_kafka
 from .stopping import catch_stop_signals
 
@@ -118,8 +120,21 @@ def open_end(
         sealer = load_sealer(own_settings.sealing, own_settings.stream)
         end, settings = KafkaEnd(own_settings.kafka, sealer, via=name), own_settings
         folder = arguments.folder or arguments.settings.parent / "bridges"
+    opened.enter_context(name_files(folder))
     opened.callback(end.close)
     return settings, end, folder
+
+
+@contextmanager
+def name_files(folder: Path) -> Iterator[None]:
+    """Raise `BadInput` with the folder's name where SQLite can't write within: the disk is full."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise BadInput(
+            f"{folder} can't be written: {error}; make room there or give the right to write, and "
+            "start again: it goes on where it was"
+        ) from error
 
 
 def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:
@@ -129,7 +144,9 @@ def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:
     return open_worker_acts(arguments.settings, settings)
 
 
-def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitStack) -> Carrier:
+def open_carrier(
+    name: str, bridge: Any, end: End, folder: Path, opened: ExitStack
+) -> BridgeCarrier:
     """Open a carrier between the `bridge` to a tool and the `end` where its requests come from.
 
     `name.sqlite` in `folder` is its outbox, locked until `opened` closes; raises `BadSettings`
@@ -143,5 +160,7 @@ def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitSta
         raise BadSettings(
             f"{folder} is used by another bridge {name}; stop that one, or give a --folder"
         ) from None
-    outbox = opened.enter_context(closing(Outbox(folder / f"{name}.sqlite", sealer=end.sealer)))
-    return Carrier(bridge, end, outbox, note=say)
+    outbox = opened.enter_context(
+        closing(BridgeOutbox(folder / f"{name}.sqlite", sealer=end.sealer))
+    )
+    return BridgeCarrier(bridge, end, outbox, note=say)

@@ -15,7 +15,7 @@ import msgspec
 
 from ..adapters.printing import say
 from ..bridges import settings_of
-from ..bridges.carrier import Carrier
+from ..bridges.carrier import BridgeCarrier
 from ..bridges.desk.bridge import Desk, Estimated
 from ..bridges.desk.routing import Comparisons
 from ..drivers.audit.acts import Acts
@@ -100,7 +100,7 @@ def main(arguments: argparse.Namespace) -> int:
         carrier = open_carrier(NAME, desk, end, folder, opened)
         run = JoinedRun(settings, arguments.state, desk_settings.metrics)
         opened.callback(run.close)
-        server = Server(desk, people, run, on_act=acts.record)
+        server = Server(desk, people, run, schema=settings.schema, on_act=acts.record)
         acts.record("desk_started")
         with catch_stop_signals() as stop:
             asyncio.run(_serve_desk(server, people, carrier, stop, acts))
@@ -127,7 +127,7 @@ def _make_link(settings: Any, port: int, token: str) -> str:
 
 
 async def _serve_desk(
-    server: Any, people: Any, carrier: Carrier, stop: threading.Event, acts: Acts
+    server: Any, people: Any, carrier: BridgeCarrier, stop: threading.Event, acts: Acts
 ) -> None:
     """Serve the page while another thread carries requests, until `stop` ends that thread."""
     from aiohttp import web  # noqa: PLC0415 - an extra

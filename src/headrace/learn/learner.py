@@ -23,7 +23,8 @@ from .committee.table import CommitteeTable
 from .estimator import SklearnClassifier, SklearnScorer
 from .failures import Failures
 from .habits import first_words, keeps_absence, takes_weight
-from .members import as_distributions, ensemble_in, opinions_of
+from .many import answers_many, ask_many
+from .members import as_answers, as_distributions, ensemble_in, opinions_of
 from .own_labels import OwnLabels
 from .parts import name_of
 from .presets import RiverClassifier
@@ -91,9 +92,12 @@ class Learner:
             self._scorer = SklearnScorer(self.model, self.schema)
         elif not self._own_labels:
             scorer = compile_model(self.model, self.schema)
-            # A model that needs `None` for missing features is scored by river.
-            needs_none = scorer and scorer.learns_originals and self._is_absence_kept is False
-            self._scorer = None if needs_none else scorer
+            if scorer is not None and self._is_absence_kept is False:
+                # A model that needs `None` for missing features, which trees can't be told.
+                scorer.passes_none = scorer.asks_for_none
+                if scorer.learns_originals and not scorer.asks_for_none:
+                    scorer = None
+            self._scorer = scorer
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorers, which are made from the model, and without failures."""
@@ -120,7 +124,9 @@ class Learner:
     @property
     def row_by_row(self) -> str:
         """The name of the model, if it cannot be scored in batches; else empty."""
-        return name_of(self.model) if self._scorer is None and self._table is None else ""
+        is_scored = self._scorer is not None and not self._scorer.is_left_to_river
+        is_at_once = is_scored or self._table is not None or answers_many(self.model)
+        return "" if is_at_once else name_of(self.model)
 
     @property
     def wants_context(self) -> bool:
@@ -162,7 +168,7 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
             scores = by_class(*self._table.score(X, at, original_of), k)
-        elif self._scorer is not None and not self._scorer.is_too_large:
+        elif self._scorer is not None and not self._scorer.is_left_to_river:
             scores = self._by_scorer(self._scorer, X, k, original_of)
         else:
             scores = self._by_river(X, k, original_of)
@@ -238,10 +244,12 @@ class Learner:
             return False
         label = self._own_labels.label(code, self.schema.classes)
         x = self._make_input(row, original)
-        if self._is_absence_kept is None and self._reads_originals:
+        if self._is_absence_kept is None and self._may_need_none:
             self._is_absence_kept = keeps_absence(
                 self.model, {name: x.get(name) for name in self.schema.names}, label
             )
+            if not self._is_absence_kept and not self._reads_originals:
+                self._compile()
             x = self._make_input(row, original)
         try:
             if self._table is not None:
@@ -417,6 +425,11 @@ class Learner:
         """Whether river scores the model event by event, from the features as they came."""
         return self._table is None and self._scorer is None
 
+    @property
+    def _may_need_none(self) -> bool:
+        """Whether the model may want None for a missing feature."""
+        return self._reads_originals or (self._scorer is not None and self._scorer.asks_for_none)
+
     def _make_input(self, row: Floats, original: Features | None) -> dict[str, Any]:
         """The features of one event for the model to learn or predict.
 
@@ -428,16 +441,18 @@ class Learner:
             scorer.is_refusing_texts or scorer.learns_originals
         )
         x = self._read.features(row, self.schema, None if is_row_enough else original)
-        if original is None:
-            return x
-        if self._reads_originals and self._is_absence_kept is False:
+        if self._is_absence_kept is False and self._may_need_none:
             return {name: x.get(name) for name in self.schema.names}
         return x
 
     def _by_river(self, X: Floats, k: int, original_of: OriginalOf | None = None) -> Floats:
-        scores = np.zeros((len(X), k))
+        scores, original = np.zeros((len(X), k)), original_of or (lambda i: None)
+        failures = self.failures if self.learned_n else Failures()
+        answers = ask_many(
+            self.model, lambda i: self._make_input(X[i], original(i)), len(X), failures
+        )
         for i, row in enumerate(X):
-            scores[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
+            scores[i] = self._one_by_river(row, k, original(i), answers.get(i))
         return scores
 
     def _by_scorer(
@@ -450,12 +465,16 @@ class Learner:
                 scores[i] = self._one_by_river(X[i], k, original_of(i))
         return scores
 
-    def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
-        """The probabilities by river for one row, a list of k; NaN if it fails."""
+    def _one_by_river(
+        self, row: Floats, k: int, original: Features | None, answer: Any = None
+    ) -> list[float]:
+        """The probabilities by river for one row, a list of k, from its answer; NaN if it fails."""
         scores, own, classes = [0.0] * k, self._own_labels, self.schema.classes
         are_codes = not own and not own.is_turned(classes)
         try:
-            for label, probability in self._answer(self._make_input(row, original)).items():
+            if answer is None:
+                answer = self._answer(self._make_input(row, original))
+            for label, probability in answer.items():
                 is_code = are_codes and type(label) in _CODES
                 code = int(label) if is_code else own.code(label, classes)
                 if 0 <= code < k:
@@ -467,24 +486,7 @@ class Learner:
         return scores
 
     def _distributions(self, found: Floats) -> Floats:
-        """Rows that sum to 1; uniform if the model has no answer, NaN if it failed.
-
-        A failure of an unlearned model is no evidence against it, so that row is uniform too.
-        """
-        # For one row these functions take half the time of an array's methods.
-        total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
-        # A NaN makes every comparison false.
-        is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
-        if np.logical_and.reduce(is_good):
-            normalised: Floats = found / total[:, np.newaxis]
-            return normalised
-        is_silent = (lowest >= 0.0) & (total == 0.0) | (not self.learned_n)
-        if not (is_good | is_silent).all():
-            self.failures.note_failure("predict", "its probabilities are no distribution")
-        safe = np.where(is_good, total, 1.0)[:, np.newaxis]
-        otherwise = np.where(is_silent, 1.0 / found.shape[1], np.nan)[:, np.newaxis]
-        answers: Floats = np.where(is_good[:, np.newaxis], found / safe, otherwise)
-        return answers
+        return as_answers(found, self.failures, is_learned=self.learned_n > 0)
 
     def _answer(self, x: dict[str, Any]) -> dict[Any, float]:
         if self._gives_probabilities:

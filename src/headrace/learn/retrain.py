@@ -44,13 +44,20 @@ LOWEST = 1e-3
 class RetrainJob:
     """The input of one retraining.
 
-    - `job_id`: its number; `seed`: decides which examples are repeated.
-    - `examples`: the memory, ordered by time.
-    - `weights`: 0.5 ** (age / half-life) of each example, above 0; `alternatives`: the weights by
-      other half-lives.
-    - `unlearned`: a learner with the hyper-parameters; `passes`: how often each example is learned.
-    - `adopt_labels_n`: how many of the latest control examples the challenger is judged on.
-    - `parked`: displaced models to try again.
+    Attributes:
+        job_id: Its number.
+        examples: The memory, ordered by time.
+        weights: 0.5 ** (age / half-life) of each example, above 0.
+        seed: Decides which examples are repeated.
+        unlearned: A learner with the hyper-parameters.
+        passes: How often each example is learned.
+        adopt_labels_n: How many of the latest control examples the challenger is judged on.
+        alternatives: The weights by other half-lives.
+        parked: Displaced models to try again.
+
+    >>> from headrace import Engine
+    >>> Engine().open_job is None
+    True
     """
 
     job_id: int
@@ -78,9 +85,17 @@ def signature_of(schema: SchemaView) -> Signature:
 class Challenger:
     """A retrained learner, with the control examples it was judged on.
 
-    `right` has their ids, and whether it predicted each one's class. `parked` is the number of the
-    parked model that the learner continues, or None. It also learned the first `since_n` of the
-    examples settled since its job was ordered, when the schema had the signature `read_by`.
+    Attributes:
+        job_id: The number of its retraining.
+        learner: The learner.
+        right: The ids of the control examples, and whether it predicted each one's class.
+        parked: The number of the parked model that the learner continues, or None.
+        since_n: How many of the examples settled since its job was ordered it also learned.
+        read_by: The signature of the schema by which it read them; None before the first.
+
+    >>> challenger = Challenger(0, learner=None, right=(("r1", True), ("r2", False)))
+    >>> sum(is_right for _, is_right in challenger.right)
+    1
     """
 
     job_id: int
@@ -105,10 +120,16 @@ class Challenger:
         schema: SchemaView,
         is_enough: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Learn the examples settled in the meantime, at full weight, read by this schema.
+        """Learn the examples settled in the meantime, at full weight; control examples are
+        predicted first.
 
-        Control examples are predicted first. Those learned already are passed over. Stops after the
-        example at which `is_enough` returns true; returns whether all are learned.
+        Args:
+            since: The examples, in order. The first `since_n` are learned already.
+            schema: The schema by which they are read.
+            is_enough: Called after each example; returns whether to stop there.
+
+        Returns:
+            Whether all are learned.
         """
         if self.learner.schema is not schema:
             # A challenger from another process, or from before a restore, has another schema.
@@ -258,7 +279,29 @@ def attempt_job(
 
 
 def finish_job(job: RetrainJob, at: float) -> RetrainFinished:
-    """Run a job, and return its end at the time `at`, seconds, as the input for the engine."""
+    """Run a retraining job; it never raises because a model failed.
+
+    Args:
+        job: The job, as `Engine.job` returns it.
+        at: When it was done, seconds since the epoch.
+
+    Returns:
+        The input for the engine, with the challenger or the error.
+
+    >>> from headrace import Answer, Engine, Event, Settings
+    >>> from headrace.query.budgets import Share
+    >>> from headrace.settings import LearnSettings, ModelSettings
+    >>> learn = LearnSettings(retrain_every_n=8, retrain_labels_min=8)
+    >>> settings = Settings(seed=7, model=ModelSettings(name="naive-bayes"), learn=learn)
+    >>> engine = Engine(budget=Share(0.5), settings=settings)
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> ids = [request.request_id for request in engine.open_requests()]
+    >>> answers = [Answer(request_id=ids[i], label="ab"[i % 2], at=50.0) for i in range(8)]
+    >>> order = engine.feed(answers)[-1]
+    >>> finished = finish_job(engine.job(order.job_id), at=60.0)
+    >>> [type(output).__name__ for output in engine.feed([finished])]
+    ['ModelKept']
+    """
     challenger, error = attempt_job(job)
     return RetrainFinished(job_id=job.job_id, at=at, challenger=challenger, error=error)
 

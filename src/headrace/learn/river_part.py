@@ -16,9 +16,9 @@ from river import base
 
 from ..messages import Context, Features
 from ..state.copying import copy_object
-from .committee.committee import Committee, default_members, without_free_texts
+from .committee.committee import Committee
 from .committee.evidence import Floats, Rows
-from .committee.members import RiverMember
+from .committee.members import RiverMember, default_members, without_free_texts
 from .committee.stacker import Stacker, logs_of
 from .habits import takes_weight
 from .schema_view import SchemaView

@@ -12,7 +12,7 @@ from ..label.annotators import TURNAROUND_BOUNDS_S
 from ..learn.evaluation import Estimate
 from ..learn.noise import Suspicion
 from ..learn.quality import Quality
-from ..learn.twins import Choosing
+from ..learn.twins import ChoosingGain
 from ..observe.drift import DriftLevel
 from ..observe.shares import FeatureShares
 from ..observe.signals import CONFIDENCE_BOUNDS
@@ -451,9 +451,9 @@ class EstimatesReport:
     quality: Quality = number(
         "0 to 1", "Quality by class, over the latest window of events.", EACH, default=Quality()
     )
-    choosing: Choosing = number(
+    choosing: ChoosingGain = number(
         "-1 to 1",
         "What choosing is worth, compared with asking at random.",
         EACH,
-        default=Choosing(),
+        default=ChoosingGain(),
     )

@@ -83,7 +83,7 @@ def unpickle_object(
 
     `give_way` is as in `pickle_object`.
     """
-    return _Reader(body, allowed, give_way).load()
+    return _ModelUnpickler(body, allowed, give_way).load()
 
 
 def allowed_by(model: object) -> frozenset[str]:
@@ -135,7 +135,7 @@ class _Pieces:
         return self._file.readline()
 
 
-class _Reader(pickle.Unpickler):
+class _ModelUnpickler(pickle.Unpickler):
     def __init__(
         self, body: bytes, allowed: frozenset[str], give_way: GiveWay | None = None
     ) -> None:
@@ -178,7 +178,7 @@ class _Reader(pickle.Unpickler):
         return method if isinstance(owner, type) else method.__get__(owner, kind)
 
 
-class _Recorder(_Reader):
+class _Recorder(_ModelUnpickler):
     """Reads a pickle that this process has just written, and notes the user's packages in it."""
 
     def __init__(self, body: bytes, allowed: frozenset[str]) -> None:

@@ -6,12 +6,18 @@ import importlib
 
 RENAMED: dict[str, str] = {
     "label.desk:Counts": "label.counts:Counts",
-    "learn.committee.committee:_Example": "learn.committee.keeping:Example",
+    "label.dawid_skene:Heard": "label.dawid_skene:VotedRequest",
+    "learn.committee.committee:_Example": "learn.committee.keeping:LabelledEvent",
+    "learn.committee.keeping:Example": "learn.committee.keeping:LabelledEvent",
+    "query.accounts:Asked": "query.accounts:AskedLabel",
+    "query.rules.space:Neighbours": "query.rules.space:NearestDistances",
+    "settings.privacy:Rule": "settings.privacy:PrivacyRule",
     "learn.trainer:OpenJob": "learn.retrainings:OpenJob",
 }
 """The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {
     "messages": ("messages.inputs", "messages.outputs", "messages.rejected"),
+    "query.budgets": ("query.budgets.budget", "query.budgets.plain", "query.budgets.reserve"),
     "settings": ("settings.sections", "settings.label"),
 }
 """The modules that hold the classes now, by a module that was split up."""

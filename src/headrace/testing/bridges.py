@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ..bridges.bridge import Bridge, Delivery, Receipt, Reply
-from ..bridges.carrier import Carrier
-from ..bridges.outbox import Outbox
+from ..bridges.carrier import BridgeCarrier
+from ..bridges.outbox import BridgeOutbox
 from ..messages import Answer, ForAnnotators, LabelRequested, RequestWithdrawn, Withdrawal
 
 STEPS_MAX = 50
@@ -62,18 +62,21 @@ def check_bridge(
 ) -> None:
     """Check that a bridge carries every task and every answer, whenever its process is killed.
 
-    `new` returns a tool without tasks, which may keep files in the folder that is passed to it.
     Eight requests are sent, one of them written to the log twice; some are answered, one answer is
     a refusal and one is corrected; one request is withdrawn and one expires. The process is killed
-    before each of its acts in turn (with `acts`, only before the acts with these numbers), and once
-    with half of its tasks sent; then a new process goes on. In the end the tool must have one task
-    for each open request, and never have had two; every answer must be in the log, and the last
-    answer of each annotator must be the last there.
+    before each of its acts in turn, and once with half of its tasks sent; then a new process goes
+    on. In the end the tool must have one task for each open request, and never have had two; every
+    answer must be in the log, and the last answer of each annotator must be the last there.
 
-    With `may_repeat` a task may be in the tool twice: a queue can't search its tasks, so its
-    readers recognise repeated tasks by their request.
+    Args:
+        new: Returns a tool without tasks, a `Rig`, which may keep files in the folder that is
+            passed to it.
+        may_repeat: Whether a task may be in the tool twice: a queue can't search its tasks, so its
+            readers recognise repeated tasks by their request.
+        acts: The process is killed only before the acts with these numbers, from 0.
 
-    Raises `AssertionError` with a sentence that says what is broken, and before which act.
+    Raises:
+        AssertionError: It breaks a rule; the text says which, and before which act it was killed.
 
     >>> from headrace.testing.bridges import ListRig
     >>> check_bridge(ListRig)
@@ -114,7 +117,7 @@ class _Try:
 
     def run_scenario(self) -> bool:
         """Run the scenario; return whether there was a crash."""
-        requests = [_make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
+        requests = [make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
         self._end.requests += requests[:5]
         self._carry_all()
         self._expect_tasks({f"r{i}" for i in range(5)})
@@ -156,8 +159,8 @@ class _Try:
             bridge, self._is_half_sent = _HalfSent(bridge), False
             self._where = "killed with half of the tasks sent"
         try:
-            with closing(Outbox(self._path, outlives_power=False)) as outbox:
-                carrier = Carrier(
+            with closing(BridgeOutbox(self._path, outlives_power=False)) as outbox:
+                carrier = BridgeCarrier(
                     bridge, self._end, outbox, clock=lambda: self._now, on_act=self._crash_if_due
                 )
                 for _ in range(STEPS_MAX):
@@ -232,7 +235,8 @@ class _HalfSent:
             self._bridge.close()
 
 
-def _make_request(number: int, *, deadline: float) -> LabelRequested:
+def make_request(number: int, *, deadline: float) -> LabelRequested:
+    """Return a request whose features are hard for files: a formula, a tag, an accent."""
     return LabelRequested(
         request_id=f"r{number}",
         event_id=f"e{number}",

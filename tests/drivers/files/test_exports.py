@@ -12,7 +12,7 @@ import pytest
 
 from headrace import BadInput, BadSettings
 from headrace.adapters.tables.records import export_lines, is_export
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.settings import AnswersSettings, Settings, parse
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, answers: str, settings: Settings | None = None, **kwargs: Any) -> Any:
-    places = Places(
+    places = RunFiles(
         events=folder / "events.jsonl",
         answers=folder / answers,
         requests=folder / "requests.jsonl",
@@ -88,6 +88,12 @@ def test_an_array_that_does_not_end_is_told(folder: Path) -> None:
     (folder / "export.json").write_text('[\n {"data": 1},\n')
     with pytest.raises(BadInput, match=r"export\.json begins as an array of JSON and is none"):
         run(folder, "export.json")
+
+
+@pytest.mark.parametrize("name", ["later.csv", "later.jsonl.gz"])
+def test_an_export_that_is_not_there_yet_is_not_followed(folder: Path, name: str) -> None:
+    with pytest.raises(BadSettings, match=f"can't read .*{name}: an export is read whole"):
+        run(folder, name, follow=True)
 
 
 def test_an_export_is_not_followed(folder: Path) -> None:
@@ -169,7 +175,7 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
     (folder / "requests.jsonl").unlink()
     marks = [{"request_id": known[0], "label": "a"}, {"request_id": "unknown", "label": "b"}]
     (folder / "answers.jsonl").write_text(json.dumps({"all": marks}) + "\n")
-    places = Places(
+    places = RunFiles(
         events=folder / "events.jsonl",
         answers=folder / "answers.jsonl",
         requests=folder / "requests.jsonl",
@@ -177,6 +183,33 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
     )
     report = run_files(places, settings)
     assert (report.labels.settled_n, report.answers.rejected_n) == (1, 1)
+
+
+@pytest.mark.parametrize("path", ["", "marks"])
+def test_a_label_that_keeps_its_time_may_be_changed_and_changed_back(
+    folder: Path, path: str
+) -> None:
+    """As where a tool exports when an answer was made, and not when it was changed."""
+    fields = {"request_id": "request_id", "at": "meta.made", "batch_path": path}
+    settings = parse({"query": SETTINGS["query"], "answers": fields})
+    run(folder, "export.json", settings)
+    first, second, *_ = requested(folder)
+    for label in ("spam", "ham", "ham", "spam", "ham"):
+        answers = [
+            {"label": said, "annotator": "al", "meta": {"made": 1_714_557_700, "by": 7}}
+            for said in (label, "ham")
+        ]
+        export = [
+            {"request_id": name, "marks": [answer]} if path else {"request_id": name, **answer}
+            for name, answer in zip((first, second), answers, strict=True)
+        ]
+        (folder / "export.json").write_text(json.dumps(export))
+        report = run(folder, "export.json", settings)
+        assert report.answers.rejected_n == 0
+    assert [one for one in settled(folder) if one[0] == "e0"] == [
+        ("e0", "spam", 1), ("e0", "ham", 1), ("e0", "spam", 1), ("e0", "ham", 1),
+    ]  # fmt: skip
+    assert len((folder / "state" / "answers.jsonl").read_text().splitlines()) == 2 + 3 * 2
 
 
 def test_a_label_without_a_time_may_be_changed_and_changed_back(folder: Path) -> None:

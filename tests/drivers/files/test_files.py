@@ -35,7 +35,7 @@ from headrace.drivers import refits
 from headrace.drivers.files import run as files
 from headrace.drivers.files import waiting
 from headrace.drivers.files.folder import RunFolder
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.errors import BadInput, BadSettings, BrokenInvariant
 from headrace.report import SnapshotsReport
 from headrace.settings import parse
@@ -198,7 +198,7 @@ def test_a_pipe_gives_the_same_as_a_file(past, tmp_path, monkeypatch):
     feeding.start()
     with os.fdopen(reader, "rb") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        places = Places(
+        places = RunFiles(
             events=None, answers=None, requests=stream.places.requests, state=stream.places.state
         )
         report = files.run_files(places, parse(SETTINGS))
@@ -484,6 +484,25 @@ def test_following_waits_for_the_end_of_a_line(stream):
         report = following.close()
     assert report.events.observed_n == 101
     assert report.events.rejected_n == {}
+
+
+def test_following_reads_a_whole_last_line_that_has_no_newline_yet(stream):
+    """As editors leave it."""
+    stream.write_events(0, 100)
+    with closing(Following(stream, START_AT)) as following:
+        _wait_for(lambda: len(stream.requests()) > 3)
+        given = {"request_id": stream.requests()[0]["request_id"], "label": "a"}
+        stream.places.answers.write_text(json.dumps(given))
+        _wait_for(lambda: len(stream.decisions("LabelSettled")) == 1)
+        with stream.places.events.open("a") as file:
+            file.write(json.dumps(event(100)))
+        _wait_for(lambda: _fed_of_events(stream) == stream.places.events.stat().st_size)
+        with stream.places.events.open("a") as file:
+            file.write("\n" + json.dumps(event(101)))
+        _wait_for(lambda: _fed_of_events(stream) == stream.places.events.stat().st_size)
+        report = following.close()
+    assert (report.events.observed_n, report.events.rejected_n) == (102, {})
+    assert replay_run(stream.places.state).difference == ""
 
 
 @pytest.mark.parametrize("light_s", [0.0, 1e9])

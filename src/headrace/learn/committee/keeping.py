@@ -26,7 +26,7 @@ STEPS_MAX = 32
 Features: TypeAlias = Mapping[Any, Any]
 
 
-class Example(msgspec.Struct, frozen=True):
+class LabelledEvent(msgspec.Struct, frozen=True):
     """A labelled event in the evidence; `order` is the number of its label."""
 
     at: float
@@ -45,11 +45,11 @@ class Keeping:
         self.encoder = Encoder()
         self.events_n = 0
         self.classes: list[Any] = []
-        self._examples: list[Example] = []
-        self._by_key: dict[Hashable, Example] = {}
+        self._examples: list[LabelledEvent] = []
+        self._by_key: dict[Hashable, LabelledEvent] = {}
         # What members are solved for: the evidence when scale and gaps were set last, then each
         # label since; the unscaled rows of both; and for each label since, which of these left.
-        self._course: list[Example] = []
+        self._course: list[LabelledEvent] = []
         self._raw: list[Floats] = []
         self._gone: list[int] = []
         self._course_rows: Course | None = None
@@ -71,8 +71,12 @@ class Keeping:
         """The number of labelled events kept as evidence."""
         return len(self._examples)
 
-    def remember(self, example: Example) -> None:
-        """Store a label; the previous one with its key leaves, and above `memory_n` the oldest."""
+    def remember(self, example: LabelledEvent) -> None:
+        """Store a label; the previous one with its key leaves, and above `memory_n` the oldest.
+
+        Args:
+            example: The labelled event.
+        """
         if example.key is not None:
             self.forget(example.key)
             self._by_key[example.key] = example
@@ -92,20 +96,28 @@ class Keeping:
         """The number of labels at the start of the course."""
         return len(self._course) - len(self._gone)
 
-    def _number_of(self, example: Example) -> int:
+    def _number_of(self, example: LabelledEvent) -> int:
         return next(n for n, other in enumerate(self._course) if other is example)
 
     def forget(self, key: Hashable) -> None:
-        """Forget a label, e.g. one that became disputed; river members have learned it for good."""
+        """Forget a label, e.g. one that became disputed; river members have learned it for good.
+
+        Args:
+            key: The key of the label; an unknown one is ignored.
+        """
         example = self._by_key.get(key)
         if example is not None:
             self._drop(next(i for i, other in enumerate(self._examples) if other is example))
             self.start_course()
 
     def erase(self, is_gone: Callable[[Hashable, Features, float], bool]) -> int:
-        """Forget labels by their key, features and time, and texts that are in no other label.
+        """Forget labels, and texts that are in no other label; river members learned them for good.
 
-        Returns how many were forgotten. River members have learned them for good.
+        Args:
+            is_gone: Whether to forget a label, by its key, features and time.
+
+        Returns:
+            How many were forgotten.
         """
         places = [n for n, x in enumerate(self._examples) if is_gone(x.key, x.x, x.at)]
         for place in reversed(places):
@@ -114,7 +126,7 @@ class Keeping:
         self.start_course()
         return len(places)
 
-    def _drop(self, place: int) -> Example:
+    def _drop(self, place: int) -> LabelledEvent:
         example = self._examples.pop(place)
         if example.key is not None:
             del self._by_key[example.key]
@@ -134,7 +146,7 @@ class Keeping:
         self._event_gap = max(since_first / max(1, self.events_n - 1), 1e-9)
 
     def evidence(self) -> Evidence:
-        """The evidence in order of time, and the course that led to it."""
+        """Return the evidence in order of time, and the course that led to it."""
         if self._course_rows is None:
             course = Course(self._rows_from(0, self._base_n))
             for number, gone in enumerate(self._gone, start=course.base_n):
@@ -167,5 +179,5 @@ class Keeping:
         )
 
 
-def _place_of(example: Example) -> tuple[float, int]:
+def _place_of(example: LabelledEvent) -> tuple[float, int]:
     return example.at, example.order

@@ -1,4 +1,6 @@
-"""A river classifier as a member of a committee: it learns one label at a time and forgets nothing.
+"""The members of a committee: the default ones, and a river classifier as one.
+
+A river classifier learns one label at a time and forgets nothing.
 
 If the model can be compiled (`scoring`), rows of a table are scored at once, otherwise one by one.
 """
@@ -10,9 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from ...observe.values import is_free_text
+from ..presets import long_memory_members
 from ..scorers.compiling import compile_model
 from ..scorers.scorer import Scorer, by_class, code_of
+from .discriminant import Discriminant
 from .evidence import Floats, Rows
+from .gaussian_process import GaussianProcess
+
+_PLAIN = frozenset((float, int, bool, type(None)))
 
 
 class RiverMember:
@@ -45,7 +53,7 @@ class RiverMember:
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
-        if scorer is not None and rows.X is not None:
+        if scorer is not None and rows.X is not None and not scorer.is_left_to_river:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
         probabilities = np.zeros((len(rows), rows.classes_n))
@@ -61,11 +69,30 @@ class RiverMember:
             return None
         if self._scorer_schema is not rows.schema:
             scorer = compile_model(self.model, rows.schema)
-            # A member reads rows alone: it has no values as they came.
-            self._scorer = None if scorer is None or scorer.learns_originals else scorer
+            # A member reads rows alone: it has no values as they came. It needs probabilities.
+            is_fit = scorer and scorer.gives_probabilities and not scorer.learns_originals
+            self._scorer = scorer if is_fit else None
             self._scorer_schema = rows.schema
         return self._scorer
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorer, which is made from the model."""
         return {**self.__dict__, "_scorer": None, "_scorer_schema": None}
+
+
+def default_members() -> list[Any]:
+    """The members of a `Committee` that is made without `members`."""
+    return [GaussianProcess(), Discriminant(), *long_memory_members()]
+
+
+def without_free_texts(x: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The features without free texts, for river members: these would store each as a category."""
+    if _PLAIN.issuperset(map(type, x.values())):
+        return x
+    if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
+        return {
+            name: value
+            for name, value in x.items()
+            if not (isinstance(value, str) and is_free_text(value))
+        }
+    return x

@@ -1,8 +1,8 @@
 """River's Hoeffding trees and their ensembles, many rows in one pass, with the same bits as river.
 
 The module compiles `HoeffdingTreeClassifier` with Gaussian observers, and the ensembles of such
-trees `ARFClassifier`, `SRPClassifier`, `BaggingClassifier`, `ADWINBaggingClassifier` and
-`LeveragingBaggingClassifier`. The arrays of a tree stay valid until it grows, those of a leaf until
+trees that add up their probabilities (`votes`): `ARFClassifier`, `SRPClassifier`, bagging and
+boosting. The arrays of a tree stay valid until it grows, those of a leaf until
 it learns; so after a label only what changed is read again. This module never learns.
 
 A row with a value that its columns can't represent, a free text or a category beyond the limit, is
@@ -24,15 +24,10 @@ from .inputs import Inputs
 from .leaves import Leaves
 from .routes import Columns, Numbers, Routes, leaves_n_of
 from .scorer import Scorer, code_of
+from .votes import is_adding, weights_of
 
 LEAF_CELLS_MAX = 2**23
 """The most leaves x classes x features of trees scored as arrays; river scores larger ones."""
-
-_BAGGINGS = (
-    ensemble.BaggingClassifier,
-    ensemble.ADWINBaggingClassifier,
-    ensemble.LeveragingBaggingClassifier,
-)
 
 
 def is_of_trees(model: Any) -> bool:
@@ -43,7 +38,7 @@ def is_of_trees(model: Any) -> bool:
     """
     if type(model) is forest.ARFClassifier:
         return model.splitter is None or type(model.splitter) is GaussianSplitter
-    if type(model) in {*_BAGGINGS, ensemble.SRPClassifier}:
+    if is_adding(model):
         model = model.model
     return _is_tree(model) and type(model.splitter) is GaussianSplitter
 
@@ -171,12 +166,5 @@ def _members_of(model: Any) -> Iterator[tuple[Any, float]]:
         yield model, 1.0
         return
     is_patches = type(model) is ensemble.SRPClassifier
-    is_weighing = (
-        is_patches or type(model) is forest.ARFClassifier
-    ) and not model.disable_weighted_vote
-    for i, member in enumerate(model.models):
-        weight = 1.0
-        if is_weighing:
-            right = (member.metric if is_patches else model._metrics[i]).get()
-            weight = right if right > 0.0 else 1.0
+    for member, weight in zip(model.models, weights_of(model), strict=True):
         yield (member.model if is_patches else member), weight
