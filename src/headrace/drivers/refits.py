@@ -187,6 +187,7 @@ def expect_s(job: RetrainJob) -> float:
             is_right(learner, example)
             learn(learner, example)
             taken_s.append(time.thread_time() - began)
+            _give_way()
     except Exception:  # whatever a model of the user's raises; the retraining will tell
         return 0.0
     rounds_n = job.passes * (1 + len(job.alternatives)) + len(job.parked)

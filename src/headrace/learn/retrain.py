@@ -106,11 +106,23 @@ class Challenger:
     read_by: Signature | None = None
 
     def copy(self) -> Challenger:
-        """An independent copy; the schema is shared."""
+        """Copy the challenger; the schema is shared.
+
+        Returns:
+            An independent copy.
+        """
         return replace(self, learner=self.learner.copy())
 
     def is_outdated(self, since: Sequence[Example], schema: SchemaView) -> bool:
-        """Whether it learned examples that are not these, or by another schema than this one."""
+        """Tell whether it learned examples that are not these, or by another schema.
+
+        Args:
+            since: The examples settled since its job was ordered.
+            schema: The present schema.
+
+        Returns:
+            Whether it has to be made again.
+        """
         is_changed = self.read_by is not None and self.read_by != signature_of(schema)
         return is_changed or self.since_n > len(since)
 
