@@ -482,7 +482,8 @@ class Worker:
                 return attempt_job(job)
             case ef.Load() | ef.Save() if self.states is not None:
                 none: Any = None
-                return Carrier(self.states, none, none, cluster.partitions_n)._use_store(request)
+                use = Carrier(self.states, none, none, cluster.partitions_n, attempt_job)._use_store
+                return use(request)
             case ef.Save(parts=parts):
                 for part in parts:
                     cluster.saved.setdefault((part.kind, part.number), []).append(part)

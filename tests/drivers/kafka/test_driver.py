@@ -25,7 +25,7 @@ def driver() -> FlowDriver:
         timer=lambda: 0.0,
     )
     parts: dict[str, Any] = dict.fromkeys(
-        ("states", "threads", "timings", "note", "warn", "on_outputs")
+        ("states", "threads", "timings", "attempt", "note", "warn", "on_outputs")
     )
     return FlowDriver(setup, **parts, clock=lambda: 0.0)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from ...adapters.metrics.timings import Timings
 from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
-from ...learn.retrain import Challenger, RetrainJob, attempt_job
+from ...learn.retrain import RetrainJob
+from ..refits import Attempted
 from . import client
 from .reading import Reader, partition_of, retraining_in
 from .states import States
@@ -23,16 +24,22 @@ LOOK_S_MAX = 5.0
 class Carrier:
     """Carries out requests. `use_clients` sets its clients; `consumer` is the group's.
 
-    Snapshots are loaded and saved, and retrainings run, in `threads`; the events have
+    Snapshots are loaded and saved, and retrainings run by `attempt`, in `threads`; the events have
     `partitions_n` partitions.
     """
 
     consumer: Any
 
     def __init__(
-        self, states: States, threads: Executor, timings: Timings, partitions_n: int
+        self,
+        states: States,
+        threads: Executor,
+        timings: Timings,
+        partitions_n: int,
+        attempt: Callable[[RetrainJob], Attempted],
     ) -> None:
         self._states = states
+        self._attempt = attempt
         self._threads = threads
         self._timings = timings
         self._partitions_n = partitions_n
@@ -94,10 +101,10 @@ class Carrier:
                     return str(error)
         return None
 
-    def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    def _attempt_job(self, job: RetrainJob) -> Attempted:
         began = time.perf_counter()
         try:
-            return attempt_job(job)
+            return self._attempt(job)
         finally:
             self._timings.count_retraining(time.perf_counter() - began)
 

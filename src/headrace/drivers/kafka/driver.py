@@ -38,8 +38,10 @@ from ...flow.effects import (
 )
 from ...flow.flow import Flow
 from ...flow.worker_state import FlowSetup
+from ...learn.retrain import RetrainJob
 from ...messages import Output
 from ...report import Report
+from ..refits import Attempted
 from . import client
 from .carrying import Carrier
 from .group_consumer import GroupConsumer
@@ -55,7 +57,8 @@ class FlowDriver:
     """A flow with its producer and consumers, from `run` until it is stopped or fails.
 
     - `setup`: what the flow begins with
-    - `states`: loads and saves snapshots; `threads` run that and retrainings
+    - `states`: loads and saves snapshots; `threads` run that, and wait for retrainings
+    - `attempt`: runs a retraining and returns its challenger or its error
     - `clock`: returns the time of day, seconds
     - `note`, `warn`: called with sentences, of what goes on and of what an operator should look at
     - `on_outputs`: called with what was decided and learned
@@ -68,6 +71,7 @@ class FlowDriver:
         threads: Executor,
         *,
         timings: Timings,
+        attempt: Callable[[RetrainJob], Attempted],
         clock: Callable[[], float],
         note: Callable[[str], None],
         warn: Callable[[str], None],
@@ -77,7 +81,7 @@ class FlowDriver:
         self.flow = Flow(setup)
         self._states = states
         events_n, kafka = setup.partitions_n["events"], setup.settings.kafka
-        self._carrier = Carrier(states, threads, timings, events_n)
+        self._carrier = Carrier(states, threads, timings, events_n, attempt)
         self.group = GroupConsumer(kafka, self._carrier, events_n, self._tell_flow)
         self._timings = timings
         self._clock = clock

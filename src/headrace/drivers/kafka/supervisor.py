@@ -25,6 +25,7 @@ from ...flow.worker_state import FlowSetup
 from ...messages import Output
 from ...query.record import Differences
 from ...settings import Settings
+from ..refits import Refits
 from .driver import FlowDriver
 from .faults import find_lasting, kind_of, reasons_of
 from .rules import rules_in_use
@@ -67,6 +68,7 @@ class WorkerSupervisor:
         self.recomputed = Differences()
         self._warn = warn
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
+        self._refits = Refits(warn)
         self._clock = clock
         # What every driver needs is made, or refused, before the first one begins.
         self._make_setup = partial(
@@ -85,6 +87,7 @@ class WorkerSupervisor:
             FlowDriver,
             states=States(settings, note),
             threads=self._threads,
+            attempt=self._refits.attempt,
             timings=self.timings,
             clock=clock,
             note=note,
@@ -120,6 +123,7 @@ class WorkerSupervisor:
                 with_stop.cancel()
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._refits.close()
 
     async def _run_driver(self, stop: asyncio.Event) -> None:
         states = await ensure_topics(self.settings)
