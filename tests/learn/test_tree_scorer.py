@@ -53,9 +53,7 @@ KINDS = {
     ),
     "adaptive": lambda: ADAPTIVE(**ALERT),
     "adaptive, naive bayes": lambda: ADAPTIVE(leaf_prediction="nb", nb_threshold=4, **ALERT),
-    "adaptive, majority": lambda: ADAPTIVE(
-        leaf_prediction="mc", bootstrap_sampling=False, **ALERT
-    ),
+    "adaptive, majority": lambda: ADAPTIVE(leaf_prediction="mc", bootstrap_sampling=False, **ALERT),
     "adaptive, histograms": lambda: ADAPTIVE(splitter=splitter.HistogramSplitter(), **ALERT),
     "bagging of adaptive": lambda: ensemble.BaggingClassifier(ADAPTIVE(**ALERT), 3, seed=3),
     "patches of extremely fast": lambda: ensemble.SRPClassifier(FAST(**OFTEN), 3, seed=6),

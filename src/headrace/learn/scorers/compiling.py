@@ -1,7 +1,7 @@
 """Choosing the scorer of a river model; a model without one is scored by river, row by row.
 
 `_MAKERS` names the models that may be the last step of a pipeline. What may stand before it is said
-in `inputs`; trees and their ensembles stand alone.
+in `inputs`; trees, their ensembles and searches for neighbours say so themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..schema_view import SchemaView
 from .bayes import BayesScorer
 from .inputs import Inputs, pass_step
 from .linear import LogisticScorer, SoftmaxScorer
+from .neighbours import NeighboursScorer, is_of_neighbours
 from .scorer import Scorer
 from .trees import TreeScorer, is_of_trees
 
@@ -32,6 +33,8 @@ def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
     """
     if is_of_trees(model):
         return TreeScorer(model, schema)
+    if is_of_neighbours(model):
+        return NeighboursScorer(model, schema)
     steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
     inputs = Inputs()
     for step in steps[:-1]:

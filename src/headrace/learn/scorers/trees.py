@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from river import ensemble, forest, tree
 
-from ...observe.schema import OTHER
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 from .leaves import COMPILED_SPLITTERS, Leaves
+from .originals import OriginalsScorer
 from .routes import Columns, Numbers, Routes, leaves_n_of
-from .scorer import Scorer, code_of
+from .scorer import code_of
 
 LEAF_CELLS_MAX = 2**23
 """The most leaves x classes x features of trees scored as arrays; river scores larger ones."""
@@ -53,10 +53,8 @@ def is_of_trees(model: Any) -> bool:
     return _is_tree(model) and type(model.splitter) in COMPILED_SPLITTERS
 
 
-class TreeScorer(Scorer):
+class TreeScorer(OriginalsScorer):
     """A tree or an ensemble of trees as arrays; the caller sets `is_stale` after `learn_one`."""
-
-    learns_originals = True
 
     def __init__(self, model: Any, schema: SchemaView) -> None:
         super().__init__(model, Inputs(), schema)
@@ -81,28 +79,11 @@ class TreeScorer(Scorer):
         self._weights = np.ones(0)
         self._places = np.zeros(0, dtype=np.intp)
 
-    def score(self, X: Floats) -> tuple[list[int], Floats]:
-        """As `Scorer.score`; trees may know a column that was added since the last label."""
-        self.is_stale |= self._known[0] != self._schema.width
-        return super().score(X)
-
     @property
     def is_too_large(self) -> bool:
         """Whether arrays of all leaves, classes and features would take more than 400 MB."""
         leaves_n = sum(leaves_n_of(tree_) for tree_, _ in _members_of(self._final))
         return leaves_n * len(self._schema.classes) * self._schema.width > LEAF_CELLS_MAX
-
-    def rows_beyond(self, X: Floats) -> list[int]:
-        """The rows with a free text, or with a category that shares its code with others."""
-        kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
-        for j, kind in enumerate(kinds[: X.shape[1]]):
-            if kind == "text":
-                is_beyond |= ~np.isnan(X[:, j])
-            elif kind == "categorical":
-                self._learn_texts(X)
-                shared = [i for i, text in enumerate(self._texts[j]) if text == OTHER]
-                is_beyond |= np.isin(X[:, j], shared)
-        return list(map(int, np.flatnonzero(is_beyond)))
 
     # ------------------------------------------------------------------------- after a label
 

@@ -1,0 +1,365 @@
+"""River's nearest neighbours with an exact search, many rows in one pass.
+
+The module compiles `KNNClassifier` with a `LazySearch` by the Euclidean or the Manhattan distance,
+alone or behind the scaler and encoder of `Preparation`. Distances are summed as river sums them,
+feature by feature in the same order, because a last bit may decide which of two examples is nearer;
+so the neighbours are river's own, and their votes have river's bits. A missing feature counts as 0.
+
+The search keeps its examples in a window. After a label only the new ones are read.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from river import compose, neighbors, preprocessing
+from river.neighbors.base import FunctionWrapper, _euclidean_tuple_distance
+from river.utils.math import minkowski_distance
+
+from ..schema_view import Floats, SchemaView
+from .inputs import Inputs
+from .originals import OriginalsScorer
+from .routes import Numbers
+from .scorer import code_of
+
+BLOCK_CELLS = 2**15
+"""Rows x examples whose distances are computed at once: they fit into a processor's cache."""
+
+PICKED_MAX = 16
+"""Up to this many neighbours are picked one after the other, more of them are sorted."""
+
+
+class Preparation:
+    """The steps before the search: what they do to numbers, to texts, and in which order.
+
+    River's union of branches passes the features of its last branch first. If no step selects the
+    numbers or encodes the texts, the search meets texts, and raises.
+    """
+
+    def __init__(self) -> None:
+        self.scaler: Any = None
+        self.encoder: Any = None
+        self.has_numbers = True
+        self.meets_texts = True
+        self.are_texts_first = False
+
+    @property
+    def encodes_texts(self) -> bool:
+        """Whether texts become features."""
+        return self.encoder is not None
+
+    @classmethod
+    def of(cls, steps: list[Any]) -> Preparation | None:
+        """The preparation by these steps, or None if it can't be compiled."""
+        prepared = cls()
+        if not steps:
+            return prepared
+        if len(steps) == 1 and _is_scaler(steps[0]):
+            prepared.scaler = steps[0]
+            return prepared
+        if len(steps) != 1 or type(steps[0]) is not compose.TransformerUnion:
+            return None
+        kinds = [prepared._read_branch(b) for b in steps[0].transformers.values()]
+        prepared.meets_texts = False
+        prepared.has_numbers = "numbers" in kinds
+        prepared.are_texts_first = kinds == ["numbers", "texts"]
+        return prepared if None not in kinds and len(set(kinds)) == len(kinds) else None
+
+    def _read_branch(self, branch: Any) -> str | None:
+        """Read numbers, scaled or not, or encoded texts; None if it is neither."""
+        steps = list(branch.steps.values()) if type(branch) is compose.Pipeline else [branch]
+        if type(steps[0]) is not compose.SelectType:
+            return None
+        takes = {kind for kind in (int, float, str) if issubclass(kind, tuple(steps[0].types))}
+        if takes == {int, float} and len(steps) == 1:
+            return "numbers"
+        if takes == {int, float} and len(steps) == 2 and _is_scaler(steps[1]):
+            self.scaler = steps[1]
+            return "numbers"
+        if takes == {str} and len(steps) == 2 and _is_encoder(steps[1]):
+            self.encoder = steps[1]
+            return "texts"
+        return None
+
+    def read_scaler(self, names: list[str]) -> tuple[Floats, Floats]:
+        """What is subtracted from each of these numbers, and by what it is divided then."""
+        if self.scaler is None:
+            return np.zeros(0), np.zeros(0)
+        shifts = [*map(self.scaler.means.get, names, repeat(0.0))]
+        variances = map(self.scaler.vars.get, names, repeat(0.0))
+        widths = [v**0.5 for v in variances] if self.scaler.with_std else [1.0] * len(names)
+        return np.array(shifts, dtype=float), np.array(widths, dtype=float)
+
+
+def _is_scaler(step: Any) -> bool:
+    return type(step) is preprocessing.StandardScaler and step.window_size is None
+
+
+def _is_encoder(step: Any) -> bool:
+    is_one_hot = type(step) is preprocessing.OneHotEncoder
+    return is_one_hot and step.categories is None and not step.drop_first
+
+
+def is_of_neighbours(model: Any) -> bool:
+    """Whether the model is a search that can be compiled, behind steps that can be.
+
+    >>> engine = neighbors.LazySearch(window_size=100)
+    >>> is_of_neighbours(preprocessing.StandardScaler() | neighbors.KNNClassifier(engine=engine))
+    True
+    >>> is_of_neighbours(neighbors.KNNClassifier())  # its search is not exact
+    False
+    """
+    *steps, final = model.steps.values() if type(model) is compose.Pipeline else [model]
+    return (
+        type(final) is neighbors.KNNClassifier
+        and type(final._nn) is neighbors.LazySearch
+        and final._nn.window_size > 0
+        and final.n_neighbors > 0
+        and _power_of(final._nn.dist_func) is not None
+        and Preparation.of(steps) is not None
+    )
+
+
+def _power_of(distance: Any) -> int | None:
+    """1 for the Manhattan distance, 2 for the Euclidean one, None for any other."""
+    if distance is _euclidean_tuple_distance:
+        return 2
+    inner = distance.distance_function if isinstance(distance, FunctionWrapper) else None
+    if not isinstance(inner, functools.partial) or inner.func is not minkowski_distance:
+        return None
+    is_plain = not inner.args and inner.keywords.keys() == {"p"} and inner.keywords["p"] in {1, 2}
+    return int(inner.keywords["p"]) if is_plain else None
+
+
+class NeighboursScorer(OriginalsScorer):
+    """A search for neighbours as arrays; the caller sets `is_stale` after `learn_one`."""
+
+    def __init__(self, model: Any, schema: SchemaView) -> None:
+        *steps, final = model.steps.values() if type(model) is compose.Pipeline else [model]
+        super().__init__(final, Inputs(), schema)
+        prepared = Preparation.of(steps)
+        assert prepared is not None
+        self._prepared = prepared
+        self._power = _power_of(final._nn.dist_func)
+        self._reads_texts = prepared.encodes_texts
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Forget all examples, and the places of their numbers."""
+        self._items: list[Any] = []
+        self._places: dict[Any, int] = {}
+        self._values: Floats = np.zeros((0, 0))
+        self._labels = self._texts_n = np.zeros(0, dtype=np.intp)
+        self._label_of: dict[Any, int] = {}
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether river has to score: it meets texts, or numbers that are not finite."""
+        if self._prepared.meets_texts and set(self._schema.kinds) - {"numeric"}:
+            return True
+        self._note_width()
+        if self.is_stale:
+            self._refresh()
+            self.is_stale = False
+        return not self._are_finite
+
+    def rows_beyond(self, X: Floats) -> list[int]:
+        """As `OriginalsScorer.rows_beyond`; none, if texts don't reach the search."""
+        return super().rows_beyond(X) if self._prepared.encodes_texts else []
+
+    # ------------------------------------------------------------------------- after a label
+
+    def _refresh(self) -> None:
+        schema = self._schema
+        numeric = [
+            (j, name)
+            for j, (name, kind) in enumerate(zip(schema.names, schema.kinds, strict=True))
+            if kind == "numeric" and self._prepared.has_numbers
+        ]
+        names = [name for _, name in numeric]
+        self._columns = np.array([j for j, _ in numeric], dtype=np.intp)
+        self._shifts, self._widths = self._prepared.read_scaler(names)
+        self._read_window(names)
+        self._are_finite = all(
+            np.isfinite(array).all() for array in (self._values, self._shifts, self._widths)
+        )
+        self._lacking: dict[tuple[int, int], Floats] = {}
+
+    def _read_window(self, names: list[str]) -> None:
+        """Read the examples that were added since the last time, or all if a column is new."""
+        items = [entry[0] for entry in self._final._nn.window]
+        kept = _count_kept(self._items, items)
+        if not kept or list(self._places)[: len(names)] != names:
+            kept = 0
+            self._start_anew()
+            self._places = {name: i for i, name in enumerate(names)}
+        for label in sorted(self._final.classes - self._label_of.keys(), key=str):
+            self._label_of[label] = len(self._label_of)
+        self._codes = [code_of(label) for label in self._label_of]
+        read = [*map(self._read_example, items[kept:])]
+        values = np.zeros((len(self._places), len(items)))
+        first = self._values.shape[1] - kept
+        values[: len(self._values), :kept] = self._values[:, first:]
+        for i, (by_place, _, _) in enumerate(read, start=kept):
+            values[list(by_place), i] = list(by_place.values())
+        self._values, self._items = values, items
+        self._labels = np.append(self._labels[first:], [label for _, label, _ in read])
+        self._labels = self._labels.astype(np.intp)
+        self._texts_n = np.append(self._texts_n[first:], [texts_n for _, _, texts_n in read])
+
+    def _read_example(self, item: tuple[dict[Any, Any], Any]) -> tuple[dict[int, float], int, int]:
+        """An example's numbers, by place, its label, and the number of its features that are texts.
+
+        What is no feature of the schema gets a place too, but for the 0s and 1s of the encoder.
+        """
+        by_place, texts_n = {}, 0
+        for name, value in item[0].items():
+            place = self._places.get(name)
+            if place is None and self._prepared.encodes_texts and type(value) is int:
+                texts_n += value
+                continue
+            if place is None:
+                place = self._places[name] = len(self._places)
+            by_place[place] = float(value) if isinstance(value, int | float) else math.nan
+        return by_place, self._label_of[item[1]], texts_n
+
+    # ------------------------------------------------------------------------------- answers
+
+    def _answers(self, X: Floats) -> Floats:
+        examples_n = len(self._items)
+        if not examples_n:
+            return np.full((len(X), len(self._codes)), 1.0 / len(self._codes))
+        rows_n = max(1, BLOCK_CELLS // examples_n)
+        blocks = [self._vote(X[i : i + rows_n]) for i in range(0, len(X), rows_n)]
+        return np.concatenate(blocks or [np.zeros((0, len(self._codes)))])
+
+    def _vote(self, X: Floats) -> Floats:
+        distances = self._measure(X)
+        nearest = self._pick(distances)
+        rows = np.arange(len(X))
+        votes = np.zeros((len(X), len(self._codes)))
+        with np.errstate(divide="ignore"):
+            for i in range(nearest.shape[1]):
+                weights = 1.0 / distances[rows, nearest[:, i]] if self._final.weighted else 1.0
+                votes[rows, self._labels[nearest[:, i]]] += weights
+            if self._final.softmax:
+                highest = votes.max(axis=1, keepdims=True)
+                votes = np.array([*map(math.exp, (votes - highest).ravel().tolist())])
+                votes = votes.reshape(len(X), -1)
+            votes /= np.add.accumulate(votes, axis=1)[:, -1:]
+        same = np.flatnonzero(distances[rows, nearest[:, 0]] == 0.0)
+        votes[same] = 0.0
+        votes[same, self._labels[nearest[same, 0]]] = 1.0
+        return votes
+
+    def _pick(self, distances: Floats) -> Numbers:
+        """The nearest examples, in the order of their distances, then of their ages."""
+        n = min(self._final.n_neighbors, distances.shape[1])
+        if n > PICKED_MAX:
+            return distances.argsort(axis=1, kind="stable")[:, :n]
+        left = np.minimum(distances, np.finfo(float).max)
+        rows, nearest = np.arange(len(left)), np.zeros((len(left), n), dtype=np.intp)
+        for i in range(n):
+            nearest[:, i] = left.argmin(axis=1)
+            left[rows, nearest[:, i]] = np.inf
+        return nearest
+
+    def _measure(self, X: Floats) -> Floats:
+        """The distances between rows and examples, shape (n, examples).
+
+        First come the features that the row has, then those that only the example has.
+        """
+        total = np.zeros((len(X), len(self._items)))
+        numbers, texts = self._scale_numbers(X), self._find_texts(X)
+        for is_second in (False, True):
+            if self._prepared.are_texts_first:
+                self._add_texts(total, texts, is_second=is_second)
+            self._add_numbers(total, numbers, is_second=is_second)
+            if not self._prepared.are_texts_first:
+                self._add_texts(total, texts, is_second=is_second)
+        return np.sqrt(total) if self._power == 2 else total
+
+    def _scale_numbers(self, X: Floats) -> Floats:
+        """The rows' numbers by place, shape (n, places), NaN where a row has none."""
+        numbers = np.full((len(X), len(self._values)), np.nan)
+        n = int(np.searchsorted(self._columns, X.shape[1]))
+        numbers[:, :n] = X.take(self._columns[:n], axis=1)
+        if self._prepared.scaler is not None:
+            scaled = numbers[:, : len(self._columns)]
+            scaled -= self._shifts
+            # River does not divide by a width of 0.
+            is_flat = self._widths == 0.0
+            scaled /= np.where(is_flat, 1.0, self._widths)
+            scaled[:, is_flat] = np.where(np.isnan(scaled[:, is_flat]), np.nan, 0.0)
+        return numbers
+
+    def _add_numbers(self, total: Floats, numbers: Floats, *, is_second: bool) -> None:
+        for place, of_examples in enumerate(self._values):
+            rows = np.flatnonzero(np.isnan(numbers[:, place]))
+            if is_second and rows.size:
+                total[rows] += np.abs(of_examples) if self._power == 1 else of_examples**2
+            elif not is_second and rows.size < len(numbers):
+                gaps = numbers[:, place, np.newaxis] - of_examples
+                if self._power == 1:
+                    np.abs(gaps, out=gaps)
+                else:
+                    gaps *= gaps
+                gaps[rows] = 0.0
+                total += gaps
+
+    def _find_texts(self, X: Floats) -> list[tuple[Floats, Numbers]]:
+        """By categorical column: where an example lacks a row's text, and where it has it."""
+        if not self._prepared.encodes_texts:
+            return []
+        found = []
+        for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
+            if kind == "categorical":
+                codes, places = np.unique(X[:, j], return_inverse=True, equal_nan=True)
+                tables = [self._find_lacking(j, code) for code in codes.tolist()]
+                lacking = np.array(tables).reshape(len(codes), -1)[places]
+                is_there = ~np.isnan(X[:, j, np.newaxis])
+                found.append((lacking, ((lacking == 0.0) & is_there).astype(np.intp)))
+        return found
+
+    def _find_lacking(self, j: int, code: float) -> Floats:
+        """1 for each example without this text, 0 for one with it; for a missing text 0."""
+        if math.isnan(code):
+            return np.zeros(len(self._items))
+        key = j, int(code)
+        if key not in self._lacking:
+            name = f"{self._schema.names[j]}_{self._texts[j][int(code)]}"
+            self._lacking[key] = np.array([1.0 - x.get(name, 0) for x, _ in self._items])
+        return self._lacking[key]
+
+    def _add_texts(
+        self, total: Floats, texts: list[tuple[Floats, Numbers]], *, is_second: bool
+    ) -> None:
+        if not self._prepared.encodes_texts:
+            return
+        if not is_second:
+            for lacking, _ in texts:
+                total += lacking
+        # An encoder that writes zeros gives the row all features that an example may have.
+        if is_second == self._prepared.encoder.drop_zeros:
+            others = np.tile(self._texts_n, (len(total), 1))
+            for _, has in texts:
+                others -= has
+            while (others > 0).any():
+                total += others > 0
+                others -= 1
+
+
+def _count_kept(before: list[Any], now: list[Any]) -> int:
+    """How many of the examples that were in a window are still there: the first of those now.
+
+    >>> a, b, c = [1], [2], [3]
+    >>> _count_kept([a, b], [b, c]), _count_kept([a], [b])
+    (1, 0)
+    """
+    dropped = next((i for i, item in enumerate(before) if now and item is now[0]), len(before))
+    kept = len(before) - dropped
+    return kept if kept and kept <= len(now) and before[-1] is now[kept - 1] else 0
