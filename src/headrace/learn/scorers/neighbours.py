@@ -26,7 +26,7 @@ from .originals import OriginalsScorer
 from .routes import Numbers
 from .scorer import code_of
 
-BLOCK_CELLS = 2**15
+BLOCK_CELLS = 2**16
 """Rows x examples whose distances are computed at once: they fit into a processor's cache."""
 
 PICKED_MAX = 16
@@ -184,6 +184,7 @@ class NeighboursScorer(OriginalsScorer):
         self._columns = np.array([j for j, _ in numeric], dtype=np.intp)
         self._shifts, self._widths = self._prepared.read_scaler(names)
         self._read_window(names)
+        self._sizes = np.abs(self._values) if self._power == 1 else self._values**2
         self._are_finite = all(
             np.isfinite(array).all() for array in (self._values, self._shifts, self._widths)
         )
@@ -269,19 +270,32 @@ class NeighboursScorer(OriginalsScorer):
         return nearest
 
     def _measure(self, X: Floats) -> Floats:
-        """The distances between rows and examples, shape (n, examples).
+        """The distances between rows and examples, shape (n, examples)."""
+        numbers, (lacking, others) = self._scale_numbers(X), self._compare_texts(X)
+        rows_n = max(1, BLOCK_CELLS // max(1, self._values.size))
+        total = np.empty((len(X), len(self._items)))
+        for start in range(0, len(X), rows_n):
+            rows = slice(start, start + rows_n)
+            of_block = [part[rows] for part in lacking], [part[rows] for part in others]
+            total[rows] = _add_up(self._list_terms(numbers[rows], *of_block))
+        return np.sqrt(total) if self._power == 2 else total
+
+    def _list_terms(self, numbers: Floats, lacking: list[Floats], others: list[Floats]) -> Floats:
+        """What each feature adds to the distances, in river's order: shape (n, terms, examples).
 
         First come the features that the row has, then those that only the example has.
         """
-        total = np.zeros((len(X), len(self._items)))
-        numbers, texts = self._scale_numbers(X), self._find_texts(X)
-        for is_second in (False, True):
-            if self._prepared.are_texts_first:
-                self._add_texts(total, texts, is_second=is_second)
-            self._add_numbers(total, numbers, is_second=is_second)
-            if not self._prepared.are_texts_first:
-                self._add_texts(total, texts, is_second=is_second)
-        return np.sqrt(total) if self._power == 2 else total
+        gaps = numbers[:, :, np.newaxis] - self._values
+        gaps = np.abs(gaps) if self._power == 1 else np.multiply(gaps, gaps, out=gaps)
+        is_absent = np.isnan(numbers)
+        first, second = [gaps], []
+        if is_absent.any():
+            gaps[is_absent] = 0.0
+            second = [np.where(is_absent[:, :, np.newaxis], self._sizes, 0.0)]
+        first = lacking + first if self._prepared.are_texts_first else first + lacking
+        second = others + second if self._prepared.are_texts_first else second + others
+        terms = [*first, *second]
+        return terms[0] if len(terms) == 1 else np.concatenate(terms, axis=1)
 
     def _scale_numbers(self, X: Floats) -> Floats:
         """The rows' numbers by place, shape (n, places), NaN where a row has none."""
@@ -297,33 +311,26 @@ class NeighboursScorer(OriginalsScorer):
             scaled[:, is_flat] = np.where(np.isnan(scaled[:, is_flat]), np.nan, 0.0)
         return numbers
 
-    def _add_numbers(self, total: Floats, numbers: Floats, *, is_second: bool) -> None:
-        for place, of_examples in enumerate(self._values):
-            rows = np.flatnonzero(np.isnan(numbers[:, place]))
-            if is_second and rows.size:
-                total[rows] += np.abs(of_examples) if self._power == 1 else of_examples**2
-            elif not is_second and rows.size < len(numbers):
-                gaps = numbers[:, place, np.newaxis] - of_examples
-                if self._power == 1:
-                    np.abs(gaps, out=gaps)
-                else:
-                    gaps *= gaps
-                gaps[rows] = 0.0
-                total += gaps
+    def _compare_texts(self, X: Floats) -> tuple[list[Floats], list[Floats]]:
+        """1 for each text that only the row has, then 1 for each that only the example has.
 
-    def _find_texts(self, X: Floats) -> list[tuple[Floats, Numbers]]:
-        """By categorical column: where an example lacks a row's text, and where it has it."""
+        Both are lists of arrays of shape (n, 1, examples).
+        """
         if not self._prepared.encodes_texts:
-            return []
-        found = []
+            return [], []
+        lacking = []
+        others = np.tile(self._texts_n, (len(X), 1, 1))
         for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
             if kind == "categorical":
                 codes, places = np.unique(X[:, j], return_inverse=True, equal_nan=True)
-                tables = [self._find_lacking(j, code) for code in codes.tolist()]
-                lacking = np.array(tables).reshape(len(codes), -1)[places]
-                is_there = ~np.isnan(X[:, j, np.newaxis])
-                found.append((lacking, ((lacking == 0.0) & is_there).astype(np.intp)))
-        return found
+                tables = np.array([self._find_lacking(j, code) for code in codes.tolist()])
+                lacking.append(tables[places][:, np.newaxis])
+                is_there = ~np.isnan(X[:, j])[:, np.newaxis, np.newaxis]
+                others -= (lacking[-1] == 0.0) & is_there
+        highest = int(others.max(initial=0))
+        left = [(others > i).astype(float) for i in range(highest)]
+        # An encoder that writes zeros gives the row all features that an example may have.
+        return (lacking, left) if self._prepared.encoder.drop_zeros else (lacking + left, [])
 
     def _find_lacking(self, j: int, code: float) -> Floats:
         """1 for each example without this text, 0 for one with it; for a missing text 0."""
@@ -335,22 +342,15 @@ class NeighboursScorer(OriginalsScorer):
             self._lacking[key] = np.array([1.0 - x.get(name, 0) for x, _ in self._items])
         return self._lacking[key]
 
-    def _add_texts(
-        self, total: Floats, texts: list[tuple[Floats, Numbers]], *, is_second: bool
-    ) -> None:
-        if not self._prepared.encodes_texts:
-            return
-        if not is_second:
-            for lacking, _ in texts:
-                total += lacking
-        # An encoder that writes zeros gives the row all features that an example may have.
-        if is_second == self._prepared.encoder.drop_zeros:
-            others = np.tile(self._texts_n, (len(total), 1))
-            for _, has in texts:
-                others -= has
-            while (others > 0).any():
-                total += others > 0
-                others -= 1
+
+def _add_up(terms: Floats) -> Floats:
+    """The sums over the second axis, one term after the other.
+
+    Along the last axis numpy would add pairs, and of an axis of one it takes no notice.
+    """
+    if terms.shape[2] > 1:
+        return np.asarray(np.add.reduce(terms, axis=1))
+    return np.asarray(np.add.accumulate(terms, axis=1)[:, -1:].sum(axis=1))
 
 
 def _count_kept(before: list[Any], now: list[Any]) -> int:
