@@ -17,6 +17,7 @@ from ..schema_view import SchemaView
 from .bayes import BayesScorer
 from .inputs import Inputs, pass_step
 from .linear import LogisticScorer, SoftmaxScorer
+from .mondrian import MondrianScorer, is_of_mondrian_trees
 from .neighbours import NeighboursScorer, is_of_neighbours
 from .scorer import Scorer
 from .trees import TreeScorer, is_of_trees
@@ -33,6 +34,8 @@ def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
     """
     if is_of_trees(model):
         return TreeScorer(model, schema)
+    if is_of_mondrian_trees(model):
+        return MondrianScorer(model, schema)
     if is_of_neighbours(model):
         return NeighboursScorer(model, schema)
     steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
