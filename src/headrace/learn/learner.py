@@ -118,8 +118,19 @@ class Learner:
 
     @property
     def row_by_row(self) -> str:
-        """The name of the model, if it cannot be scored in batches; else empty."""
-        return name_of(self.model) if self._scorer is None and self._table is None else ""
+        """The name of a model that cannot be scored in batches, or of such members of a committee.
+
+        Empty if there are none. A model that has grown too large for arrays is one, too.
+        """
+        if self._table is not None:
+            alone = [
+                name_of(member.model)
+                for member in self._table.committee.river_members()
+                if member.is_alone(self.schema)
+            ]
+            return f"the committee's {', '.join(dict.fromkeys(alone))}" if alone else ""
+        is_alone = self._scorer is None or self._scorer.is_too_large
+        return name_of(self.model) if is_alone else ""
 
     @property
     def wants_context(self) -> bool:

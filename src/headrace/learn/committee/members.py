@@ -1,6 +1,6 @@
 """A river classifier as a member of a committee: it learns one label at a time and forgets nothing.
 
-If the model can be compiled (`scoring`), rows of a table are scored at once, otherwise one by one.
+If the model can be compiled (`scorers`), rows of a table are scored at once, otherwise one by one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..schema_view import SchemaView
 from ..scorers.compiling import compile_model
 from ..scorers.scorer import Scorer, by_class, code_of
 from .evidence import Floats, Rows
@@ -45,7 +46,7 @@ class RiverMember:
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
-        if scorer is not None and rows.X is not None:
+        if scorer is not None and rows.X is not None and not scorer.is_too_large:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
         probabilities = np.zeros((len(rows), rows.classes_n))
@@ -60,11 +61,15 @@ class RiverMember:
         if rows.X is None:
             return None
         if self._scorer_schema is not rows.schema:
-            scorer = compile_model(self.model, rows.schema)
-            # A member reads rows alone: it has no values as they came.
-            self._scorer = None if scorer is None or scorer.learns_originals else scorer
+            # A member is asked about what is in rows, whatever it learned: also row by row.
+            self._scorer = compile_model(self.model, rows.schema)
             self._scorer_schema = rows.schema
         return self._scorer
+
+    def is_alone(self, schema: SchemaView) -> bool:
+        """Whether the model is asked about each row of such a table by itself."""
+        scorer = compile_model(self.model, schema)
+        return scorer is None or scorer.is_too_large
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorer, which is made from the model."""
