@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headrace.chance import Chance
-from headrace.learn.twins import HALF_LIFE_N, Choosing, Twins
+from headrace.learn.twins import HALF_LIFE_N, ChoosingGain, Twins
 from headrace.messages import LabelSettled
 
 EVENTS_N, FEATURES_N, BUDGET, PAST_N, RATE = 20_000, 10, 0.05, 1_000, 0.1
@@ -63,7 +63,7 @@ def chances(margins: np.ndarray, past: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, BUDGET * (0.25 + 0.75 * 16 * (1.0 - rank) ** 15))
 
 
-def run(kind: str, seed: int) -> tuple[Choosing, float, float]:
+def run(kind: str, seed: int) -> tuple[ChoosingGain, float, float]:
     """What the twins say at the end, and what the gain and the slope were over all events."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(EVENTS_N, FEATURES_N))

@@ -7,7 +7,6 @@ on the first 800 events, and half way the world changes under it.
 from river import datasets, forest
 
 import headrace as hr
-from headrace.messages import class_name
 from headrace.settings import EvaluationSettings, QuerySettings
 
 served = forest.ARFClassifier(seed=1)
@@ -19,10 +18,10 @@ pairs, right = [], []
 for i, (features, label) in enumerate(stream[800:]):
     # From event 2,250 on, one of the two sensors is mounted the wrong way round.
     seen = features if i < 2_250 else {**features, "1": -features["1"]}
-    probabilities = {class_name(name): p for name, p in served.predict_proba_one(seen).items()}
+    probabilities = {hr.class_name(name): p for name, p in served.predict_proba_one(seen).items()}
     event = hr.Event(id=str(i), at=float(i), features=seen, probabilities=probabilities)
     pairs.append((event, label))
-    right.append(max(probabilities, key=probabilities.get) == class_name(label))
+    right.append(max(probabilities, key=probabilities.get) == hr.class_name(label))
 
 settings = hr.Settings(
     seed=7,

@@ -9,9 +9,7 @@ from pathlib import Path
 from river import datasets
 
 import headrace as hr
-from headrace.bridges.bridge import Delivery
-from headrace.bridges.files import Files
-from headrace.bridges.formats import FilesSettings
+from headrace.embedding import Delivery, Files, FilesSettings
 
 engine = hr.Engine(budget=hr.budgets.Share(0.05), seed=7)
 truth, requests = {}, []

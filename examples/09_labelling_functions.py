@@ -11,9 +11,7 @@ from pathlib import Path
 from river import datasets
 
 import headrace as hr
-from headrace.bridges.bridge import Delivery
-from headrace.bridges.functions import Functions, FunctionsSettings
-from headrace.chance import Chance
+from headrace.embedding import Delivery, Functions, FunctionsSettings
 from headrace.settings import BudgetSettings, LabelSettings, QuerySettings
 
 
@@ -37,7 +35,7 @@ def labels_of(consensus):
     right, people_n, mark = [], 0, ""
 
     def person(request, name, truth):
-        is_wrong = Chance(7).uniform(name, request.request_id) < 0.1
+        is_wrong = hr.Chance(7).uniform(name, request.request_id) < 0.1
         said = {"fine": "phishing", "phishing": "fine"}[truth] if is_wrong else truth
         return hr.Answer(request_id=request.request_id, label=said, at=request.at, annotator=name)
 

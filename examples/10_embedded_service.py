@@ -8,8 +8,7 @@ from msgspec.json import Decoder, decode, encode
 from river import datasets
 
 import headrace as hr
-from headrace.adapters.snapshots.store import SnapshotStore
-from headrace.learn.retrain import finish_job
+from headrace.embedding import SnapshotStore, finish_job
 from headrace.settings import BudgetSettings, LabelSettings, QuerySettings
 
 INPUTS = Decoder(hr.Event | hr.Answer | hr.Tick | hr.RetrainFinished)

@@ -7,7 +7,7 @@ section serves `headrace run`, `headrace pilot` and, as here, a program.
 import json
 
 import headrace as hr
-from headrace.observe.decode import Decoder
+from headrace.embedding import Decoder
 from headrace.settings import InputSettings
 
 # KServe's v1 protocol, request and response in one record: the predictions go with their instances.

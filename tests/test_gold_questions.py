@@ -9,7 +9,7 @@ import pytest
 
 from drivers.kafka.calm import World
 from headrace import Answer, Engine, Event, LabelRequested
-from headrace.drivers.files.erasing import Lines
+from headrace.drivers.files.erasing import ConcernedLines
 from headrace.messages import (
     ErasureOrdered,
     Input,
@@ -140,7 +140,7 @@ def test_lines_about_gold_questions_of_an_erased_event_are_found_in_the_files() 
     _, _, outputs = lived()
     gold = gold_of(outputs)[0]
     order = ErasureOrdered(at=0.0, key="k", event_ids=(gold.event_id,))
-    lines = Lines([order], SETTINGS, Privacy())
+    lines = ConcernedLines([order], SETTINGS, Privacy())
     shown = msgspec.structs.replace(gold, event_id="", features={})
     assert lines.of_request(msgspec.json.encode(shown), 0)
     given = {"request_id": gold.request_id, "label": "high", "annotator": "al", "at": 5.0}

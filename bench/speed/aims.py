@@ -27,7 +27,7 @@ from bench.speed.rows import Row, Scale, measure, timed, yardstick
 from river import forest, tree
 
 import headrace as hr
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.drivers.notebook import Simulation
 from headrace.observe.decode import Decoder
@@ -92,7 +92,7 @@ def _files(stream: Linear, scale: Scale, name: str) -> list[Row]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "events.jsonl").write_bytes(b"".join(lines))
-            places = Places(
+            places = RunFiles(
                 events=folder / "events.jsonl",
                 answers=None,
                 requests=folder / "requests.jsonl",

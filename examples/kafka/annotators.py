@@ -25,8 +25,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pictures import Pictures, number_of
 
-from headrace import Answer, BadInput, BadSettings, LabelRequested
-from headrace.chance import Chance
+from headrace import Answer, BadInput, BadSettings, Chance, LabelRequested
 from headrace.drivers.kafka.client import check_brokers, make_consumer, make_producer
 from headrace.settings import Settings, load_for_kafka
 from headrace.testing.oracles import Crowd

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from river import datasets
 
-from headrace.chance import Chance
+from headrace import Chance
 
 
 class Pictures:

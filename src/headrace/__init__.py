@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ModelAdopted,
         ModelKept,
         ModelRolledBack,
+        QuestionChanged,
         RequestExpired,
         RequestRescored,
         RequestWithdrawn,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         SubjectErased,
         Tick,
         Withdrawal,
+        class_name,
     )
     from .query import budgets, strategies
     from .query.pool import Pool
@@ -73,6 +75,7 @@ __all__ = [
     "ModelKept",
     "ModelRolledBack",
     "Pool",
+    "QuestionChanged",
     "Report",
     "RequestExpired",
     "RequestRescored",
@@ -89,6 +92,7 @@ __all__ = [
     "Tick",
     "Withdrawal",
     "budgets",
+    "class_name",
     "load",
     "models",
     "oracles",

@@ -55,7 +55,7 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     compute_cost: float = 0.0
 
 
-class Choice(msgspec.Struct, frozen=True):
+class AdvisedSetting(msgspec.Struct, frozen=True):
     """One advised setting, the rule that led to it, and the reason in a sentence."""
 
     setting: str
@@ -85,7 +85,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """All choices in order, the number of questions in a batch, the workflow, and the balance."""
 
-    choices: tuple[Choice, ...]
+    choices: tuple[AdvisedSetting, ...]
     batch_n: int
     workflow: str
     balance: Balance
@@ -158,22 +158,22 @@ def _labels_n(given: Constraints) -> int:
     return max(1, math.floor(min(done, events, given.labels_max or math.inf)))
 
 
-def _choose_share(given: Constraints, labels_n: int) -> Choice:
+def _choose_share(given: Constraints, labels_n: int) -> AdvisedSetting:
     events_n = given.events_per_hour * 24.0 * given.days
     share = min(1.0, float(f"{labels_n / events_n:.2g}"))
     if share >= 0.95:
         why = "the annotators can label every event, so that there is nothing to choose"
-        return Choice("query.budget.share", 1.0, "label all", why)
+        return AdvisedSetting("query.budget.share", 1.0, "label all", why)
     limit, who = "annotators' time", "the time of those who label"
     if given.labels_max == labels_n:
         limit, who = "label budget", "the label budget"
     why = f"{labels_n:,} labels of {events_n:,.0f} events in {given.days:g} days are what {who}"
-    return Choice("query.budget.share", max(share, 1e-6), limit, f"{why} allows")
+    return AdvisedSetting("query.budget.share", max(share, 1e-6), limit, f"{why} allows")
 
 
-def _choose_strategy(given: Constraints, labels_n: int, share: float) -> Choice:
-    def choose(value: str, rule: str, reason: str) -> Choice:
-        return Choice("query.strategy", value, rule, reason)
+def _choose_strategy(given: Constraints, labels_n: int, share: float) -> AdvisedSetting:
+    def choose(value: str, rule: str, reason: str) -> AdvisedSetting:
+        return AdvisedSetting("query.strategy", value, rule, reason)
 
     if share >= 1.0:
         return choose("random", "label all", "every event is asked about: no strategy is needed")
@@ -189,7 +189,9 @@ def _choose_strategy(given: Constraints, labels_n: int, share: float) -> Choice:
     return _strategy_by_task(given, choose)
 
 
-def _strategy_by_task(given: Constraints, choose: Callable[[str, str, str], Choice]) -> Choice:
+def _strategy_by_task(
+    given: Constraints, choose: Callable[[str, str, str], AdvisedSetting]
+) -> AdvisedSetting:
     if given.rarest_share is not None and given.rarest_share < RARE:
         why = "with a rare class doubt alone circles round what is known; half of the choice goes "
         return choose("hybrid", "rare class", f"{why}by how much of the stream an event stands for")
@@ -203,42 +205,44 @@ def _strategy_by_task(given: Constraints, choose: Callable[[str, str, str], Choi
     return choose("margin", "default", why)
 
 
-def _choose_control(given: Constraints, labels_n: int) -> Choice:
+def _choose_control(given: Constraints, labels_n: int) -> AdvisedSetting:
     setting = "query.control_share"
     if labels_n < FEW_LABELS:
         why = "few labels must also tell how good the model is, which random ones do best"
-        return Choice(setting, 0.5, "few labels", why)
+        return AdvisedSetting(setting, 0.5, "few labels", why)
     if given.is_calibrated is False:
         why = "a model that is surer than right overlooks its errors; more is drawn blindly"
-        return Choice(setting, 0.35, "not calibrated", why)
+        return AdvisedSetting(setting, 0.35, "not calibrated", why)
     why = "a quarter drawn blindly keeps every event's chance above 0 and the estimate honest"
-    return Choice(setting, 0.25, "default", why)
+    return AdvisedSetting(setting, 0.25, "default", why)
 
 
-def _choose_model(given: Constraints) -> Choice:
+def _choose_model(given: Constraints) -> AdvisedSetting:
     if given.is_explained:
         why = "its weights say which feature speaks for which class"
-        return Choice("model.name", "logistic", "explained", why)
+        return AdvisedSetting("model.name", "logistic", "explained", why)
     why = "it weighs several models by how right they were on your stream"
-    return Choice("model.name", "committee", "default", why)
+    return AdvisedSetting("model.name", "committee", "default", why)
 
 
-def _choose_workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Choice], int]:
+def _choose_workflow(
+    given: Constraints, labels_n: int, strategy: str
+) -> tuple[list[AdvisedSetting], int]:
     """Return the workflow's settings and the number of questions in a batch."""
     n, label_s, retrain_s = given.annotators, given.label_s, given.retrain_s
     batch_n = max(1, math.ceil(retrain_s * n / label_s))
     formula = f"{retrain_s:g} s of retraining x {n} annotators / {label_s:g} s a label = {batch_n}"
 
-    def kind(value: str, rule: str, reason: str) -> list[Choice]:
-        rounds = Choice("query.ask", "rounds", rule, "a workflow is of rounds")
-        return [rounds, Choice("query.workflow.kind", value, rule, reason)]
+    def kind(value: str, rule: str, reason: str) -> list[AdvisedSetting]:
+        rounds = AdvisedSetting("query.ask", "rounds", rule, "a workflow is of rounds")
+        return [rounds, AdvisedSetting("query.workflow.kind", value, rule, reason)]
 
-    def batch(n: int) -> Choice:
-        return Choice("query.workflow.batch_n", n, "batch size", formula)
+    def batch(n: int) -> AdvisedSetting:
+        return AdvisedSetting("query.workflow.batch_n", n, "batch size", formula)
 
     if strategy == "random":
         why = "events drawn at random need no batch: each is asked about when it comes"
-        return [Choice("query.ask", "arrival", "random", why)], 1
+        return [AdvisedSetting("query.ask", "arrival", "random", why)], 1
     if n == 1 and retrain_s <= label_s:
         why = f"one annotator, and the model learns ({retrain_s:g} s) before the next answer is due"
         return kind("sequential", "one annotator", why), 1
@@ -248,28 +252,30 @@ def _choose_workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[
         return [*kind("hybrid", "small budget", why), batch(size)], size
     why = "the time from labels to a model that has learned them"
     seconds_s = float(max(1.0, retrain_s))
-    seconds = Choice("query.workflow.retrain_s", seconds_s, "batch size", why)
+    seconds = AdvisedSetting("query.workflow.retrain_s", seconds_s, "batch size", why)
     why = "as many questions as are answered while the model learns, whoever is away"
     return [*kind("adaptive", "several at work", why), batch(batch_n), seconds], batch_n
 
 
-def _choose_quota(given: Constraints) -> list[Choice]:
+def _choose_quota(given: Constraints) -> list[AdvisedSetting]:
     if given.rarest_share is None or given.rarest_share >= RARE:
         return []
     labels_max = min(2_000, math.ceil(10 / given.rarest_share))
     why = f"ten labels of a class of {100 * given.rarest_share:g} % take about so many random ones"
-    return [Choice("query.cold_start.labels_max", labels_max, "rare class", why)]
+    return [AdvisedSetting("query.cold_start.labels_max", labels_max, "rare class", why)]
 
 
-def _choose_times(given: Constraints, batch_n: int) -> list[Choice]:
+def _choose_times(given: Constraints, batch_n: int) -> list[AdvisedSetting]:
     """Choose the time to answer: four times the queue of an annotator, plus the hours off work."""
     queue_s = given.label_s * math.ceil(batch_n / given.annotators)
     away_s = (24.0 - given.hours_per_day) * 3_600.0
     deadline_s = float(math.ceil((4.0 * queue_s + away_s) / 60.0) * 60)
     why = "four times the queue before an annotator, and the hours when nobody labels"
     return [
-        Choice("label.deadline_s", deadline_s, "time to answer", why),
-        Choice("label.cost", given.label_cost, "cost of a label", "shown beside what is asked"),
+        AdvisedSetting("label.deadline_s", deadline_s, "time to answer", why),
+        AdvisedSetting(
+            "label.cost", given.label_cost, "cost of a label", "shown beside what is asked"
+        ),
     ]
 
 

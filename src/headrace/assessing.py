@@ -16,7 +16,7 @@ from .candidates import pool_of_arriving
 from .observe.admission import Run
 from .observe.seen import Assessment, are_predicted, judged_of, served_over
 from .observe.signals import predicted_classes
-from .query.arrivals import Look
+from .query.arrivals import LookAhead
 from .query.asking import Asking
 from .query.online import deviations_of
 from .query.strategies import BY_ROW
@@ -109,12 +109,14 @@ class Assessing(Watched):
             has_failures=has_failures,
         )
 
-    def _look_ahead(self, said: Assessment, start: int, stop: int) -> Look:
+    def _look_ahead(self, said: Assessment, start: int, stop: int) -> LookAhead:
         """Return how many of events [start, stop) to observe until one is drawn, if one is."""
         arrivals, run = self.asking.arrivals, said.run
         if arrivals is None:
             hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
-            return Look(int(hits[0]) + 1, True) if hits.size else Look(stop - start, False)
+            return (
+                LookAhead(int(hits[0]) + 1, True) if hits.size else LookAhead(stop - start, False)
+            )
         arrivals.face_classes(said.probabilities.shape[1])
         part = said.slice_of(start, min(stop, start + arrivals.counted_n))
         probabilities, errors = said.probabilities[part], said.errors

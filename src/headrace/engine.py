@@ -55,7 +55,7 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, accept_answer, accept_event, read_classes
+from .observe.given import RefusedEvent, accept_answer, accept_event, read_classes
 from .observe.schema import Schema
 from .observe.values import fault_of_seconds, format_value
 from .privacy import Privacy
@@ -232,11 +232,11 @@ class Engine:
         outputs, differences = settle_record(self.shard)
         return self._route_outputs(outputs), differences
 
-    def _join_events(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
-        """Yield the inputs with neighbouring events as one batch; a bad event becomes `Refused`."""
+    def _join_events(self, inputs: Sequence[Input]) -> Iterator[Input | RefusedEvent]:
+        """Yield the inputs, neighbouring events as one batch; a bad one as a `RefusedEvent`."""
         events: list[Event] = []
         for message in inputs:
-            accepted: Input | Refused = message
+            accepted: Input | RefusedEvent = message
             if isinstance(message, Event):
                 accepted = accept_event(message, self.settings.input)
                 if isinstance(accepted, Event):
@@ -252,7 +252,7 @@ class Engine:
         if events:
             yield batch_of(events)
 
-    def _feed_message(self, message: Input | Refused) -> list[Output]:
+    def _feed_message(self, message: Input | RefusedEvent) -> list[Output]:
         match message:
             case Answer():
                 return self._route_outputs(
@@ -266,7 +266,7 @@ class Engine:
                 return self._feed_tick(message.at) + self._carry_out_order(message)
             case RetrainFinished():
                 return self._end_retraining(message)
-            case Refused():
+            case RefusedEvent():
                 return [self.shard.admission.reject_refused(message, self._clock)]
             case Event() | EventBatch():
                 raise BrokenInvariant("events are fed as batches alone")

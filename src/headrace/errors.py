@@ -9,7 +9,7 @@ class HeadraceError(Exception):
     """Base of all errors that Headrace raises on purpose."""
 
 
-class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in docs/GLOSSARY.md
+class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, not a kind of error
     """The settings or the arguments are wrong: the caller has to mend them.
 
     `faults` holds every fault found, one sentence each, so that one run shows them all.

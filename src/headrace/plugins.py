@@ -47,7 +47,7 @@ KINDS = {
 """Strategies of scikit-activeml that need only points and probabilities, and who gives these."""
 
 
-class Said:
+class KnownProbabilities:
     """A classifier that looks up the given probabilities, shape (n, k), of the given points (n, d).
 
     `classes_` are the numbers 0 to k - 1. It can't be trained, and knows no other points.
@@ -57,7 +57,7 @@ class Said:
         self.classes_ = np.arange(said.shape[1])
         self._said = {point.tobytes(): row for point, row in zip(points, said, strict=True)}
 
-    def fit(self, *_: Any, **__: Any) -> Said:
+    def fit(self, *_: Any, **__: Any) -> KnownProbabilities:
         raise BadSettings("a strategy of query.strategy would train the model; that is not for it")
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -106,7 +106,7 @@ class Choosing:
         order = _sort_candidates(pool)
         pool = pool.take(order)
         points = pool.points(np.arange(n))
-        classifier = Said(points, pool.probabilities)
+        classifier = KnownProbabilities(points, pool.probabilities)
         wanted = {"n_instances": min(n, pool.wanted_n)} if _takes_number(function) else {}
         answer = function(classifier, points, **wanted)
         chosen = checked(answer[0] if isinstance(answer, tuple) else answer, n, function)
@@ -253,9 +253,9 @@ def _takes_number(function: Callable[..., Any]) -> bool:
 
 
 def _wrap_said(points: NDArray[np.float64], said: NDArray[np.float64]) -> Any:
-    """Return a `Said` that is also a classifier of scikit-activeml."""
+    """Return a `KnownProbabilities` that is also a classifier of scikit-activeml."""
     base: Any = import_function("query.strategy", "skactiveml.base:SkactivemlClassifier")
-    kind = type("Classifier", (Said, base), {"__init__": Said.__init__})
+    kind = type("Classifier", (KnownProbabilities, base), {"__init__": KnownProbabilities.__init__})
     classifier = kind(points, said)
     base.__init__(classifier, classes=list(range(said.shape[1])))
     return classifier

@@ -30,7 +30,7 @@ from .messages import (
     Value,
     class_name,
 )
-from .settings.privacy import PrivacySettings, Rule, faults_of_privacy, meant, rule_of
+from .settings.privacy import PrivacyRule, PrivacySettings, faults_of_privacy, meant, rule_of
 
 MASK = "****"
 KEY_BYTES_MIN = 32
@@ -91,7 +91,7 @@ class Privacy:
         if faults:
             raise BadSettings(faults)
         self._key = key
-        self._rules: dict[str, Rule] = {
+        self._rules: dict[str, PrivacyRule] = {
             name: rule
             for name, text in (self.settings.features or {}).items()
             if (rule := rule_of(text)) is not None
@@ -195,7 +195,7 @@ class Privacy:
         }
         return Context(events_n=context.events_n, moments=moments) if moments else None
 
-    def _show_value(self, name: str, value: Value, rule: Rule) -> Value:
+    def _show_value(self, name: str, value: Value, rule: PrivacyRule) -> Value:
         if value is None or rule.kind == "keep":
             return value
         text = class_name(value)

@@ -39,7 +39,7 @@ from .observe.schema import Schema
 from .observe.seen import Assessment
 from .observe.signals import likeliest_of
 from .observe.window import Columns
-from .query.arrivals import Drawn, Look
+from .query.arrivals import Drawn, LookAhead
 from .query.asking import Asking
 from .query.orders import Orders, fault_of, refuse_order, why_no_round
 from .query.requests import AUDIT, BLIND, Candidate
@@ -146,7 +146,7 @@ class Shard(Assessing):
         every_n = self.settings.query.rounds.regular_n
         return until if every_n is None else min(until, every_n - self.events_n % every_n)
 
-    def _ask_if_drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
+    def _ask_if_drawn(self, look: LookAhead, keys: NDArray[np.uint64], now: float) -> list[Output]:
         """Ask about the last of the observed events with these keys, if the draw fell on it."""
         arrivals = self.asking.arrivals
         if arrivals is None:

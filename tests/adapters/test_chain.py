@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.adapters.chain import (
     NOTHING,
-    Chain,
+    HashChain,
     check_links,
     encode_entry,
     files_of,
@@ -29,7 +29,7 @@ SMALL = {"file_bytes_max": 4_096, "files_max": 1_000}
 
 def written(folder: Path, n: int = 40, **options) -> str:
     """A chain with so many entries; its head."""
-    with closing(Chain(folder, "acts", **SMALL | options)) as chain:
+    with closing(HashChain(folder, "acts", **SMALL | options)) as chain:
         for i in range(n):
             chain.append([{"what": "answered", "request_id": f"r{i}", "label": "yes", "at": i / 3}])
         return chain.head
@@ -74,7 +74,7 @@ def test_it_does_not_matter_how_entries_are_written(tmp_path: Path) -> None:
     entries = [{"what": "answered", "request_id": f"r{i}"} for i in range(100)]
     for name, cuts in (("one", [0, 100]), ("many", [0, 1, 50, 51, 100])):
         for start, stop in pairwise(cuts):
-            with closing(Chain(tmp_path / name, "acts", **SMALL)) as chain:
+            with closing(HashChain(tmp_path / name, "acts", **SMALL)) as chain:
                 chain.append(entries[start:stop])
     one, many = ([line for _, line in lines_in(tmp_path / name)] for name in ("one", "many"))
     assert one == many
@@ -124,7 +124,7 @@ def test_a_chain_written_anew_from_any_entry_on_lacks_the_kept_hash(
 ) -> None:
     folder, forged = tmp_path_factory.mktemp("chain"), tmp_path_factory.mktemp("forged")
     head = written(folder)
-    with closing(Chain(forged, "acts", **SMALL)) as chain:
+    with closing(HashChain(forged, "acts", **SMALL)) as chain:
         for n in range(40):
             label = "yes" if n != i or keeps_label else "no"
             at = n / 3 + (n == i and keeps_label)
@@ -163,7 +163,7 @@ def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path, cut_n: int, mends:
     os.truncate(path, len(before) - cut_n)
     assert rest_of(path) == len(last) - cut_n
     assert not any(link.fault for link in check_links([path]))
-    with closing(Chain(tmp_path, "acts", mends=mends, at=7.0)) as chain:
+    with closing(HashChain(tmp_path, "acts", mends=mends, at=7.0)) as chain:
         rest_n = len(last) - cut_n
         mended = {"what": "mended", "at": 7.0, "bytes_n": rest_n, "n": 3}
         assert chain.n == 4 if mends and rest_n else 3
@@ -205,11 +205,11 @@ def test_killed_between_a_new_file_and_its_first_line_it_still_says_what_is_remo
     entries = [{"what": "answered", "request_id": f"x{i}"} for i in range(60)]
     for folder in (whole, killed):
         for entry in entries:
-            with closing(Chain(folder, "acts", **SMALL | {"files_max": 2})) as chain:
+            with closing(HashChain(folder, "acts", **SMALL | {"files_max": 2})) as chain:
                 if folder == killed and chain._size >= SMALL["file_bytes_max"]:
                     chain._open_file(chain._number + 1)  # and dies here
                     chain.close()
-                    with closing(Chain(folder, "acts", **SMALL | {"files_max": 2})) as again:
+                    with closing(HashChain(folder, "acts", **SMALL | {"files_max": 2})) as again:
                         again.append([entry])
                     continue
                 chain.append([entry])
@@ -218,10 +218,10 @@ def test_killed_between_a_new_file_and_its_first_line_it_still_says_what_is_remo
 
 def test_who_may_not_wait_is_refused(tmp_path: Path) -> None:
     with (
-        closing(Chain(tmp_path, "decided")),
+        closing(HashChain(tmp_path, "decided")),
         pytest.raises(BadSettings, match="written by another process"),
     ):
-        Chain(tmp_path, "decided", waits=False)
+        HashChain(tmp_path, "decided", waits=False)
 
 
 def test_a_chain_whose_last_entry_was_changed_by_hand_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -229,4 +229,4 @@ def test_a_chain_whose_last_entry_was_changed_by_hand_is_not_gone_on_with(tmp_pa
     [path] = files_of(tmp_path, "acts")
     path.write_bytes(path.read_bytes()[:-2] + b"\n")
     with pytest.raises(BadInput, match="is damaged"):
-        Chain(tmp_path, "acts")
+        HashChain(tmp_path, "acts")

@@ -19,7 +19,7 @@ from headrace.adapters.metrics.catalogue import Buckets, by_class
 from headrace.adapters.metrics.prometheus import CATALOGUE, GROUPS, ReportCollector, registry_of
 from headrace.adapters.metrics.timings import Timings
 from headrace.learn.estimate import Estimate
-from headrace.learn.twins import Choosing
+from headrace.learn.twins import ChoosingGain
 from headrace.observe.drift import SHARES_MAX
 from headrace.observe.shares import BINS, FeatureShares
 from headrace.report import Report
@@ -133,7 +133,7 @@ def test_labels_saved_compare_with_a_blind_draw_and_with_labelling_all() -> None
         value_of(report, "headrace_labels_saved", against="all") == 3_600 - report.labels.settled_n
     )
     assert value_of(report, "headrace_labels_saved", against="random") is None
-    known = Choosing(gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5)
+    known = ChoosingGain(gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5)
     report = replace_numbers(report, {"estimates.choosing": known})
     saved = value_of(report, "headrace_labels_saved", against="random")
     assert saved == 0.5 * report.labels.settled_n
@@ -214,7 +214,7 @@ def test_series_stay_few_with_all_that_can_be_there() -> None:
     sides = (1 / 9,) * 9
     full = FeatureShares(bins=(*BINS[:8], "missing"), past=sides, now=sides, borders=(0.0,) * 7)
     shares = dict.fromkeys(list(fed().drift.feature_psi)[:SHARES_MAX], full)
-    known = Choosing(
+    known = ChoosingGain(
         gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5, ratio_low=1.1, ratio_high=2.0
     )
     numbered = fed().annotators.by_number

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.adapters.snapshots import folder as snapshots_folder
 from headrace.adapters.snapshots import remote as snapshots_remote
-from headrace.adapters.snapshots.store import Keys, SnapshotStore, Unreachable
+from headrace.adapters.snapshots.store import FolderUnreachable, Keys, SnapshotStore
 from headrace.errors import BadSettings
 
 pytest.importorskip("fsspec", reason="pip install 'headrace[kafka]'")
@@ -93,7 +93,9 @@ def test_a_file_system_that_cannot_be_opened_is_unreachable(monkeypatch):
             raise RuntimeError("no credentials found")
 
     fsspec.register_implementation("shut", Shut, clobber=True)
-    with pytest.raises(Unreachable, match="shut://x can't be opened: RuntimeError: no credentials"):
+    with pytest.raises(
+        FolderUnreachable, match="shut://x can't be opened: RuntimeError: no credentials"
+    ):
         store("shut://x")
 
 
@@ -110,7 +112,9 @@ def test_a_put_that_breaks_half_way_leaves_the_older_one_and_nothing_else(disk, 
     store(disk).write(1, b"one", {})
     ours = store(disk)
     spoil(Disk, "put", lambda: left)
-    with pytest.raises(Unreachable, match="can't be written to: ConnectionResetError: the line"):
+    with pytest.raises(
+        FolderUnreachable, match="can't be written to: ConnectionResetError: the line"
+    ):
         ours.write(2, b"two", {})
     unspoil(Disk)
     assert disk.names() == [ONE]
@@ -141,7 +145,7 @@ def test_a_put_that_silently_keeps_a_part_gets_no_name_on_a_disk(disk):
     ours = store(disk)
     ours.write(1, b"one", {})
     spoil(Disk, "put", lambda: -5)
-    with pytest.raises(Unreachable, match="bytes not all were kept"):
+    with pytest.raises(FolderUnreachable, match="bytes not all were kept"):
         ours.write(2, b"two", {})
     unspoil(Disk)
     assert disk.names() == [ONE]
@@ -151,7 +155,7 @@ def test_a_put_that_silently_keeps_a_part_is_told_and_passed_over_among_objects(
     ours = store(objects, kept_n=1)
     ours.write(1, b"one", {})
     spoil(Objects, "put", lambda: asyncio.sleep(0, -5))
-    with pytest.raises(Unreachable, match=rf"{TWO} is not as written: altered or cut short"):
+    with pytest.raises(FolderUnreachable, match=rf"{TWO} is not as written: altered or cut short"):
         ours.write(2, b"two", {})
     unspoil(Objects)
     assert objects.names() == [ONE, TWO]
@@ -168,7 +172,7 @@ def test_what_is_kept_otherwise_than_written_is_told(objects, spoilt):
 
     ours = store(objects)
     spoil(Objects, "info", rotten)
-    with pytest.raises(Unreachable, match=f"{ONE} is not as written"):
+    with pytest.raises(FolderUnreachable, match=f"{ONE} is not as written"):
         ours.write(1, b"one", {})
 
 
@@ -190,7 +194,7 @@ def test_a_rename_that_fails_leaves_the_older_one(disk):
     ours = store(disk)
     ours.write(1, b"one", {})
     spoil(Disk, "mv", raising(PermissionError("read-only")))
-    with pytest.raises(Unreachable, match="PermissionError: read-only"):
+    with pytest.raises(FolderUnreachable, match="PermissionError: read-only"):
         ours.write(2, b"two", {})
     unspoil(Disk)
     assert disk.names() == [ONE]
@@ -245,19 +249,19 @@ def test_whatever_a_package_raises_is_one_error_that_names_the_place(objects, er
     told = rf"{objects.url}/shard-3: .*{type(error).__name__}: {error}"
     for method in ("put", "info", "read"):
         spoil(Objects, method, raising(error))
-        with pytest.raises(Unreachable, match=told):
+        with pytest.raises(FolderUnreachable, match=told):
             ours.write(1, b"", {})
     spoil(Objects, "ls", raising(error))
-    with pytest.raises(Unreachable, match=told):
+    with pytest.raises(FolderUnreachable, match=told):
         ours.read_latest()
-    assert issubclass(Unreachable, OSError)
+    assert issubclass(FolderUnreachable, OSError)
 
 
 def test_a_bucket_that_is_not_there_is_unreachable_when_written_to(objects):
     spoil(Objects, "put", raising(FileNotFoundError("no such bucket")))
     ours = store(objects)
     assert ours.read_latest() is None
-    with pytest.raises(Unreachable, match="can't be written to: no such bucket"):
+    with pytest.raises(FolderUnreachable, match="can't be written to: no such bucket"):
         ours.write(1, b"", {})
 
 
@@ -265,10 +269,10 @@ def test_a_request_without_end_is_cut_off(objects, monkeypatch):
     monkeypatch.setattr(snapshots_remote, "TIMEOUT_S", 0.05)
     ours = store(objects)
     spoil(Objects, "put", lambda: asyncio.sleep(20))
-    with pytest.raises(Unreachable, match=r"no answer within 0\.05 s"):
+    with pytest.raises(FolderUnreachable, match=r"no answer within 0\.05 s"):
         ours.write(1, b"", {})
     spoil(Objects, "ls", lambda: asyncio.sleep(20))
-    with pytest.raises(Unreachable, match="can't be listed: no answer"):
+    with pytest.raises(FolderUnreachable, match="can't be listed: no answer"):
         ours.read_latest()
 
 
@@ -285,7 +289,7 @@ def test_one_that_cannot_be_read_just_now_is_passed_over_only_for_another(tmp_pa
         )
         # Nothing is not the same as nothing that can be had.
         spoil(fs, "read", raising(WhimError("503")))
-        with pytest.raises(Unreachable, match=f"{TWO} can't be read"):
+        with pytest.raises(FolderUnreachable, match=f"{TWO} can't be read"):
             ours.read_latest()
         assert len(ours.refused) == 2
 
@@ -347,7 +351,7 @@ def test_a_listing_that_stumbles_over_a_removed_file_is_made_again(disk):
     spoil(Disk, "ls", stumbling)
     assert ours.read_latest().blob == b"one"
     spoil(Disk, "ls", raising(KeyError(ONE)))
-    with pytest.raises(Unreachable, match="can't be listed: KeyError"):
+    with pytest.raises(FolderUnreachable, match="can't be listed: KeyError"):
         ours.read_latest()
 
 

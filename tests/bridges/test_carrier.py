@@ -14,9 +14,9 @@ import pytest
 from bridges.programs import wait_for
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery, Receipt, Reply, Unreachable
-from headrace.bridges.carrier import Carrier
+from headrace.bridges.carrier import BridgeCarrier
 from headrace.bridges.folder import FolderEnd
-from headrace.bridges.outbox import KEPT_N, Outbox
+from headrace.bridges.outbox import KEPT_N, BridgeOutbox
 from headrace.errors import BadInput
 from headrace.messages import Answer, RequestRescored, RequestWithdrawn, Withdrawal
 from headrace.testing import check_bridge
@@ -48,7 +48,7 @@ class Tool:
 
 @pytest.fixture
 def outbox(tmp_path):
-    with closing(Outbox(tmp_path / "one.sqlite")) as opened:
+    with closing(BridgeOutbox(tmp_path / "one.sqlite")) as opened:
         yield opened
 
 
@@ -63,7 +63,7 @@ def end():
 
 
 def test_a_request_reaches_the_tool_once_however_often_the_log_has_it(tool, end, outbox):
-    carrier = Carrier(tool, end, outbox, clock=lambda: 5.0)
+    carrier = BridgeCarrier(tool, end, outbox, clock=lambda: 5.0)
     end.requests += [request("r1"), request("r1"), request("r2")]
     while carrier.step():
         pass
@@ -73,14 +73,14 @@ def test_a_request_reaches_the_tool_once_however_often_the_log_has_it(tool, end,
 
 def test_a_request_withdrawn_before_it_was_sent_is_never_sent(tool, end, outbox):
     end.requests += [request("r1"), withdrawn("r1"), withdrawn("unknown")]
-    Carrier(tool, end, outbox).step()
+    BridgeCarrier(tool, end, outbox).step()
     assert tool.got == []
     assert outbox.count_requests().gone_n == 1
 
 
 def test_a_request_withdrawn_and_one_expired_leave_the_tool_with_the_reason(tool, end, outbox):
     now = [0.0]
-    carrier = Carrier(tool, end, outbox, clock=lambda: now[0])
+    carrier = BridgeCarrier(tool, end, outbox, clock=lambda: now[0])
     end.requests += [request("r1"), request("r2", deadline=60.0)]
     carrier.step()
     end.requests.append(withdrawn("r1"))
@@ -94,7 +94,7 @@ def test_a_request_withdrawn_and_one_expired_leave_the_tool_with_the_reason(tool
 
 def test_a_late_bridge_gives_people_the_time_that_was_meant(tool, end, outbox):
     now = [1_000.0]
-    carrier = Carrier(tool, end, outbox, clock=lambda: now[0])
+    carrier = BridgeCarrier(tool, end, outbox, clock=lambda: now[0])
     end.requests.append(request("r1", at=0.0, deadline=60.0))
     carrier.step()
     now[0] = 1_059.0
@@ -107,7 +107,7 @@ def test_a_late_bridge_gives_people_the_time_that_was_meant(tool, end, outbox):
 
 def test_a_tool_that_is_away_loses_nothing_and_is_told_what_may_be_there(tool, end, outbox):
     said: list[str] = []
-    carrier = Carrier(tool, end, outbox, note=said.append)
+    carrier = BridgeCarrier(tool, end, outbox, note=said.append)
     end.requests.append(request("r1"))
     tool.is_away = True
     stop = threading.Event()
@@ -132,7 +132,7 @@ def test_answers_reach_the_log_while_the_tool_is_away_for_tasks(tool, end, outbo
     tool.is_away = True
     end.requests.append(request("r1"))
     with pytest.raises(Unreachable):
-        Carrier(tool, end, outbox).step()
+        BridgeCarrier(tool, end, outbox).step()
     assert end.answers == [Answer(request_id="r0", label="a", at=3.0, annotator="eva")]
 
 
@@ -141,7 +141,7 @@ def test_replies_come_once_by_their_id_and_the_mark_goes_on(tool, end, outbox):
     nameless = Reply("r1", None, 4.0)
     moot = Reply("r2", None, 5.0, withdraw="a twin")
     tool.receipts = [Receipt((same, nameless), "m1"), Receipt((same, nameless, moot), "m2")]
-    carrier = Carrier(tool, end, outbox)
+    carrier = BridgeCarrier(tool, end, outbox)
     while carrier.step():
         pass
     assert end.answers == [
@@ -157,7 +157,7 @@ def test_faults_of_the_tool_are_said_and_counted_and_stop_nothing(tool, end, out
     said: list[str] = []
     faults = tuple(f"task {i} has no class" for i in range(8))
     tool.receipts = [Receipt((Reply("r1", "a", 1.0),), "m", faults)]
-    carrier = Carrier(tool, end, outbox, note=said.append)
+    carrier = BridgeCarrier(tool, end, outbox, note=said.append)
     carrier.step()
     assert said == [*faults[:5], "and 3 more like these"]
     assert carrier.faults_n == 8
@@ -170,7 +170,7 @@ def test_what_is_no_request_is_said_once_and_stops_nothing(tool, outbox, tmp_pat
     said: list[str] = []
     end = FolderEnd(tmp_path / "requests.jsonl", tmp_path / "answers.jsonl")
     with closing(end):
-        carrier = Carrier(tool, end, outbox, note=said.append)
+        carrier = BridgeCarrier(tool, end, outbox, note=said.append)
         while carrier.step():
             pass
     assert [one.request_id for one in tool.got] == ["r1"]
@@ -196,7 +196,7 @@ def test_a_file_that_is_no_outbox_is_refused(tmp_path):
     path = tmp_path / "notes.sqlite"
     path.write_text("milk, eggs, bread" * 100)
     with pytest.raises(BadInput, match="no outbox of a bridge"):
-        Outbox(path)
+        BridgeOutbox(path)
 
 
 class Forgetful(ListRig):
@@ -250,7 +250,7 @@ def rescored(name: str, priority: float, why: str = "") -> RequestRescored:
 def test_the_best_are_sent_first_by_the_priority_that_they_have_now(tool, end, outbox):
     end.requests += [request(f"r{n}", priority=n / 10, judges=False) for n in range(4)]
     end.requests += [rescored("r0", 0.9), rescored("r3", 0.1), rescored("unknown", 1.0)]
-    Carrier(tool, end, outbox).step()
+    BridgeCarrier(tool, end, outbox).step()
     assert [(one.request_id, one.request.priority) for one in tool.got] == [
         ("r0", 0.9),
         ("r2", 0.2),
@@ -262,7 +262,7 @@ def test_the_best_are_sent_first_by_the_priority_that_they_have_now(tool, end, o
 @pytest.mark.parametrize("reorders", [False, True])
 def test_what_the_tool_has_is_sent_again_only_where_the_tool_reorders(tool, end, outbox, reorders):
     tool.reorders = reorders
-    carrier = Carrier(tool, end, outbox)
+    carrier = BridgeCarrier(tool, end, outbox)
     end.requests += [request("r1"), request("r2")]
     carrier.step()
     end.requests += [rescored("r2", 0.7), rescored("r1", 0.2, "redundant")]
@@ -279,16 +279,16 @@ def test_what_the_tool_has_is_sent_again_only_where_the_tool_reorders(tool, end,
 
 def test_an_outbox_of_the_version_before_is_taken_over(tmp_path, tool, end):
     path = tmp_path / "one.sqlite"
-    with closing(Outbox(path)) as outbox:
+    with closing(BridgeOutbox(path)) as outbox:
         end.requests += [request("r1"), request("r2")]
-        Carrier(tool, end, outbox).step()
+        BridgeCarrier(tool, end, outbox).step()
     with closing(sqlite3.connect(path)) as db:
         db.executescript(
             "DROP INDEX by_move; ALTER TABLE requests DROP COLUMN priority; "
             "ALTER TABLE requests DROP COLUMN is_moved; PRAGMA user_version = 1;"
         )
-    with closing(Outbox(path)) as outbox:
+    with closing(BridgeOutbox(path)) as outbox:
         assert outbox.count_requests().sent_n == 2
         end.requests += [request("r3", priority=0.5)]
-        Carrier(tool, end, outbox).step()
+        BridgeCarrier(tool, end, outbox).step()
     assert [one.request_id for one in tool.got] == ["r1", "r2", "r3"]

@@ -13,7 +13,7 @@ from headrace.bridges.bridge import Delivery, Receipt, Reply
 from headrace.bridges.desk.bridge import Desk, DeskSettings
 from headrace.bridges.desk.store import Store
 from headrace.bridges.erasing import erase_requests
-from headrace.bridges.outbox import Outbox
+from headrace.bridges.outbox import BridgeOutbox
 from headrace.errors import BadInput, BadSettings
 
 SEALER = Sealer([b"k" * 32], "default")
@@ -34,7 +34,7 @@ def request(number):
 
 
 def outbox_in(folder, sealer):
-    return closing(Outbox(folder / "one.sqlite", sealer=sealer, outlives_power=False))
+    return closing(BridgeOutbox(folder / "one.sqlite", sealer=sealer, outlives_power=False))
 
 
 def fill(outbox):
@@ -104,7 +104,7 @@ def test_a_sealed_file_wants_its_keys(tmp_path):
     with outbox_in(tmp_path, SEALER) as outbox:
         fill(outbox)
     with pytest.raises(BadSettings, match=r"is sealed, and sealing\.keys_file names no keys"):
-        Outbox(tmp_path / "one.sqlite")
+        BridgeOutbox(tmp_path / "one.sqlite")
     with outbox_in(tmp_path, OTHER) as outbox, pytest.raises(BadSettings, match="not hold it"):
         outbox.to_send(10)
     both = Sealer([b"o" * 32, b"k" * 32], "default")

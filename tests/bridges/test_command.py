@@ -145,6 +145,17 @@ def test_a_run_that_reads_no_answers_is_refused(stream):
         places_of(stream.places.state)
 
 
+def test_answers_in_an_export_are_refused(stream):
+    """A line of JSON at its end would spoil the export, and be read as no answer."""
+    stream.write_events(0, 5)
+    stream.run()
+    path = stream.places.state / "places.json"
+    export = path.with_name("labels.csv")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"answers": str(export)}))
+    with pytest.raises(BadInput, match=r"from an export, .*labels\.csv, to which no line can"):
+        places_of(stream.places.state)
+
+
 def test_answers_in_the_shape_of_another_tool_are_refused(stream):
     stream.write_events(0, 5)
     stream.run(settings=parse({"answers": {"label": "choice", "class_names": {"x": "y"}}}))

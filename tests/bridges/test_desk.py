@@ -184,6 +184,35 @@ def test_an_answer_can_be_taken_back_for_a_while_and_corrected_after(store, cloc
     assert store.undo_answer("bob") is None
 
 
+def test_no_answer_is_lost_and_corrections_count_where_the_clock_is_set_back(store, clock):
+    store.take_deliveries([asked("r1"), asked("r2")])
+    clock.now = 5_000.0
+    store.add_answer("ann", "r1", "ham")
+    clock.now = 4_998.0
+    store.add_answer("bob", "r2", "ham")
+    clock.now += UNDO_S
+    first = store.read_replies("")
+    clock.now = 1_400.0
+    assert store.undo_answer("ann") == "r1"
+    assert store.add_answer("ann", "r1", "spam") > 5_000.0
+    clock.now += UNDO_S
+    both = (*first.replies, *store.read_replies(first.mark).replies)
+    given = [(one.request_id, one.label) for one in sorted(both, key=lambda one: one.at)]
+    assert given == [("r2", "ham"), ("r1", "ham"), ("r1", "spam")]
+
+
+def test_an_answer_that_may_be_undone_holds_back_those_behind_it(store, clock):
+    """Else they would be read as of an earlier time than it, and it would be passed over."""
+    store.take_deliveries([asked("r1"), asked("r2")])
+    store.add_answer("ann", "r1", "ham")
+    clock.now -= 2.0
+    store.add_answer("bob", "r2", "ham")
+    clock.now += UNDO_S
+    assert store.read_replies("").replies == ()
+    clock.now += 2.0
+    assert [one.request_id for one in store.read_replies("").replies] == ["r1", "r2"]
+
+
 def test_what_is_over_is_forgotten_beyond_a_limit(store, monkeypatch):
     monkeypatch.setattr("headrace.bridges.desk.store.KEPT_N", 3)
     assert KEPT_N > 3

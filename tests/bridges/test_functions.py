@@ -9,9 +9,9 @@ import pytest
 
 from bridges.formats.tools import request
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.carrier import Carrier
+from headrace.bridges.carrier import BridgeCarrier
 from headrace.bridges.functions import Functions, FunctionsSettings
-from headrace.bridges.outbox import Outbox
+from headrace.bridges.outbox import BridgeOutbox
 from headrace.errors import BadSettings
 from headrace.label.dawid_skene import DawidSkene
 from headrace.messages import Answer
@@ -129,9 +129,9 @@ def test_every_request_is_answered_once_whenever_the_process_is_killed(tmp_path)
             try:
                 with (
                     closing(bridge_of(folder, "long", "named")) as bridge,
-                    closing(Outbox(folder / "outbox.sqlite", outlives_power=False)) as outbox,
+                    closing(BridgeOutbox(folder / "outbox.sqlite", outlives_power=False)) as outbox,
                 ):
-                    carrier = Carrier(bridge, end, outbox, clock=lambda: 50.0, on_act=before)
+                    carrier = BridgeCarrier(bridge, end, outbox, clock=lambda: 50.0, on_act=before)
                     while carrier.step():
                         pass
                 break

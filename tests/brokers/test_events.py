@@ -14,7 +14,7 @@ from commands.runs import SETTINGS, TOML, accidents, child, event, lines_of
 from headrace import cli
 from headrace.adapters.brokers.copying import COPY, MARK, QueueCopy
 from headrace.adapters.brokers.sources import open_source
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
@@ -88,7 +88,7 @@ def source(server, name):
 
 @pytest.fixture
 def places(tmp_path, source):
-    return Places(
+    return RunFiles(
         events=None,
         queue=source.url,
         answers=tmp_path / "answers.jsonl",
@@ -128,7 +128,7 @@ def test_what_is_there_is_fed_once_and_the_next_start_goes_on(places, source):
     # The folder is all that a replay needs.
     assert cli.main(["replay", str(places.state)]) == 0
     # The decisions are those of the same events in a file.
-    alike = Places(
+    alike = RunFiles(
         events=places.state / COPY,
         answers=places.answers,
         requests=places.requests.with_name("alike.jsonl"),
@@ -263,7 +263,7 @@ def test_another_queue_or_a_copy_that_was_cut_is_refused(places, source):
 
 def other(places, **changed):
     fields = {name: getattr(places, name) for name in places.__dataclass_fields__}
-    return Places(**{**fields, **changed})
+    return RunFiles(**{**fields, **changed})
 
 
 def test_a_decoder_of_your_own_is_refused(places):

@@ -12,13 +12,13 @@ from commands.runs import accidents
 from headrace.adapters.brokers.address import parse_address
 from headrace.adapters.brokers.copying import Batch, QueueCopy
 from headrace.adapters.brokers.sources import open_source
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput
 
 
 def places_of(folder, url):
-    return Places(
+    return RunFiles(
         events=None,
         queue=url,
         answers=None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace import cli
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.settings import parse
 
@@ -62,8 +62,8 @@ class Stream:
     folder: Path
 
     @property
-    def places(self) -> Places:
-        return Places(
+    def places(self) -> RunFiles:
+        return RunFiles(
             events=self.folder / "events.jsonl",
             answers=self.folder / "answers.jsonl",
             requests=self.folder / "requests.jsonl",

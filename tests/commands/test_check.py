@@ -108,6 +108,16 @@ def test_packed_lines_and_tables_are_tried_too(checked, tmp_path):
     assert code == 0 and "50 events in them" in said and said.count("read as numeric: x") == 1
 
 
+def test_a_packed_log_of_long_lines_is_cut_between_them(checked, tmp_path):
+    lines = [
+        json.dumps({"id": f"e{i}", "at": START + i, "features": {"x": i % 5, "note": "z" * 9_000}})
+        for i in range(300)
+    ]
+    (tmp_path / "events.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    said = checked(QUICK, "events.jsonl.gz")[1]
+    assert "300 records tried, 300 events in them" in said
+
+
 def test_a_log_that_is_not_there_is_told(checked):
     code, said = checked(log="gone.jsonl")
     assert code == 2 and "gone.jsonl is no file" in said

@@ -29,7 +29,7 @@ from headrace.commands.pilot.compare import (
 )
 from headrace.commands.pilot.history import History, history_of
 from headrace.commands.pilot.report import as_html, as_json
-from headrace.commands.pilot.runs import Case, Outcome, play_all, play_case, settings_of
+from headrace.commands.pilot.runs import Case, RunOutcome, play_all, play_case, settings_of
 from headrace.drivers.notebook import Simulation
 from headrace.engine import Engine
 from headrace.errors import BadInput, BadSettings
@@ -64,7 +64,7 @@ def case(strategy: str = "margin", *, budget: float = 0.1, latency: float = 0.0)
     return Case(budget=budget, latency=latency, strategy=strategy, seed=0)
 
 
-def bare(outcome: Outcome) -> Outcome:
+def bare(outcome: RunOutcome) -> RunOutcome:
     return msgspec.structs.replace(outcome, run_s=0.0)
 
 
@@ -219,8 +219,8 @@ def test_the_live_estimate_is_compared_with_the_truth_of_what_it_is_about() -> N
 # ------------------------------------------------------------------------------- comparison
 
 
-def outcome(strategy: str, budget: float, seed: int, accuracy: float, labels_n: int) -> Outcome:
-    return Outcome(
+def outcome(strategy: str, budget: float, seed: int, accuracy: float, labels_n: int) -> RunOutcome:
+    return RunOutcome(
         case=Case(budget=budget, latency=0.0, strategy=strategy, seed=seed),
         events_n=1000,
         rejected_n=0,
@@ -234,7 +234,7 @@ def outcome(strategy: str, budget: float, seed: int, accuracy: float, labels_n: 
     )
 
 
-def pilot_of(gain: float) -> list[Outcome]:
+def pilot_of(gain: float) -> list[RunOutcome]:
     runs = []
     for budget, level in ((0.05, 0.7), (0.1, 0.8), (0.2, 0.9)):
         for seed in range(3):

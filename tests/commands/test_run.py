@@ -11,7 +11,7 @@ from commands.runs import Stream
 from headrace import Engine, cli
 from headrace.commands import run
 from headrace.commands.run import list_essentials
-from headrace.drivers.files.run import Places
+from headrace.drivers.files.run import RunFiles
 from headrace.learn.estimate import Estimate
 from headrace.learn.quality import Quality, Rate
 from headrace.pages.live.screen import Screen
@@ -66,7 +66,7 @@ def test_without_a_terminal_it_runs_as_ever_and_says_so(plain, tmp_path, monkeyp
 def test_what_came_before_the_first_label_is_no_accuracy():
     report = Engine().report
     report = replace_numbers(report, {"events.observed_n": 400, "events.unpredicted_n": 400})
-    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    places = RunFiles(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     assert dict(list_essentials(report, places))["accuracy"].startswith("none yet: all 400 events")
     found = Estimate(accuracy=0.9, low=0.8, high=0.95, labels_n=30)
     later = replace_numbers(report, {"events.unpredicted_n": 150, "estimates.accuracy": found})
@@ -80,7 +80,7 @@ def test_a_served_model_that_no_event_has_a_prediction_of_is_told():
     settings = parse({"evaluation": {"judged": "served"}})
     report = Engine(settings=settings).report
     report = replace_numbers(report, {"events.observed_n": 400, "events.unpredicted_n": 400})
-    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    places = RunFiles(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     assert dict(list_essentials(report, places))["accuracy"] == (
         "none yet: evaluation.judged is 'served', and not one of 400 events has a prediction of "
         "the served model; see input.predicted"
@@ -90,7 +90,7 @@ def test_a_served_model_that_no_event_has_a_prediction_of_is_told():
 def test_why_no_stretch_can_be_judged_yet_is_told():
     numbers = {"events.observed_n": 500, "model.learned_n": 9, "labels.open_n": 7}
     report = replace_numbers(Engine(seed=7).report, numbers)
-    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    places = RunFiles(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     told = dict(list_essentials(report, places))["accuracy"]
     assert told.startswith("no label yet that judges: ") and "7 are open" in told
 
@@ -101,7 +101,7 @@ def test_quality_is_told_where_labels_are_enough():
     report = replace_numbers(
         Engine().report, {"estimates.quality": Quality(balanced_accuracy=rate, kappa=thin)}
     )
-    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    places = RunFiles(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     told = dict(list_essentials(report, places))["quality"]
     assert told == "balanced accuracy 0.800 (0.700 to 0.900)"
     assert dict(list_essentials(Engine().report, places))["quality"] == "too few labels"
@@ -112,7 +112,7 @@ def test_classes_that_the_quality_leaves_out_are_named():
     quality = Quality(balanced_accuracy=rate, recall={"ok": rate})
     settings = parse({"schema": {"classes": ["ok", "fraud"]}})
     report = replace_numbers(Engine(settings=settings).report, {"estimates.quality": quality})
-    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    places = RunFiles(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     assert dict(list_essentials(report, places))["quality"] == (
         "balanced accuracy 1.000 (0.900 to 1.000); without fraud, of which no label judges"
     )

@@ -17,7 +17,7 @@ import pytest
 from commands.runs import SETTINGS, Stream, event, lines_of
 from headrace import Engine, cli
 from headrace.adapters.mlflow_model import load_scorer
-from headrace.adapters.mlflow_registry import Away, Point, faults_of_uri
+from headrace.adapters.mlflow_registry import Away, MetricPoint, faults_of_uri
 from headrace.adapters.snapshots.store import load_keys
 from headrace.commands.mlflow import Tracker, follow_run, params_of
 from headrace.commands.model import read_kept_versions
@@ -49,7 +49,7 @@ class Shelf:
         self.on_call("open_run")
         self.runs[self.tags[-1]] = params
 
-    def log_points(self, points: list[Point]) -> None:
+    def log_points(self, points: list[MetricPoint]) -> None:
         self.on_call("log")
         for point in points:
             for name, value in point.values.items():

@@ -13,8 +13,8 @@ import pytest
 from bridges.requests import request
 from headrace.adapters.sealing import Sealer
 from headrace.bridges.bridge import Receipt, Reply, Unreachable
-from headrace.bridges.carrier import Carrier
-from headrace.bridges.outbox import Outbox
+from headrace.bridges.carrier import BridgeCarrier
+from headrace.bridges.outbox import BridgeOutbox
 from headrace.drivers.kafka.bridge_end import KafkaEnd
 from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC
 from headrace.settings import parse
@@ -47,7 +47,7 @@ def answers(broker: Any, prefix: str) -> list[dict[str, Any]]:
     return [json.loads(value) for value in broker.topics.values(f"{prefix}.answers")]
 
 
-def carry(carrier: Carrier, outbox: Outbox, n: int) -> None:
+def carry(carrier: BridgeCarrier, outbox: BridgeOutbox, n: int) -> None:
     until = time.monotonic() + WITHIN_S
     while outbox.count_requests().replies_n < n or outbox.count_requests().to_hand_on_n:
         assert time.monotonic() < until, f"{outbox.count_requests()} after {WITHIN_S:g} s"
@@ -70,9 +70,9 @@ def test_every_request_is_answered_on_the_topic_of_answers(topics, prefix, tmp_p
     for first in (True, False):
         with (
             closing(KafkaEnd(kafka_of(topics, prefix))) as end,
-            closing(Outbox(tmp_path / "one.sqlite")) as outbox,
+            closing(BridgeOutbox(tmp_path / "one.sqlite")) as outbox,
         ):
-            carrier = Carrier(rig, end, outbox)
+            carrier = BridgeCarrier(rig, end, outbox)
             carry(carrier, outbox, 40 if first else 60)
             assert carrier.faults_n == 0
         if first:
@@ -88,10 +88,10 @@ def test_what_is_no_request_is_passed_over_and_said(topics, prefix, tmp_path):
     ask(topics, prefix, 1)
     with (
         closing(KafkaEnd(kafka_of(topics, prefix))) as end,
-        closing(Outbox(tmp_path / "one.sqlite")) as outbox,
+        closing(BridgeOutbox(tmp_path / "one.sqlite")) as outbox,
     ):
         said: list[str] = []
-        carry(Carrier(Labelled(tmp_path), end, outbox, note=said.append), outbox, 1)
+        carry(BridgeCarrier(Labelled(tmp_path), end, outbox, note=said.append), outbox, 1)
         assert sum("is no request" in fault for fault in said) == 2
 
 
@@ -137,9 +137,9 @@ def test_a_broker_that_goes_and_comes_again_costs_nothing(own_broker, prefix, tm
     ask(own_broker, prefix, 1)
     with (
         closing(KafkaEnd(kafka_of(own_broker, prefix))) as end,
-        closing(Outbox(tmp_path / "one.sqlite")) as outbox,
+        closing(BridgeOutbox(tmp_path / "one.sqlite")) as outbox,
     ):
-        carrier = Carrier(Labelled(tmp_path), end, outbox)
+        carrier = BridgeCarrier(Labelled(tmp_path), end, outbox)
         carry(carrier, outbox, 1)
         own_broker.kill()
         outbox.take_replies(Receipt((Reply("r0", None, 1.0),), "1"))
@@ -165,9 +165,9 @@ def test_sealed_topics_carry_requests_and_answers_that_only_keys_open(topics, pr
     said: list[str] = []
     with (
         closing(KafkaEnd(kafka_of(topics, prefix), sealer)) as end,
-        closing(Outbox(tmp_path / "one.sqlite", sealer=end.sealer)) as outbox,
+        closing(BridgeOutbox(tmp_path / "one.sqlite", sealer=end.sealer)) as outbox,
     ):
-        carry(Carrier(Labelled(tmp_path), end, outbox, note=said.append), outbox, 5)
+        carry(BridgeCarrier(Labelled(tmp_path), end, outbox, note=said.append), outbox, 5)
     assert sum("it is not sealed" in fault for fault in said) == 1
     found = [
         json.loads(sealer.unseal(record.value, ANSWERS_TOPIC, record.key.decode()))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from headrace.drivers.kafka import client
-from headrace.drivers.kafka.cluster import Wanted, connect_cluster
+from headrace.drivers.kafka.cluster import TopicPlan, connect_cluster
 from headrace.drivers.kafka.reading import partition_of
 from headrace.settings.kafka import KafkaSettings
 
@@ -21,7 +21,7 @@ def kafka_of(broker) -> KafkaSettings:
 
 async def made(kafka: KafkaSettings, name: str, partitions_n: int) -> None:
     async with connect_cluster(kafka) as cluster:
-        await cluster.create_topics([Wanted(name, partitions_n, 1, {})])
+        await cluster.create_topics([TopicPlan(name, partitions_n, 1, {})])
         await cluster.await_topics({name: partitions_n})
 
 

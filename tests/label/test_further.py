@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from commands.runs import START_AT, Stream, answer_to
-from headrace.bridges.outbox import Outbox
+from headrace.bridges.outbox import BridgeOutbox
 from headrace.drivers.audit.verify import verify_log
-from headrace.drivers.files.erasing import Lines, _questions_about
+from headrace.drivers.files.erasing import ConcernedLines, _questions_about
 from headrace.label.desk import Desk
 from headrace.messages import (
     Answer,
@@ -135,7 +135,7 @@ def test_a_question_that_a_tool_takes_back_withdraws_the_request():
 
 
 def test_a_bridge_lets_the_questions_of_a_withdrawn_request_go(tmp_path: Path):
-    outbox = Outbox(tmp_path / "outbox.sqlite", outlives_power=False)
+    outbox = BridgeOutbox(tmp_path / "outbox.sqlite", outlives_power=False)
     names = ("r", "r:w3", "r:2", "r2", "r2:w3")
     outbox.take_in([request(name) for name in names], "1", 0.0)
     outbox.note_sent(outbox.to_send(10))
@@ -177,7 +177,7 @@ def test_a_run_asks_in_its_file_of_requests_and_hears_the_answer(tmp_path: Path)
 
 def test_an_erasure_finds_a_further_question_wherever_it_stands():
     order = ErasureOrdered(at=0.0, event_ids=("e",))
-    lines = Lines([order], parse({}), Privacy())
+    lines = ConcernedLines([order], parse({}), Privacy())
     lines.request_ids.add("r")
     question = msgspec.structs.replace(request("r:w3"), features={"name": "ann"})
     change = QuestionChanged(at=5.0, record=question)

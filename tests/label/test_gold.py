@@ -15,7 +15,7 @@ from headrace.chance import Chance
 from headrace.drivers.audit.verify import verify_log
 from headrace.errors import BadSettings
 from headrace.label.counts import Counts
-from headrace.label.dawid_skene import DawidSkene, Heard, Reliability
+from headrace.label.dawid_skene import DawidSkene, Reliability, VotedRequest
 from headrace.label.desk import ANSWERS_KEPT_MIN, Desk
 from headrace.label.gold import KNOWN_MAX, GoldQuestions
 from headrace.messages import (
@@ -269,7 +269,7 @@ def test_what_was_saved_before_there_were_gold_questions_is_read() -> None:
         (ledger, "_gold", 1),
         (desk.annotators.by_name["al"], "gold_n gold_right_n by_class", 2),
         (desk.counts, "gold_asked_n gold_answers_n", 1),
-        (Heard("r", (), None), "known", 1),
+        (VotedRequest("r", (), None), "known", 1),
     ]
     for part, names, version in parts:
         fields = fields_of(part)

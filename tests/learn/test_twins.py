@@ -13,7 +13,7 @@ from river import naive_bayes
 from headrace import Answer, Engine, Event, LabelRequested
 from headrace.chance import Chance
 from headrace.learn.learner import Learner
-from headrace.learn.twins import RATIO_MAX, Choosing, Twins
+from headrace.learn.twins import RATIO_MAX, ChoosingGain, Twins
 from headrace.messages import LabelSettled
 from headrace.observe.schema import Schema
 from headrace.settings import SchemaSettings, parse
@@ -89,7 +89,7 @@ def test_chosen_twins_learn_the_closest_calls() -> None:
 
 def test_nothing_is_said_before_there_is_something_to_say() -> None:
     found = Twins(learner(), 0.2, Chance(0)).estimate()
-    assert found == Choosing()
+    assert found == ChoosingGain()
     assert found.sentence.startswith("whether choosing pays can't be told yet: too few")
 
 
@@ -125,13 +125,13 @@ def test_twins_that_agree_prove_little() -> None:
 )
 def test_one_plain_sentence(bounds: tuple[float, float], says: str) -> None:
     low, high = bounds
-    found = Choosing(gain=(low + high) / 2, gain_low=low, gain_high=high, twin_labels_n=100)
+    found = ChoosingGain(gain=(low + high) / 2, gain_low=low, gain_high=high, twin_labels_n=100)
     assert found.sentence.startswith(says)
     assert "random would need" not in found.sentence
 
 
 def test_the_ratio_is_said_where_choosing_pays() -> None:
-    found = Choosing(
+    found = ChoosingGain(
         gain=0.03, gain_low=0.01, gain_high=0.05, ratio=1.6, ratio_low=1.1, ratio_high=8.0
     )
     assert found.sentence.endswith(

@@ -143,10 +143,46 @@ def test_an_array_of_tasks_is_told_to_be_lines(line: bytes):
     assert "an array of tasks is read from a file *.json (docs/LOGS.md)" in rejected.detail
 
 
-@pytest.mark.parametrize("at", ["1712011200123", "1712011200123456789", "1712011200"])
+@pytest.mark.parametrize(
+    "at", ["1712011200123", "1712011200123456789", "1712011200", "1712011200123.5"]
+)
 def test_a_number_in_quotes_is_never_a_date_in_the_past(at: str):
     with pytest.raises(Refusal, match="must be a number of seconds"):
         seconds_of(at, "at", UTC)
+
+
+@pytest.mark.parametrize(
+    "at", ["2024-05-01 UTC", "2024-05-01+02:00", "2024-05-01 -0500", "2024-05-01-05:00"]
+)
+def test_the_offset_of_a_day_is_never_its_hour(at: str):
+    with pytest.raises(Refusal, match="must be a number of seconds, or RFC 3339"):
+        seconds_of(at, "at", UTC)
+
+
+def test_a_leap_second_is_the_first_of_the_next_day():
+    for at in ("2016-12-31T23:59:60Z", "2017-01-01 05:29:60 +05:30", "2017-01-01T00:00:00Z"):
+        assert seconds_of(at, "at") == 1_483_228_800.0
+    assert seconds_of("2016-12-31 23:59:60.25", "at", UTC) == 1_483_228_800.25
+
+
+def test_a_time_after_what_numbers_may_be_is_told_by_itself():
+    with pytest.raises(Refusal, match=r"'9999-12-31T23:59:59Z'; must be before the year 5138"):
+        seconds_of("9999-12-31T23:59:59Z", "at")
+
+
+@pytest.mark.parametrize(
+    ("at", "unit", "told"),
+    [
+        (1.7e12, "s", 'must be seconds; divide milliseconds by 1000, or set input.at_unit = "ms"'),
+        (1.7e15, "s", 'divide microseconds by 1000000, or set input.at_unit = "us"'),
+        (1.7e18, "s", 'input.at_unit = "ns"'),
+        (1.7e15, "ms", 'must be milliseconds; divide microseconds by 1000, or set .*"us"'),
+        (1e30, "ns", "must be nanoseconds$"),
+    ],
+)
+def test_a_number_in_another_unit_names_the_unit_that_it_is_in(at: float, unit: str, told: str):
+    with pytest.raises(Refusal, match=told):
+        seconds_of(at, "at", None, unit)
 
 
 def test_without_zones_a_name_is_told_what_is_missing(monkeypatch):

@@ -47,6 +47,9 @@ def test_arrays_lead_to_the_same_as_dicts_of_the_same_numbers() -> None:
         ({"at": [1.0]}, r"at has shape \(1,\); must be \(2,\)"),
         ({"names": ["a", "a"]}, "names must be texts, each once"),
         ({"ids": [1, 2]}, "ids must be texts"),
+        ({"at": np.array(["2024-05-01"] * 2, "M8[s]")}, r"at has datetime64\[s\] values"),
+        ({"at": [np.datetime64("2024-05-01")] * 2}, r"at has datetime64\[D\] values; must be numb"),
+        ({"X": [[np.timedelta64(5, "m")] * 2] * 2}, r"X has timedelta64\[m\] values"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], fault: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.engine import Engine
 from headrace.observe.decode import Decoder
-from headrace.observe.originals import Lines, unpack_features
+from headrace.observe.originals import LineFeatures, unpack_features
 from headrace.observe.plain import TEMPLATE_LINES_MIN, PlainLines
 from headrace.observe.schema import Schema
 from headrace.settings import InputSettings, SchemaSettings, parse
@@ -126,7 +126,7 @@ def test_lines_that_are_read_together_mean_what_each_means_alone(
 def test_many_lines_that_are_alike_make_no_dict_of_any() -> None:
     line = b'{"id": "a", "at": 5, "features": {"x": 1, "y": "red", "z": null}}'
     batch = PlainLines(InputSettings()).batch([line] * TEMPLATE_LINES_MIN)
-    assert batch is not None and isinstance(batch.originals, Lines)
+    assert batch is not None and isinstance(batch.originals, LineFeatures)
     assert batch.original(3) == {"x": 1, "y": "red", "z": None}
     assert (batch.number_names, batch.numbers[0, 0]) == (("x", "z"), 1.0)
 

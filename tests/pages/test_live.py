@@ -12,7 +12,7 @@ from headrace.limits import Limit
 from headrace.messages import Answer, DriftChanged, ModelAdopted, ModelKept
 from headrace.pages.live.health import list_concerns
 from headrace.pages.live.plot import POINTS_MAX
-from headrace.pages.live.view import DECISIONS_MAX, MARKS_MAX, History, Pulse, Rated, Track
+from headrace.pages.live.view import DECISIONS_MAX, MARKS_MAX, Pulse, Rated, Track, ViewHistory
 from headrace.pages.live.view import draw_view as view
 from headrace.report import Failure, PartitionReport, SnapshotsReport
 from reports import replace_numbers
@@ -37,7 +37,7 @@ def lines_of(report, history, width, height, **options):
 @pytest.fixture(scope="module")
 def warm():
     """An engine with requests, answers and a name that is far too long, and its history."""
-    engine, history = Engine(seed=3, classes=["a" * 90, "b"]), History()
+    engine, history = Engine(seed=3, classes=["a" * 90, "b"]), ViewHistory()
     for i in range(1_200):
         event = Event(id=f"event-{i:030}", at=float(i), features={"x": i % 7})
         outputs = engine.feed([event])
@@ -62,7 +62,7 @@ def test_no_line_is_wider_and_there_are_as_many_as_the_terminal_has(warm, size):
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 def test_a_report_without_any_event_is_drawn(size):
-    found = lines_of(Engine().report, History(), *size)
+    found = lines_of(Engine().report, ViewHistory(), *size)
     assert len(found) == size[1]
     assert "no label has come back yet" in found[3]
 
@@ -86,14 +86,14 @@ def test_truth_and_rival_stand_beside_the_estimate(warm):
 
 
 def test_drift_and_adoption_leave_their_letters_under_the_plot():
-    history = History()
+    history = ViewHistory()
     history.add_outputs([DRIFT], 5)
     history.add_outputs([ADOPTED, KEPT], 9)
     assert [(mark.letter, mark.events_n) for mark in history.marks] == [("D", 5), ("a", 9)]
 
 
 def test_the_latest_decisions_say_why(warm):
-    history = History()
+    history = ViewHistory()
     history.add_outputs([DRIFT, ADOPTED, KEPT], 1)
     found = lines_of(warm[0], history, 120, 30)
     title = next(i for i, line in enumerate(found) if "latest decisions" in line)
@@ -177,7 +177,7 @@ def test_a_few_rejects_and_expiries_are_no_concern(warm):
 
 
 def test_an_estimate_over_several_partitions_is_drawn_at_the_present(warm):
-    history, report = History(), warm[0]
+    history, report = ViewHistory(), warm[0]
     joined = msgspec.structs.replace(report.estimates.accuracy, to_seq=None, from_seq=None)
     history.add_report(replace_numbers(report, {"estimates.accuracy": joined}))
     assert history.accuracy.points == [(1_200, report.estimates.accuracy.accuracy)]

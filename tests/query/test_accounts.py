@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headrace import Engine, LabelRequested, RequestExpired, RoundOrdered
 from headrace.errors import BadSettings
 from headrace.messages import Answer, Tick
-from headrace.query.accounts import LABEL, Asked, Forgetting, Money, PerPeriod, in_millionths
+from headrace.query.accounts import LABEL, AskedLabel, Forgetting, Money, PerPeriod, in_millionths
 from headrace.query.budgets import Account, Budget, Cap, PerHour, Share, from_settings
 from headrace.settings import BudgetSettings, parse
 from headrace.testing import check_budget
@@ -84,7 +84,7 @@ def test_what_is_spent_is_never_more_than_allowed(steps: list[Any]) -> None:
         elif kind == "ask" and budget.available_n:
             asked_n += 1
             name, factor = f"r{asked_n}", 1.0 + 2.0 * x
-            budget.charge(asked=Asked(name, y, x))
+            budget.charge(asked=AskedLabel(name, y, x))
             open_.append((name, factor, events_n))
             spent[name] = 5.0 * 4.0 * factor
             estimate, in_period = estimate + 1.0, in_period + 1
@@ -164,11 +164,11 @@ def test_the_forgetting_estimate_is_that_of_the_paper_and_bounds_bursts() -> Non
 def test_money_holds_the_dearest_back_until_the_label_has_come() -> None:
     account = Money(30.0, price=2.0, by_class={"fraud": 5.0}, doubt_factor=2.0)
     assert account.balance // LABEL == 3
-    account.charge(Asked("a", "fine", 1.0))
+    account.charge(AskedLabel("a", "fine", 1.0))
     assert math.isclose(account.left, 20.0)
     account.settle("a", "fine", [])
     assert math.isclose(account.left, 26.0)
-    account.charge(Asked("b", "fine", 0.0))
+    account.charge(AskedLabel("b", "fine", 0.0))
     account.settle("b", "fraud", [])
     account.settle("b", "fine", [])
     assert math.isclose(account.left, 21.0)
@@ -184,7 +184,7 @@ def test_what_a_label_costs_goes_by_who_answered() -> None:
         ("e", [], 71.0),
         ("f", ["ben", ""], 65.5),
     ):
-        account.charge(Asked(name, "fine", 0.0))
+        account.charge(AskedLabel(name, "fine", 0.0))
         account.settle(name, "fine", by)
         assert math.isclose(account.left, left)
 

@@ -13,7 +13,7 @@ from skactiveml.pool import CoreSet, UncertaintySampling, uncertainty_scores
 
 from headrace import BadSettings, Chance, Engine, LabelRequested
 from headrace.drivers.notebook import Simulation
-from headrace.plugins import KINDS, Choosing, Said, ScikitActiveml
+from headrace.plugins import KINDS, Choosing, KnownProbabilities, ScikitActiveml
 from headrace.query.strategies import resolve
 from headrace.settings import parse
 from headrace.testing import check_strategy
@@ -59,7 +59,7 @@ def test_every_strategy_of_scikit_activeml_chooses_the_same_in_any_order(kind: s
 def test_every_strategy_of_modal_keeps_the_contract_and_chooses_as_it_does(name: str) -> None:
     strategy, pool = Choosing(f"modAL.uncertainty:{name}"), candidates()
     check_strategy(strategy)
-    said = Said(pool.points(np.arange(len(pool))), pool.probabilities)
+    said = KnownProbabilities(pool.points(np.arange(len(pool))), pool.probabilities)
     theirs = getattr(uncertainty, name)(said, pool.points(np.arange(len(pool))), n_instances=5)
     assert sorted(first(strategy, pool)) == sorted(np.asarray(theirs).tolist())
 

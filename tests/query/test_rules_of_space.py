@@ -12,7 +12,7 @@ import pytest
 from headrace.chance import Chance
 from headrace.query.rules import Arriving, Draw, Rule, make_rule
 from headrace.query.rules.quantile import BalancedQuantile, estimate_gain, quantile_of
-from headrace.query.rules.space import Neighbours, Space
+from headrace.query.rules.space import NearestDistances, Space
 
 NUMBERS = np.array([False, False])
 
@@ -57,7 +57,7 @@ def test_what_is_missing_stands_at_the_mean_and_categories_are_apart_or_not() ->
 
 
 def test_a_feature_that_comes_later_was_missing_and_one_that_never_varies_says_nothing() -> None:
-    near = Neighbours(Space(is_scaled=True))
+    near = NearestDistances(Space(is_scaled=True))
     near.add_event(np.array([5.0]), np.array([False]))
     closer = near.add_event(np.array([5.0, 3.0]), NUMBERS)
     assert closer.tolist() == [0] and near.nearest.tolist() == [0.0, 0.0]
@@ -65,7 +65,7 @@ def test_a_feature_that_comes_later_was_missing_and_one_that_never_varies_says_n
 
 
 def test_a_new_nearest_neighbour_is_nearer_than_all_that_came_since() -> None:
-    near, X = Neighbours(Space(is_scaled=False)), drawn(60, 2)
+    near, X = NearestDistances(Space(is_scaled=False)), drawn(60, 2)
     for i, x in enumerate(X):
         closer = near.add_event(x, NUMBERS)
         for j in range(i):

@@ -13,7 +13,7 @@ import pytest
 from headrace import __version__
 from headrace.cli import COMMANDS
 from headrace.settings import Settings, parse
-from repo.tree import ROOT, files, modules
+from repo.tree import ROOT, SOURCE, files, modules
 from warm import run_python
 
 PAGES = [path for path in files() if path.suffix == ".md"]
@@ -115,6 +115,14 @@ def test_architecture_lists_every_module_once() -> None:
     assert [name for name in there if name not in listed] == []
     assert [name for name in listed if name not in there] == []
     assert len(listed) == len(there)
+
+
+def test_contributing_names_files_that_there_are() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:py|md|toml))`", text))
+    gone = [n for n in named if not any((at / n).exists() for at in (ROOT, ROOT / "docs", SOURCE))]
+    assert len(named) > 15
+    assert gone == []
 
 
 # The blocks of LOGS.md work on files that stand beside them: test_logs_page.py runs them.

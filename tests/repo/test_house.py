@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,9 +25,14 @@ SETTING_RULE = (
     "may do nothing."
 )
 
+COUNTER_RULE = (
+    "Every counter is read: by the report, or by a decision. One that nobody reads costs a field "
+    "of the state, and tells nobody anything."
+)
+
 KNOWN = {
     "advice:Constraints": 18,  # a problem as it is given
-    "commands/pilot/runs:Outcome": 20,  # a row of `headrace pilot --json`
+    "commands/pilot/runs:RunOutcome": 20,  # a row of `headrace pilot --json`
     "flow/steps:Step": 18,  # a record of the journal
     "testing/simulation:Faults": 17,  # a format: rates, drawn one by one up to their limits
 }
@@ -124,3 +129,27 @@ def test_every_setting_is_set_by_a_test(section: Any) -> None:
 )
 def test_a_setting_is_set_where_it_gets_a_value(text: str, is_there: bool) -> None:
     assert ("cap" in names_set(text)) == is_there
+
+
+def unread_counters(sources: Mapping[str, str]) -> list[str]:
+    """The attributes that some line raises and no line reads, as "file: name"."""
+    raised: dict[str, str] = {}
+    read: set[str] = set()
+    for name, text in sources.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+                raised.setdefault(node.target.attr, name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                read.add(node.attr)
+    return sorted(f"{where}: {name}" for name, where in raised.items() if name not in read)
+
+
+def test_every_counter_is_read() -> None:
+    sources = {str(m): (SOURCE / m).read_text(encoding="utf-8") for m in modules()}
+    assert unread_counters(sources) == [], COUNTER_RULE
+
+
+def test_a_counter_is_unread_where_it_is_only_raised() -> None:
+    raised = "class A:\n    def f(self):\n        self.seen_n += 1\n"
+    assert unread_counters({"a.py": raised}) == ["a.py: seen_n"]
+    assert unread_counters({"a.py": raised, "b.py": "x = a.seen_n\n"}) == []

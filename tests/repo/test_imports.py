@@ -21,6 +21,26 @@ ACTING = {
     "select", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time",
     "urllib", "uuid",
 }  # fmt: skip
+CORE_RULE = (
+    "The core decides and does nothing else: it imports no outer layer, no clock, no chance but "
+    "its own, and nothing that reads or writes. What acts goes into adapters, bridges or drivers."
+)
+FLOW_RULE = (
+    "The flow is the worker without Kafka: it waits for nothing and knows no client, so that tests "
+    "can play a thousand clusters. What waits goes into drivers/kafka."
+)
+LAYER_RULE = (
+    "Imports go one way: commands import drivers, drivers pages and bridges, these adapters, those "
+    "the core. What two layers need goes into the lower one."
+)
+CIRCLE_RULE = (
+    "No modules import each other in a circle, for types neither: a module that needs a type of "
+    "another's says what it needs of it (a Protocol), or the part that both need moves below them."
+)
+LIGHT_RULE = (
+    "`import headrace` loads no optional module and is fast: import such a module in the function "
+    "that needs it."
+)
 OPTIONAL = ("matplotlib", "pandas", "prometheus_client", "pyarrow", "rich")
 OWN_SECONDS_MAX = 1.0
 
@@ -52,9 +72,9 @@ def outer_imports(module: Path, *outer: str) -> list[str]:
 
 @pytest.mark.parametrize("module", [m for m in modules() if is_core(m)], ids=str)
 def test_the_core_imports_no_outer_layer_and_nothing_that_acts(module: Path) -> None:
-    assert outer_imports(module, *OUTER, "cli") == []
+    assert outer_imports(module, *OUTER, "cli") == [], CORE_RULE
     acting = [n for n in imported(module) if n.split(".")[0] in ACTING or "numpy.random" in n]
-    assert acting == []
+    assert acting == [], CORE_RULE
 
 
 def test_the_core_prints_and_opens_nothing_but_a_settings_file() -> None:
@@ -67,15 +87,16 @@ def test_the_core_prints_and_opens_nothing_but_a_settings_file() -> None:
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
             if name in ("print", "open", "input", "read_text", "read_bytes", "write_text"):
                 found.append(f"{module}: {name}")
-    assert found == ["settings/sections.py: read_text"]
+    assert found == ["settings/sections.py: read_text"], CORE_RULE
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "flow"], ids=str)
 def test_the_flow_waits_for_nothing_and_knows_no_client(module: Path) -> None:
     tree = ast.parse((SOURCE / module).read_text(encoding="utf-8"))
     waiting = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
-    assert [node for node in ast.walk(tree) if isinstance(node, waiting)] == []
-    assert [name for name in imported(module) if name.split(".")[0] in ("aiokafka", "faust")] == []
+    assert [node for node in ast.walk(tree) if isinstance(node, waiting)] == [], FLOW_RULE
+    clients = [name for name in imported(module) if name.split(".")[0] in ("aiokafka", "faust")]
+    assert clients == [], FLOW_RULE
 
 
 LAYERS = {
@@ -89,12 +110,13 @@ LAYERS = {
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] in LAYERS], ids=str)
 def test_each_layer_imports_those_below_it(module: Path) -> None:
-    assert outer_imports(module, "shells", *LAYERS[module.parts[0]]) == []
+    assert outer_imports(module, "shells", *LAYERS[module.parts[0]]) == [], LAYER_RULE
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "testing"], ids=str)
 def test_what_is_shipped_for_tests_needs_the_core_and_bridges_alone(module: Path) -> None:
-    assert outer_imports(module, "commands", "drivers", "pages", "adapters", "cli") == []
+    outer = outer_imports(module, "commands", "drivers", "pages", "adapters", "cli")
+    assert outer == [], LAYER_RULE
 
 
 def test_import_headrace_is_light() -> None:
@@ -103,13 +125,13 @@ def test_import_headrace_is_light() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[]", LIGHT_RULE
     own_us = 0
     for line in done.stderr.splitlines():
         self_us, _, name = line.removeprefix("import time:").split("|")
         if name.strip().startswith("headrace"):
             own_us += int(self_us)
-    assert 0 < own_us / 1e6 < OWN_SECONDS_MAX
+    assert 0 < own_us / 1e6 < OWN_SECONDS_MAX, LIGHT_RULE
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -122,7 +144,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     # What imports nothing that is left goes, until nothing does.
     while free := {name for name, others in wanted.items() if not others}:
         wanted = {name: others - free for name, others in wanted.items() if name not in free}
-    assert sorted(wanted) == []
+    assert sorted(wanted) == [], CIRCLE_RULE
 
 
 def name_of(module: Path) -> str:

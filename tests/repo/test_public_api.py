@@ -7,19 +7,32 @@ writes the list anew; a commit that changes it says so in the changelog.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from repo.test_docs import blocks
+from repo.tree import ROOT
+
 LIST = Path(__file__).parents[1] / "public_api.txt"
+PUBLIC_RULE = (
+    "Examples and docs import public names alone (tests/public_api.txt): what a user needs that is "
+    "not public gets a place in headrace, headrace.embedding or headrace.extending."
+)
 MODULES = (
     "headrace",
+    "headrace.drivers.kafka.client",
+    "headrace.embedding",
+    "headrace.extending",
     "headrace.models",
     "headrace.query.budgets",
     "headrace.query.strategies",
+    "headrace.settings",
     "headrace.testing",
     "headrace.testing.oracles",
 )
@@ -55,6 +68,42 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
     told = (thing.__doc__ or "").strip()
     # A dataclass without a docstring gets its signature for one.
     assert told and not told.startswith(f"{attribute}(")
+
+
+def imports_of(code: str) -> Iterator[tuple[str, str]]:
+    """What code takes from Headrace, as (module, name), also as attributes of `hr`."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "headrace":
+            yield from ((str(node.module), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "hr":
+            yield "headrace", node.attr
+
+
+SHOWN = [
+    *((path, path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("examples/**/*.py"))),
+    *(
+        (path, code)
+        for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+        for code in blocks(path, "python")
+    ),
+]
+
+
+def test_users_are_shown_public_names_alone() -> None:
+    known = {tuple(name.split(":")) for name in public_names()} | {("headrace", "__version__")}
+    found = [
+        f"{path.relative_to(ROOT)}: {module}:{name}"
+        for path, code in SHOWN
+        for module, name in imports_of(code)
+        if (module, name) not in known
+    ]
+    assert len(SHOWN) > 40
+    assert found == [], PUBLIC_RULE
+
+
+def test_names_are_found_where_they_are_imported_or_used() -> None:
+    code = "import headrace as hr\nfrom headrace.settings import parse\nhr.Engine()\nother.x"
+    assert list(imports_of(code)) == [("headrace.settings", "parse"), ("headrace", "Engine")]
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted({path.name[:-13] for path in folder.glob("*-??????.jsonl")})
 
 
-class Chain:
+class HashChain:
     """A chain open for writing, by one process at a time, which holds the lock `NAME.lock`.
 
     - `folder`, `name`: where its files are, and how their names begin.

@@ -27,7 +27,7 @@ OPTIONS_SAID = "options"
 """The key for `model.options` as JSON; missing where there are none."""
 
 
-class Scorer:
+class PyfuncScorer:
     """A model as MLflow's `pyfunc` calls it.
 
     >>> from headrace import Engine
@@ -63,7 +63,7 @@ def _is_missing(value: object) -> bool:
     return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
 
 
-def load_scorer(path: Path) -> Scorer:
+def load_scorer(path: Path) -> PyfuncScorer:
     """Load the model in a file, once its signature is verified.
 
     Raises `BadSettings` where the environment names no key, `BadInput` for a file that another key
@@ -71,9 +71,9 @@ def load_scorer(path: Path) -> Scorer:
     """
     sealed = read_sealed(path, series=SERIES, keys=given_keys())
     options = msgspec.json.decode(str(sealed.positions.get(OPTIONS_SAID, "{}")))
-    return Scorer(ScoringModel.thaw(sealed.blob, str(sealed.positions[NAME_SAID]), options))
+    return PyfuncScorer(ScoringModel.thaw(sealed.blob, str(sealed.positions[NAME_SAID]), options))
 
 
-def _load_pyfunc(path: str) -> Scorer:
+def _load_pyfunc(path: str) -> PyfuncScorer:
     """Load the model; MLflow calls this function by its name, with the path of the data."""
     return load_scorer(Path(path))

@@ -57,7 +57,7 @@ class Away(Exception):  # noqa: N818 - reported, and tried again
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MetricPoint:
     """A point of the curve: `step` is the labels so far, `at` seconds since the epoch."""
 
     step: int
@@ -156,7 +156,7 @@ class Registry:
                 path.write_bytes(settings)
                 self._client.log_artifact(self.run_id, str(path))
 
-    def log_points(self, points: Sequence[Point]) -> None:
+    def log_points(self, points: Sequence[MetricPoint]) -> None:
         """Log points of the curve, in order. To log a point again changes nothing."""
         metrics = [
             self._entities.Metric(name, value, max(0, int(point.at * 1_000)), point.step)

@@ -19,7 +19,7 @@ from ..adapters.sealing import Sealer
 from ..messages import Answer, ForAnnotators, RequestWithdrawn, Withdrawal
 from .bridge import Bridge, Reply, Unreachable
 from .erasing import FORGOTTEN, erase_requests
-from .outbox import Outbox
+from .outbox import BridgeOutbox
 
 PIECE_N = 100
 """How many requests are sent at once, and how many answers are written at once."""
@@ -50,7 +50,7 @@ class End(Protocol):
     def close(self) -> None: ...
 
 
-class Carrier:
+class BridgeCarrier:
     """Carries between one bridge and one end, with an outbox as the memory between them.
 
     - `note`: is called with sentences for a person.
@@ -64,7 +64,7 @@ class Carrier:
         self,
         bridge: Bridge,
         end: End,
-        outbox: Outbox,
+        outbox: BridgeOutbox,
         *,
         note: Callable[[str], None] = lambda sentence: None,
         clock: Callable[[], float] = time.time,

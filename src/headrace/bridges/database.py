@@ -84,7 +84,7 @@ def is_sealed(db: sqlite3.Connection) -> bool:
     return application_id == SEALED
 
 
-class Cells:
+class SealedCells:
     """Cells of one file: `seal_text` converts a text to what is stored, `unseal_text` reverses it.
 
     - `db`, `path`: the open file, and its path.

@@ -14,6 +14,7 @@ import msgspec
 
 from ..adapters.jsonl import Tail
 from ..adapters.sealing import Sealer
+from ..adapters.tables.records import is_export, is_table
 from ..errors import BadInput, BadSettings, NotSealed
 from ..messages import Answer, ForAnnotators, Withdrawal
 from ..settings import AnswersSettings, Settings
@@ -68,6 +69,11 @@ def places_of(state: Path) -> RunPlaces:
         raise BadInput(
             f"the run in {state} reads no answers, so nobody could give any; start it again with "
             "--answers FILE"
+        )
+    if is_table(Path(answers)) or is_export(Path(answers)):
+        raise BadInput(
+            f"the run in {state} reads its answers from an export, {answers}, to which no line can "
+            "be appended; start it again with another file, --answers answers.jsonl"
         )
     check_answers(settings.answers)
     return RunPlaces(Path(requests), Path(answers), settings)

@@ -66,7 +66,7 @@ class FunctionsSettings(Section, frozen=True, kw_only=True):
     ] = False
 
 
-class Row(dict[str, Any]):
+class EventRow(dict[str, Any]):
     """The features of an event as a mapping and, as functions for Snorkel expect, as attributes.
 
     >>> row = Row(subject="hello", n=3)
@@ -180,10 +180,10 @@ class Functions:
         return replies
 
     def _call_function(
-        self, name: str, function: Callable[[Row], Any], request: LabelRequested
+        self, name: str, function: Callable[[EventRow], Any], request: LabelRequested
     ) -> str | None:
         try:
-            result = function(Row(request.features))
+            result = function(EventRow(request.features))
         except Exception as error:
             # A function from outside may raise anything, and the others must go on.
             text = f"{type(error).__name__}: {error}"[:SAID_MAX]
@@ -226,9 +226,9 @@ class Functions:
 
 def _functions_of(
     settings: FunctionsSettings,
-) -> tuple[dict[str, Callable[[Row], Any]], list[str]]:
+) -> tuple[dict[str, Callable[[EventRow], Any]], list[str]]:
     """Return the functions by name, in order, and sentences about what is wrong with them."""
-    functions: dict[str, Callable[[Row], Any]] = {}
+    functions: dict[str, Callable[[EventRow], Any]] = {}
     faults = []
     if not settings.functions:
         faults.append("functions is empty; must name one module:function at least")

@@ -18,7 +18,7 @@ import msgspec
 from ..adapters.sealing import Sealer
 from ..messages import ForAnnotators, LabelRequested, RequestRescored
 from .bridge import Delivery, Receipt, Reply
-from .database import Cells, open_database, open_transaction
+from .database import SealedCells, open_database, open_transaction
 from .erasing import FORGOTTEN
 
 KEPT_N = 100_000
@@ -54,7 +54,7 @@ _REPLY = msgspec.json.Decoder(Reply)
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class OutboxCounts:
     """How many requests are waiting, in the tool and gone; replies, and those still to hand on."""
 
     waiting_n: int
@@ -64,11 +64,11 @@ class Counts:
     to_hand_on_n: int
 
 
-class Outbox:
+class BridgeOutbox:
     """The memory of one bridge. Raises `BadInput` for a file of another kind or version.
 
     Its content survives the process, and with `outlives_power` a loss of power. With a `sealer`
-    requests and replies are sealed (`Cells`).
+    requests and replies are sealed (`SealedCells`).
 
     >>> import tempfile
     >>> outbox = Outbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
@@ -90,7 +90,7 @@ class Outbox:
             upgrade=_UPGRADE,
         )
         try:
-            self._cells = Cells(self._db, path, sealer, _SEALED)
+            self._cells = SealedCells(self._db, path, sealer, _SEALED)
         except BaseException:
             self._db.close()
             raise
@@ -268,12 +268,12 @@ class Outbox:
                 (KEPT_N,),
             )
 
-    def count_requests(self) -> Counts:
+    def count_requests(self) -> OutboxCounts:
         by_state = dict(self._db.execute("SELECT state, COUNT(*) FROM requests GROUP BY state"))
         handed = dict(
             self._db.execute("SELECT is_handed, COUNT(*) FROM replies GROUP BY is_handed")
         )
-        return Counts(
+        return OutboxCounts(
             waiting_n=by_state.get("new", 0) + by_state.get("sending", 0),
             sent_n=by_state.get("sent", 0) + by_state.get("leaving", 0),
             gone_n=by_state.get("gone", 0),

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from ..adapters.brokers.address import BrokerAway, parse_address
-from ..adapters.brokers.rabbitmq import Link, key_of
+from ..adapters.brokers.rabbitmq import RabbitLink, key_of
 from ..errors import BadSettings
 from ..messages import LabelRequested
 from ..settings.fields import Few, about
@@ -106,7 +106,7 @@ class RabbitMQ:
             )
         self._address = address
         self._clock = clock
-        self._link = Link(address, settings, "bridges.rabbitmq", self._declare_queues)
+        self._link = RabbitLink(address, settings, "bridges.rabbitmq", self._declare_queues)
         # The last receipt, until it is known to be safe, and the tag up to which to acknowledge it.
         self._given: Receipt | None = None
         self._given_to = 0

@@ -11,9 +11,9 @@ from typing import Any
 from ..adapters.printing import say
 from ..adapters.sealing import load_sealer
 from ..bridges import BRIDGES, make_bridge
-from ..bridges.carrier import Carrier, End
+from ..bridges.carrier import BridgeCarrier, End
 from ..bridges.folder import FolderEnd, check_answers, places_of
-from ..bridges.outbox import Outbox
+from ..bridges.outbox import BridgeOutbox
 from ..drivers.audit.acts import FOLDER, Acts, open_worker_acts
 from ..errors import BadSettings
 from ..settings import Settings, load_for_kafka
@@ -129,7 +129,9 @@ def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:
     return open_worker_acts(arguments.settings, settings)
 
 
-def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitStack) -> Carrier:
+def open_carrier(
+    name: str, bridge: Any, end: End, folder: Path, opened: ExitStack
+) -> BridgeCarrier:
     """Open a carrier between the `bridge` to a tool and the `end` where its requests come from.
 
     `name.sqlite` in `folder` is its outbox, locked until `opened` closes; raises `BadSettings`
@@ -143,5 +145,7 @@ def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitSta
         raise BadSettings(
             f"{folder} is used by another bridge {name}; stop that one, or give a --folder"
         ) from None
-    outbox = opened.enter_context(closing(Outbox(folder / f"{name}.sqlite", sealer=end.sealer)))
-    return Carrier(bridge, end, outbox, note=say)
+    outbox = opened.enter_context(
+        closing(BridgeOutbox(folder / f"{name}.sqlite", sealer=end.sealer))
+    )
+    return BridgeCarrier(bridge, end, outbox, note=say)

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..adapters.jsonl import Tail
-from ..adapters.tables.records import is_table, is_table_of_columns, lines_of
+from ..adapters.jsonl import Tail, split_lines
+from ..adapters.tables.records import is_table, is_table_of_columns, lines_of, refuse_no_lines
 from ..bridges import faults_of_bridges
 from ..drivers.files.places import is_whole
 from ..drivers.notebook import Simulation
@@ -132,6 +132,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     Returns the exit code: 1 where no event can be read, or the model fails at all of them.
     Raises `BadInput` for a file that can't be read.
     """
+    refuse_no_lines(path)
     if not path.is_file():
         raise BadInput(f"{path} is no file; give a log of events")
     lines = list(islice(_read_lines(path, settings, say), RECORDS_N))
@@ -164,11 +165,17 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
 
 
 def _read_lines(path: Path, settings: Settings, say: Callable[[str], None]) -> Iterator[bytes]:
+    length_max = settings.input.line_bytes_max
     if is_table(path):
+        rest = b""
         for piece in lines_of(path, settings, say):
-            yield from piece.splitlines(keepends=True)
+            lines = split_lines(rest + piece, length_max)
+            rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+            yield from lines
+        if rest:
+            yield rest
         return
-    tail = Tail(path, length_max=settings.input.line_bytes_max, is_whole=is_whole)
+    tail = Tail(path, length_max=length_max, is_whole=is_whole)
     try:
         yield from tail.peek(RECORDS_N, is_final=True)
     finally:

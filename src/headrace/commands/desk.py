@@ -15,7 +15,7 @@ import msgspec
 
 from ..adapters.printing import say
 from ..bridges import settings_of
-from ..bridges.carrier import Carrier
+from ..bridges.carrier import BridgeCarrier
 from ..bridges.desk.bridge import Desk, Estimated
 from ..bridges.desk.routing import Comparisons
 from ..drivers.audit.acts import Acts
@@ -127,7 +127,7 @@ def _make_link(settings: Any, port: int, token: str) -> str:
 
 
 async def _serve_desk(
-    server: Any, people: Any, carrier: Carrier, stop: threading.Event, acts: Acts
+    server: Any, people: Any, carrier: BridgeCarrier, stop: threading.Event, acts: Acts
 ) -> None:
     """Serve the page while another thread carries requests, until `stop` ends that thread."""
     from aiohttp import web  # noqa: PLC0415 - an extra

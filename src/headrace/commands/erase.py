@@ -27,8 +27,8 @@ from ..bridges.folder import PLACES
 from ..drivers.audit.acts import FOLDER, Acts
 from ..drivers.audit.run import DecidedLog
 from ..drivers.files.erasing import (
-    Erased,
-    Lines,
+    ConcernedLines,
+    ErasureRecord,
     carry_out,
     describe_erased,
     erased_of,
@@ -55,7 +55,7 @@ _COPIES = {
 
 
 @dataclass(slots=True)
-class Found:
+class FoundTraces:
     """What a run holds of a person: any line, a settled label; and logs that are `missing`."""
 
     is_any: bool = False
@@ -141,7 +141,7 @@ def _erase_from_run(arguments: argparse.Namespace, ids: list[str]) -> int:
         values=tuple(dict.fromkeys(arguments.subject)),
         key=f"{time.time_ns():x}-{os.getpid()}",
     )
-    lines = Lines([order], settings, load_privacy(settings.privacy))
+    lines = ConcernedLines([order], settings, load_privacy(settings.privacy))
     traces = _look_up(state, lines)
     if not (traces.is_any or lines.ids or traces.missing):
         # An order makes the run begin anew: none is placed for a name that is nowhere.
@@ -172,9 +172,9 @@ def _requests_of(state: Path) -> Path:
     return Path(str(places["requests"]))
 
 
-def _look_up(state: Path, lines: Lines) -> Found:
+def _look_up(state: Path, lines: ConcernedLines) -> FoundTraces:
     """Look a person up in the logs and outputs of a run; `lines` notes the ids of their events."""
-    traces = Found()
+    traces = FoundTraces()
     with closing(Journal(state / "journal", is_read_only=True)) as journal:
         sources = sources_of(state, journal)
     for source in sources:
@@ -194,7 +194,9 @@ def _look_up(state: Path, lines: Lines) -> Found:
     return traces
 
 
-def _carry_order_out(state: Path, settings: Settings, key: str, wait_s: float) -> Erased | None:
+def _carry_order_out(
+    state: Path, settings: Settings, key: str, wait_s: float
+) -> ErasureRecord | None:
     """Carry the order out, or wait until the run does; None if it did not in time."""
     until = time.monotonic() + wait_s
     while True:
@@ -229,7 +231,7 @@ def _carry_out(state: Path, settings: Settings) -> None:
 
 
 def _report_erasure(
-    state: Path, lines: Lines, done: Erased, found: Found, *, is_wiping: bool
+    state: Path, lines: ConcernedLines, done: ErasureRecord, found: FoundTraces, *, is_wiping: bool
 ) -> int:
     """Print what was erased and what is left; return the exit code."""
     with closing(Journal(state / "journal", is_read_only=True)) as journal:

@@ -22,12 +22,19 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from ..adapters.mlflow_model import NAME_SAID, OPTIONS_SAID, SERIES
-from ..adapters.mlflow_registry import CHALLENGER, CHAMPION, Away, Point, Registry, faults_of_uri
+from ..adapters.mlflow_registry import (
+    CHALLENGER,
+    CHAMPION,
+    Away,
+    MetricPoint,
+    Registry,
+    faults_of_uri,
+)
 from ..adapters.printing import say
 from ..adapters.snapshots.store import seal_snapshot
 from ..bridges.bridge import Unreachable
 from ..drivers.files.folder import replace_file
-from ..drivers.files.orders import Orders
+from ..drivers.files.orders import RunOrders
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Version, Versions
 from ..messages import RollBackOrdered
@@ -62,11 +69,11 @@ class Progress(msgspec.Struct, kw_only=True):
     wanted: int | None = None
 
 
-class Record(Protocol):
+class TrackerClient(Protocol):
     """The part of MLflow that a tracker uses: see `adapters.mlflow_registry.Registry`."""
 
     def open_run(self, *, stream: str, params: dict[str, str], settings: bytes) -> None: ...
-    def log_points(self, points: list[Point]) -> None: ...
+    def log_points(self, points: list[MetricPoint]) -> None: ...
     def list_versions(self) -> dict[int, str]: ...
     def register_version(self, number: int, content: bytes, tags: dict[str, str]) -> str: ...
     def resolve_alias(self, alias: str) -> int | None: ...
@@ -85,7 +92,7 @@ class Tracker:
         self,
         tracked: Tracked,
         folder: Path,
-        make: Callable[[str], Record],
+        make: Callable[[str], TrackerClient],
         note: Callable[[str], None],
     ) -> None:
         self.tracked = tracked
@@ -132,7 +139,9 @@ class Tracker:
         points, reached = self.tracked.read_points(self.progress.curve)
         if not points:
             return False
-        self._record.log_points([Point(point.labels_n, point.at, point.values) for point in points])
+        self._record.log_points(
+            [MetricPoint(point.labels_n, point.at, point.values) for point in points]
+        )
         self._save_progress(curve=reached)
         return True
 
@@ -239,7 +248,7 @@ class Tracker:
         # The newest snapshot may be older than the roll-back, and not show it yet.
         return outcome["state"] == "rolled back" and self._versions.in_use == wanted
 
-    def _query_orders(self, ask: Callable[[Orders], T]) -> T:
+    def _query_orders(self, ask: Callable[[RunOrders], T]) -> T:
         """Call `ask` with the place of orders. Raises `Away` while it can't be reached."""
         try:
             return ask(self.tracked.orders)

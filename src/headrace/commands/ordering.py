@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..adapters.sealing import load_sealer
 from ..bridges.bridge import Unreachable
-from ..drivers.files.orders import FolderOrders, Orders
+from ..drivers.files.orders import FolderOrders, RunOrders
 from ..errors import BadInput, BadSettings
 from ..query.orders import Order
 from ..settings import Settings, load_for_kafka
@@ -22,7 +22,7 @@ WAIT_S_MAX = 86_400
 EXIT_NOTHING, EXIT_LATER = 3, 75
 
 
-def orders_of(arguments: argparse.Namespace) -> Orders:
+def orders_of(arguments: argparse.Namespace) -> RunOrders:
     """Open the place of orders: the folder of a run, or the workers of `--settings`.
 
     Raises `BadSettings`.
@@ -33,7 +33,7 @@ def orders_of(arguments: argparse.Namespace) -> Orders:
     return orders_at(None, load_for_kafka(arguments.settings))
 
 
-def orders_at(state: Path | None, settings: Settings) -> Orders:
+def orders_at(state: Path | None, settings: Settings) -> RunOrders:
     """Open the place of orders of the run in the folder `state`, or of the workers on Kafka."""
     if state is not None:
         return FolderOrders(state)
@@ -105,7 +105,7 @@ def order_and_wait(arguments: argparse.Namespace, order: Order, what: str) -> in
         raise BadInput(str(error)) from error
 
 
-def _await_order(orders: Orders, order: Order, wait_s: float) -> int:
+def _await_order(orders: RunOrders, order: Order, wait_s: float) -> int:
     """Print what becomes of an order within `wait_s` seconds; return the exit code."""
     sys.stdout.flush()
     until = time.monotonic() + wait_s

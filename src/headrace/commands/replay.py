@@ -47,7 +47,7 @@ def replay_run(
     """
     folder = RunFolder(path)
     player = Player(folder)
-    comparison = _Compared()
+    comparison = _ComparedLines()
     try:
         positions = player.begin_at_base(folder)
         with open_input(folder.decisions) as decided:
@@ -74,7 +74,7 @@ def replay_run(
         folder.close()
 
 
-class _Compared:
+class _ComparedLines:
     """Compares recorded lines with those that are decided now, and counts both kinds."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ..adapters.brokers.address import is_address
 from ..adapters.printing import make_console, say, show_progress
-from ..drivers.files.places import Places
+from ..drivers.files.places import RunFiles
 from ..drivers.files.run import Runner, run_files
 from ..errors import BadSettings
 from ..limits import Limit, join_names
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
     if str(arguments.requests) == "-":
         raise BadSettings("--requests is -; must be a file, which a restart compares with")
     queue = arguments.events if is_address(arguments.events) else None
-    places = Places(
+    places = RunFiles(
         events=None if arguments.events == "-" or queue else Path(arguments.events),
         queue=queue,
         answers=arguments.answers,
@@ -109,7 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _run_with_bar(
-    places: Places, settings: Settings, follow: bool, stop: threading.Event
+    places: RunFiles, settings: Settings, follow: bool, stop: threading.Event
 ) -> Report:
     """Run with a progress bar, where there is a terminal and the events have an end."""
     has_end = not follow and places.events is not None
@@ -125,7 +125,7 @@ def _draw_screen(screen: Screen, runner: Runner) -> None:
         screen.update(runner.latest, events_n=events_n, lag_n=runner.lag_bytes)
 
 
-def show_report(report: Report, places: Places) -> None:
+def show_report(report: Report, places: RunFiles) -> None:
     """Print the essentials of a report: a table, or plain lines where there is no terminal."""
     console = make_console()
     if not console.is_terminal:
@@ -215,7 +215,7 @@ def describe_causes(report: Report) -> str:
     return text
 
 
-def list_essentials(report: Report, places: Places) -> list[tuple[str, str]]:
+def list_essentials(report: Report, places: RunFiles) -> list[tuple[str, str]]:
     """List the names and values of the closing table: what one wants to know after a run."""
     rejected_n = sum(report.events.rejected_n.values()) + report.answers.rejected_n
     rejects = "none"

@@ -15,9 +15,9 @@ import msgspec
 from ..adapters.jsonl import Tail
 from ..adapters.mlflow_registry import Away
 from ..adapters.snapshots.store import Keys, load_keys
-from ..drivers.files.curve import CURVE, LINE_BYTES_MAX, Point, point_of
+from ..drivers.files.curve import CURVE, LINE_BYTES_MAX, CurvePoint, point_of
 from ..drivers.files.folder import settings_of_run
-from ..drivers.files.orders import FolderOrders, Orders
+from ..drivers.files.orders import FolderOrders, RunOrders
 from ..learn.versions import Versions
 from ..report import Report
 from ..report.building import combine_report
@@ -32,7 +32,7 @@ EVERY_S = 5.0
 POINTS_N = 500
 SNAPSHOTS = "snapshots"
 
-_POINTS = msgspec.json.Decoder(Point)
+_POINTS = msgspec.json.Decoder(CurvePoint)
 
 
 class Tracked(Protocol):
@@ -45,9 +45,9 @@ class Tracked(Protocol):
     def every_s(self) -> float: ...
 
     @property
-    def orders(self) -> Orders: ...
+    def orders(self) -> RunOrders: ...
 
-    def read_points(self, since: int) -> tuple[list[Point], int]:
+    def read_points(self, since: int) -> tuple[list[CurvePoint], int]:
         """The curve's points after `since`, and where to go on; 0 is the start. Raises `Away`."""
 
     def read_mark(self) -> str:
@@ -72,7 +72,7 @@ class TrackedRun:
         self.settings = settings_of_run(state)
         self.orders = FolderOrders(state)
 
-    def read_points(self, since: int) -> tuple[list[Point], int]:
+    def read_points(self, since: int) -> tuple[list[CurvePoint], int]:
         """As `Tracked.read_points`; `since` counts bytes of the file."""
         path = self._state / CURVE
         if not path.exists():
@@ -114,18 +114,18 @@ class TrackedWorkers:
         self._note, self._noted = note, ""
         self._states: States = States(settings, self._note_once, makes_key=False)
         self._newest: dict[str, int] = {}
-        self._point: Point | None = None
+        self._point: CurvePoint | None = None
         self.report: Report | None = None
         self._versions = Versions(settings.learn)
-        self._orders: Orders | None = None
+        self._orders: RunOrders | None = None
 
     @property
-    def orders(self) -> Orders:
+    def orders(self) -> RunOrders:
         if self._orders is None:
             self._orders = orders_at(None, self.settings)
         return self._orders
 
-    def read_points(self, since: int) -> tuple[list[Point], int]:
+    def read_points(self, since: int) -> tuple[list[CurvePoint], int]:
         try:
             self.read_snapshots()
         except OSError as error:

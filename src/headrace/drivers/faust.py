@@ -37,7 +37,7 @@ REDRAWN_S = 0.25
 LOGGER = logging.getLogger("headrace.worker")
 
 
-class Screen(Protocol):
+class WorkerScreen(Protocol):
     """A display of this worker in a terminal."""
 
     @property
@@ -132,7 +132,7 @@ def _make_service(frame: Frame) -> type[Any]:
 class Frame:
     """A station in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
 
-    def __init__(self, settings: Settings, screen: Screen | None = None) -> None:
+    def __init__(self, settings: Settings, screen: WorkerScreen | None = None) -> None:
         self.settings = settings
         self.screen = screen
         self.station = (
@@ -201,7 +201,7 @@ class Frame:
             self._served.close()
 
 
-def set_up_logs(settings: Settings, screen: Screen | None) -> None:
+def set_up_logs(settings: Settings, screen: WorkerScreen | None) -> None:
     """Send all logging of this process where the settings say, or to the screen."""
     logs.set_up(settings.worker, None if screen is None else screen.note)
 

@@ -47,7 +47,7 @@ Voice = tuple[str, str | None]
 """An annotator and the class they name; None for "cannot tell"."""
 
 
-class Heard:
+class VotedRequest:
     """A request of the window: its voices, and the posterior of each class in units of 2**-20.
 
     `known` is its true class, or None.
@@ -88,7 +88,7 @@ class Reliability:
         # Counts by annotator, true class and answer; and by true class; in units, without zeros.
         self.said: dict[str, dict[str, dict[str | None, int]]] = {}
         self._of_class: dict[str, int] = {}
-        self._window: list[Heard | None] = []
+        self._window: list[VotedRequest | None] = []
         self._place_of: dict[str, int] = {}
         self._next = 0
         self._turn = 0
@@ -135,7 +135,7 @@ class Reliability:
         A request with fewer than two voices that name a class leaves it; where the true class
         `known` is given, one such voice is enough.
         """
-        request = Heard(request_id, tuple(voices[:VOICES_MAX]), known)
+        request = VotedRequest(request_id, tuple(voices[:VOICES_MAX]), known)
         place = self._place_of.get(request_id)
         if place is not None:
             previous = self._window[place]
@@ -174,14 +174,14 @@ class Reliability:
             self._window[place] = None
             del self._place_of[request.request_id]
 
-    def _hear_again(self, heard: Heard) -> None:
+    def _hear_again(self, heard: VotedRequest) -> None:
         """One step of EM: the posterior of a request by all counts, its own included."""
         known = heard.known
         posterior = self.posterior_of(heard.voices) if known is None else {known: 1.0}
         units = {truth: round(p * UNIT) for truth, p in posterior.items()}
         self._count_units(heard, {truth: n for truth, n in units.items() if n})
 
-    def _count_units(self, heard: Heard, units: dict[str, int]) -> None:
+    def _count_units(self, heard: VotedRequest, units: dict[str, int]) -> None:
         """Replace the units of each class with which a request counts."""
         changes = {truth: units.get(truth, 0) - n for truth, n in heard.units.items()}
         changes |= {truth: n for truth, n in units.items() if truth not in heard.units}

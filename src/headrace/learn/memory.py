@@ -82,8 +82,14 @@ class Memory:
     ['a', 'c']
     """
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before version 2 evictions were counted."""
+        return {name: value for name, value in fields.items() if name != "evicted_n"}
+
     def __init__(self, settings: LearnSettings, chance: Chance) -> None:
-        self.evicted_n = 0
         self._memory_n = settings.memory_n
         self._protected_n = min(settings.adopt_labels_n, settings.memory_n)
         self._half_life_s = settings.half_life_s
@@ -171,7 +177,6 @@ class Memory:
             example = self._by_id[example_id]
             if not (example.is_control and (example.at, example_id) >= first_protected):
                 self.remove(example_id)
-                self.evicted_n += 1
                 return
 
 

@@ -72,23 +72,22 @@ class Origin(NamedTuple):
 class TrainingLog:
     """A trainer, the place reached in each desk's ends, the caps, and the latest rules of workers.
 
-    The state is a function of the entries alone. `repeated_n` counts repetitions, `erasures_n`
-    orders to erase; `erased` is the result of the last of these.
+    The state is a function of the entries alone. `erasures_n` counts orders to erase; `erased` is
+    the result of the last of these.
     """
 
-    STATE_VERSION: ClassVar[int] = 5
+    STATE_VERSION: ClassVar[int] = 6
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Version 1 had no caps, 2 no orders, 3 no rules of workers, 4 no erasures."""
+        """1: no caps, 2: no orders, 3: no rules of workers, 4: no erasures, 5: repeated_n."""
         more = {"caps": Caps(), "_ordered": Orders(), "rules": {}, "erasures_n": 0, "erased": None}
-        return more | fields
+        return more | {name: value for name, value in fields.items() if name != "repeated_n"}
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.caps = Caps()
         self.rules: dict[str, str] = {}
-        self.repeated_n = 0
         self.erasures_n = 0
         self.erased: SubjectErased | None = None
         self._heard: dict[int, Place] = {}
@@ -142,7 +141,6 @@ class TrainingLog:
         `origin` is that of an end or an order; `challenger` is as in `Trainer.fold`.
         """
         if not self.counts(entry, origin):
-            self.repeated_n += 1
             return None
         if isinstance(entry, CapClaimed):
             return entry if self.caps.fold(entry) else None
@@ -155,7 +153,6 @@ class TrainingLog:
             self._answered.append(entry.at)
         # Even an order with a known key has a place among its desk's ends, noted above.
         if isinstance(entry, Order) and self._ordered.is_known(name_of(entry)):
-            self.repeated_n += 1
             return None
         if isinstance(entry, RollBackOrdered):
             return self._roll_back(entry)

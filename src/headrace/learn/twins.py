@@ -60,7 +60,7 @@ _FADE = 0.5 ** (1.0 / HALF_LIFE_N)
 _FREEDOM = 2.0 * (TWINS_N - 1)  # Degrees of freedom of the twins' luck, from two kinds of three.
 
 
-class Choosing(msgspec.Struct, frozen=True, kw_only=True):
+class ChoosingGain(msgspec.Struct, frozen=True, kw_only=True):
     """The gain of choosing over asking at random, with 95 % intervals, estimated by the twins.
 
     `gain` is a difference of accuracies at `twin_labels_n` labels each. `ratio` is how many times
@@ -223,12 +223,12 @@ class Twins:
         squares: NDArray[np.float64] = centre @ self._second @ centre.T
         return squares
 
-    def estimate(self) -> Choosing:
+    def estimate(self) -> ChoosingGain:
         """The present estimate of what choosing gains."""
         learned_n = self.joint.learned_n // TWINS_N if self.blind_n else 0
         total, squares = float(self._first[0]), float(self._second[0, 0])
         if self.judged_n < 2:
-            return Choosing(labels_n=self.judged_n, twin_labels_n=learned_n)
+            return ChoosingGain(labels_n=self.judged_n, twin_labels_n=learned_n)
         effective_n = total * total / squares
         care = effective_n / max(effective_n - 1.0, 1.0) / (total * total)
         right = self._first[1:] / total
@@ -251,7 +251,7 @@ class Twins:
         bend = sampled[0, 0] ** 2 / max(effective_n - 1.0, 1.0) + luck[0, 0] ** 2 / _FREEDOM
         quantile = t_quantile(variance * variance / float(bend))
         half = quantile * math.sqrt(variance)
-        choosing = Choosing(
+        choosing = ChoosingGain(
             gain=gain,
             gain_low=max(-1.0, gain - half),
             gain_high=min(1.0, gain + half),

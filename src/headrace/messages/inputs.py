@@ -170,11 +170,12 @@ class EventBatch:
 
 def _floats(name: str, values: Any) -> NDArray[np.float64]:
     """Return the values as an array of float64; raise `BadInput` where one is not a number."""
-    # A date of numpy or pandas would be a number of days, or of nanoseconds.
-    if getattr(getattr(values, "dtype", None), "kind", "") in {"m", "M"}:
-        raise BadInput(f"{name} has {values.dtype} values; must be numbers, times in seconds")
     try:
-        return np.ascontiguousarray(values, dtype=np.float64)
+        found = values if hasattr(values, "dtype") else np.asarray(values)
+        # A date of numpy or pandas would be a number of days, or of nanoseconds.
+        if getattr(found.dtype, "kind", "") in {"m", "M"}:
+            raise BadInput(f"{name} has {found.dtype} values; must be numbers, times in seconds")
+        return np.ascontiguousarray(found, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"{name} can't be read as numbers: {error}") from error
 

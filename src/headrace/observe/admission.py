@@ -17,7 +17,7 @@ from ..chance import Chance
 from ..messages import EventBatch, InputRejected, Reason
 from ..settings import Settings
 from .clock import clock_of
-from .given import Refused
+from .given import RefusedEvent
 from .joining import Halves
 from .originals import Originals
 from .schema import Schema
@@ -211,7 +211,7 @@ class Admission:
         )
         return self._reject_event(batch, i, Reason.FUTURE, detail)
 
-    def reject_refused(self, refused: Refused, now: float) -> InputRejected:
+    def reject_refused(self, refused: RefusedEvent, now: float) -> InputRejected:
         """Count and return the rejection of an event that could not be read; `now` in seconds."""
         reason = refused.refusal.reason
         self.rejected[reason] = self.rejected.get(reason, 0) + 1

@@ -50,21 +50,21 @@ _WHOLE_END = 10**WHOLE_DIGITS_MAX
 _MISSING_TYPES = frozenset(("NAType", "NaTType"))
 
 
-class Refused(NamedTuple):
+class RefusedEvent(NamedTuple):
     """An event that can't be used: its id, empty if that is at fault, and the reason."""
 
     id: str
     refusal: Refusal
 
 
-def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
-    """Return the event as `check_event` converts it, or `Refused` if it can't be used."""
+def accept_event(event: Event, settings: InputSettings) -> Event | RefusedEvent:
+    """Return the event as `check_event` converts it, or `RefusedEvent` if it can't be used."""
     if _is_plain(event):
         return event
     try:
         return check_event(event, settings)
     except Refusal as refusal:
-        return Refused("" if _is_endless(event.id) else text_of(event.id) or "", refusal)
+        return RefusedEvent("" if _is_endless(event.id) else text_of(event.id) or "", refusal)
 
 
 def id_of(event: Event) -> str:

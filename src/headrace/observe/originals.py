@@ -29,7 +29,7 @@ _LINE = b"L"
 """The first byte of a held line: no MessagePack of features and no JSON begins with it."""
 
 
-class Lines(Sequence[Features]):
+class LineFeatures(Sequence[Features]):
     """The features of events, which stand in their lines under `field`; decoded when accessed.
 
     >>> Lines([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
@@ -106,7 +106,7 @@ class Originals:
         lines = self._batch.originals
         for i in range(start, stop):
             place = self._start + i
-            if isinstance(lines, Lines):
+            if isinstance(lines, LineFeatures):
                 self.packed[i] = lines.pack_line(place)
             else:
                 self.packed[i] = pack_features(self._batch.original(place))

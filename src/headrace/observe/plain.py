@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 from ..messages import EventBatch
 from ..settings import InputSettings
 from .columns import EventValues, batch_of_values
-from .originals import Lines
+from .originals import LineFeatures
 from .values import FEATURES_MAX, SECONDS_MAX, Refusal, probabilities_of
 
 TEMPLATE_LINES_MIN = 16
@@ -149,7 +149,7 @@ class PlainLines:
             probabilities=probabilities,
             keys=[one.key or None for one in parsed],
             model_versions=[one.model_version or None for one in parsed],
-            originals=Lines(lines, self._paths["features"]),
+            originals=LineFeatures(lines, self._paths["features"]),
         )
 
 

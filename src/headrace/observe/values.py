@@ -26,6 +26,7 @@ WORDS_MIN = 8
 SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
 
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _JSON = msgspec.json.Decoder()
 _NUMBER = re.compile(r"[+-]?(?!0\d)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -103,6 +104,12 @@ def is_number(text: str) -> bool:
 _BLANK_BEFORE_OFFSET = re.compile(r"(?<=\d) (?=[+-]\d\d:?\d\d$)")
 """As Snowflake and Python's logs write it."""
 
+_NO_HOUR = re.compile(r"(\d{4}-\d\d-\d\d|\d{8})[-+\d]")
+"""A date and an offset, or a number. Python takes what follows the date for the time of day."""
+
+_LEAP_SECOND = re.compile(r"(?<=\d\d:\d\d:)60")
+"""The second that is added to a day. Unix time has none: it is the first one of the next day."""
+
 
 def seconds_of(
     value: object,
@@ -122,17 +129,22 @@ def seconds_of(
         text = value.strip().upper()
         if text.endswith((" UTC", " GMT")):
             text = f"{text[:-4]}+00:00"
-        text = _BLANK_BEFORE_OFFSET.sub("", text)
+        text, leap_s = _LEAP_SECOND.subn("59", _BLANK_BEFORE_OFFSET.sub("", text))
+        # Python takes digits of other lengths for dates: "2024123" for one in December.
+        is_plain = text.isdecimal() and len(text) != 8
         try:
-            # Python takes digits of other lengths for dates: "1712011200123" for one in 1712.
-            moment = datetime.fromisoformat(text if len(text) == 8 or not text.isdecimal() else "")
+            moment = datetime.fromisoformat("" if is_plain or _NO_HOUR.match(text) else text)
         except ValueError:
             fault = "must be a number of seconds, or RFC 3339 as in 2024-05-01T12:00:00Z"
             raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}") from None
         if moment.tzinfo is None and zone is None:
             fault = f"must say its zone, as Z or +02:00; or set {section}.zone"
             raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() + leap_s
+        if seconds > SECONDS_MAX:
+            fault = "must be before the year 5138"
+            raise Refusal(Reason.BAD_TIME, f"{path} is {format_value(value)}; {fault}")
+        return seconds
     if value is None:
         raise Refusal(Reason.NO_TIME, f"there is nothing at {path}")
     found = fault_of_seconds(value, path, unit, section)
@@ -155,7 +167,12 @@ def fault_of_seconds(
     if isinstance(value, bool) or not isinstance(value, float | int) or not -math.inf < value:
         return f"{path} is {format_value(value)}; must be a number of seconds"
     if abs(value) > SECONDS_MAX * _UNITS[unit]:  # a whole number may be too large to divide
-        fault = f'must be seconds; divide milliseconds by 1000, or set {section}.at_unit = "ms"'
+        fault = f"must be {_UNIT_NAMES[unit]}"
+        finer = [name for name, n in _UNITS.items() if abs(value) <= SECONDS_MAX * n]
+        if finer:
+            n = _UNITS[finer[0]] / _UNITS[unit]
+            fault += f"; divide {_UNIT_NAMES[finer[0]]} by {n:.0f}, or set {section}.at_unit = "
+            fault += f'"{finer[0]}"'
         return f"{path} is {format_value(value)}; {fault}"
     return None
 

@@ -79,11 +79,11 @@ class Spread:
 
 
 @dataclass(slots=True)
-class Counts:
+class RequestTotals:
     """Counts of requests by reason and by their first outcome, which later answers don't change.
 
-    `changes_n` counts changes of the drift level, `rounds_n` rounds that were not scheduled,
-    `outputs_n` all outputs of the engine. A retraining ends with a model adopted or kept.
+    `changes_n` counts changes of the drift level, `rounds_n` rounds that were not scheduled. A
+    retraining ends with a model adopted or kept.
     """
 
     asked_by_reason: dict[str, int] = field(default_factory=dict)
@@ -97,7 +97,6 @@ class Counts:
     kept_n: int = 0
     rolled_back_n: int = 0
     rounds_n: int = 0
-    outputs_n: int = 0
 
     @property
     def asked_n(self) -> int:
@@ -105,7 +104,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class ChroniclePoint:
     """The state of a run after `events_n` events, at `at` by their clock, seconds.
 
     `statistics` are the highest drift statistics since the sample before, each divided by its
@@ -115,7 +114,7 @@ class Sample:
 
     at: float
     events_n: int
-    counts: Counts
+    counts: RequestTotals
     control: Estimate
     statistics: Mapping[str, float]
     propensities: Spread | None
@@ -123,7 +122,7 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Asked:
+class AskedRequest:
     """A request and the output that ended it; None while it is open."""
 
     request: LabelRequested
@@ -174,13 +173,13 @@ class Chronicle:
         self.report: Report | None = None
         self.gaps: list[str] = []
         self.features: list[tuple[str, str]] = []
-        self.samples: list[Sample] = []
+        self.samples: list[ChroniclePoint] = []
         self.changes: deque[Happened[DriftChanged]] = deque(maxlen=CHANGES_MAX)
         self.trials: deque[Happened[_Decision]] = deque(maxlen=CHANGES_MAX)
         self.rejects: deque[InputRejected] = deque(maxlen=REJECTS_MAX)
         self.rejected_n: dict[str, int] = {}
-        self.requests: dict[str, Asked] = {}
-        self.counts = Counts()
+        self.requests: dict[str, AskedRequest] = {}
+        self.counts = RequestTotals()
         self._control = Evaluation(settings.evaluation.window_n)
         self._since = _SinceSample()
         # Open requests for a second opinion, by id.
@@ -222,7 +221,6 @@ class Chronicle:
         if (fresh_n := events_n - self._control.events_n) > 0:
             self._control.count_events(np.zeros(fresh_n))
         for output in outputs:
-            self.counts.outputs_n += 1
             self._note_output(output, events_n)
 
     def add_statistics(self, statistics: Mapping[str, float]) -> None:
@@ -240,7 +238,7 @@ class Chronicle:
             self.report = report
             self.add_statistics(report.drift.statistics)
         self.samples.append(
-            Sample(
+            ChroniclePoint(
                 at=at,
                 events_n=self._control.events_n,
                 counts=replace(self.counts, asked_by_reason=dict(self.counts.asked_by_reason)),
@@ -284,7 +282,7 @@ class Chronicle:
             self._since.propensities.append(request.propensity)
         else:
             self._opinions[request.request_id] = True
-        self.requests[request.request_id] = Asked(request)
+        self.requests[request.request_id] = AskedRequest(request)
         if len(self.requests) > REQUESTS_MAX:
             del self.requests[next(iter(self.requests))]
         # Control draws on arrival alone: rounds of the strategy `random` have numbers.
@@ -354,7 +352,7 @@ def _as_share(estimate: Estimate) -> Estimate:
     return msgspec.structs.replace(estimate, low=low, high=high)
 
 
-def joined_spread(samples: Iterable[Sample]) -> Spread | None:
+def joined_spread(samples: Iterable[ChroniclePoint]) -> Spread | None:
     """The spread of the propensities of several samples; None where there are none."""
     spreads = [sample.propensities for sample in samples if sample.propensities is not None]
     return reduce(Spread.join_spread, spreads) if spreads else None

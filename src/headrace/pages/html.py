@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import BadSettings
-from .markup import Html, Number, escape_text, left_out, note_line
+from .markup import Html, NumberText, escape_text, left_out, note_line
 
 ROWS_MAX = 2000  # of one table; the rest is left out, and the note under the table says so
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """One titled part of a page; made by `make_section`."""
 
     title: str
     body: Html
 
 
-def make_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+def make_page(title: str, subtitle: str, sections: Sequence[PageSection]) -> str:
     """A whole document; with more than three sections it opens with a table of contents."""
     anchors = _make_anchors([part.title for part in sections])
     parts = [
@@ -44,9 +44,9 @@ def make_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     )
 
 
-def make_section(title: str, *blocks: str) -> Section:
+def make_section(title: str, *blocks: str) -> PageSection:
     """A part of a page. A block that is not `Html` is taken as plain text, a paragraph."""
-    return Section(
+    return PageSection(
         title, Html("\n".join(b if isinstance(b, Html) else make_paragraph(b) for b in blocks))
     )
 
@@ -76,8 +76,8 @@ def make_table(
 ) -> Html:
     """A table that scrolls sideways where it does not fit; `None` is shown as a dash.
 
-    A column of `Number`s is aligned right. The first column names its row. At most `ROWS_MAX` rows
-    are shown. Raises BadSettings for a ragged row.
+    A column of `NumberText`s is aligned right. The first column names its row. At most `ROWS_MAX`
+    rows are shown. Raises BadSettings for a ragged row.
     """
     wrong = [f"table row {i} has {len(row)} cells; must have {len(header)}, as the header"
              for i, row in enumerate(rows) if len(row) != len(header)]  # fmt: skip
@@ -129,7 +129,7 @@ def _make_anchors(titles: Sequence[str]) -> list[str]:
 
 def _is_numeric(column: Sequence[str | None]) -> bool:
     known = [cell for cell in column if cell is not None]
-    return bool(known) and all(isinstance(cell, Number) for cell in known)
+    return bool(known) and all(isinstance(cell, NumberText) for cell in known)
 
 
 _PAGE = """<!doctype html>

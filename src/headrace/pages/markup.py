@@ -17,12 +17,12 @@ class Html(str):
     __slots__ = ()
 
 
-class Number(str):
+class NumberText(str):
     """A number as text that keeps its value, so that `make_table` can align and compare it."""
 
     value: float
 
-    def __new__(cls, text: str, value: float) -> Number:
+    def __new__(cls, text: str, value: float) -> NumberText:
         number = super().__new__(cls, text)
         number.value = value
         return number
@@ -31,26 +31,26 @@ class Number(str):
 # ---------------------------------------------------------------------------- numbers in words
 
 
-def count(n: float) -> Number:
+def count(n: float) -> NumberText:
     """A whole number with narrow no-break spaces between thousands.
 
     >>> count(45312).replace(chr(0x202F), "_"), count(-3)
     ('45_312', '−3')
     """
     text = f"{n:,.0f}".replace(",", "\u202f") if math.isfinite(n) else "–"
-    return Number(with_minus(text), n)
+    return NumberText(with_minus(text), n)
 
 
-def percent(share: float) -> Number:
+def percent(share: float) -> NumberText:
     """A share (0..1) in percent, with one decimal.
 
     >>> percent(0.7814)
     '78.1%'
     """
-    return Number(with_minus(f"{100 * share:.1f}%") if math.isfinite(share) else "–", share)
+    return NumberText(with_minus(f"{100 * share:.1f}%") if math.isfinite(share) else "–", share)
 
 
-def plus_minus(share: float, half_width: float) -> Number:
+def plus_minus(share: float, half_width: float) -> NumberText:
     """A share and the half width of its interval (0..1), both in percent; the header says so.
 
     >>> plus_minus(0.7814, 0.0061)
@@ -58,18 +58,18 @@ def plus_minus(share: float, half_width: float) -> Number:
     """
     middle = percent(share).removesuffix("%")
     if not math.isfinite(half_width):
-        return Number(middle, share)
-    return Number(f"{middle} ± {100 * half_width:.1f}", share)
+        return NumberText(middle, share)
+    return NumberText(f"{middle} ± {100 * half_width:.1f}", share)
 
 
-def interval(low: float, high: float) -> Number:
+def interval(low: float, high: float) -> NumberText:
     """An interval of shares (0..1) in percent; compared by its middle.
 
     >>> interval(0.775, 0.787)
     '77.5 – 78.7'
     """
     ends = f"{percent(low).removesuffix('%')} – {percent(high).removesuffix('%')}"
-    return Number(ends, (low + high) / 2)
+    return NumberText(ends, (low + high) / 2)
 
 
 # ---------------------------------------------------------------------------------------- text

@@ -36,7 +36,7 @@ class Total(NamedTuple):
 NOTHING = Total()
 
 
-class Asked(NamedTuple):
+class AskedLabel(NamedTuple):
     """What is known of a label when it is paid for: the class predicted, and the doubt, 0 to 1."""
 
     request_id: str
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 class OwnBooks(Protocol):
     """The further methods of an `Account` that books each label by itself, at its own price."""
 
-    def charge(self, asked: Asked | None) -> None:
+    def charge(self, asked: AskedLabel | None) -> None:
         """Pay for a label that is asked; `asked` is None where nothing is known of it."""
 
     def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
@@ -145,7 +145,7 @@ class PerPeriod:
         if self._period is not None:
             self._period = math.floor(now / self.period_s)
 
-    def charge(self, asked: Asked | None) -> None:
+    def charge(self, asked: AskedLabel | None) -> None:
         self.balance -= LABEL
 
     def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
@@ -200,7 +200,7 @@ class Forgetting:
     def time_passed(self, now: float) -> None:
         """Time earns nothing here."""
 
-    def charge(self, asked: Asked | None) -> None:
+    def charge(self, asked: AskedLabel | None) -> None:
         self.balance -= LABEL
 
     def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
@@ -311,7 +311,7 @@ class Money:
     def labels_per_event(self, gap_s: float) -> None:
         return None
 
-    def charge(self, asked: Asked | None) -> None:
+    def charge(self, asked: AskedLabel | None) -> None:
         if asked is None:
             self._spend_money(self.dearest)
             return

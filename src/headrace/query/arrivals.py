@@ -84,7 +84,7 @@ class Walk(NamedTuple):
     drawn: Drawn | None
 
 
-class Look(NamedTuple):
+class LookAhead(NamedTuple):
     """What the draw would do with the events that arrive next: a look changes nothing.
 
     `n` events go by up to the one drawn, or all of them where `is_drawn` is false. By ranks a look
@@ -178,7 +178,7 @@ class Arrivals(OfParts):
         is_duplicate: NDArray[np.bool_] | None = None,
         *,
         errors: NDArray[np.float64] | None = None,
-    ) -> Look:
+    ) -> LookAhead:
         """Return how many of these events go by until one is drawn; change nothing.
 
         `doubts`, `needs` and `is_duplicate` have shape (n,); `keys`, shape (n,), are the hashed
@@ -197,7 +197,7 @@ class Arrivals(OfParts):
         place, row = place_drawn(self.place, chances, keys, self.chance)
         n = len(doubts) if row is None else row + 1
         is_drawn = row is not None
-        return Look(
+        return LookAhead(
             n,
             is_drawn,
             doubts,
@@ -208,7 +208,7 @@ class Arrivals(OfParts):
             is_duplicate=is_duplicate,
         )
 
-    def take_arrived(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
+    def take_arrived(self, look: LookAhead, keys: NDArray[np.uint64]) -> Drawn | None:
         """Take in the first events of a look, up to the drawn one at most; return the draw, if any.
 
         `keys`, shape (n,), are their hashed ids, at most `counted_n`.

@@ -18,7 +18,7 @@ from ..settings import BudgetSettings
 from .accounts import (
     LABEL,
     NOTHING,
-    Asked,
+    AskedLabel,
     Forgetting,
     Money,
     PerPeriod,
@@ -416,7 +416,7 @@ class Budget:
                 return account.expect_costs(probabilities, classes)
         return None
 
-    def charge(self, n: int = 1, asked: Asked | None = None) -> None:
+    def charge(self, n: int = 1, asked: AskedLabel | None = None) -> None:
         """Pay for `n` labels that are asked; `asked` is what is known of them, if anything."""
         for account in self.accounts:
             if keeps_own_books(account):

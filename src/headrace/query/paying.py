@@ -11,7 +11,7 @@ from ..errors import BrokenInvariant
 from ..messages import LabelDisputed, LabelRequested, LabelSettled
 from ..settings import LabelSettings
 from ..settings.label import sure_of
-from .accounts import Asked
+from .accounts import AskedLabel
 from .budgets import Budget
 from .labels import Labels
 from .opinions import REASON as OPINION
@@ -153,7 +153,7 @@ class Paying:
 
     def charge_unseen(self, request_id: str, decided: Decided) -> None:
         """Charge a request on record whose event is no longer kept: it is open, and was paid."""
-        asked = Asked(request_id, decided.predicted, decided.doubt)
+        asked = AskedLabel(request_id, decided.predicted, decided.doubt)
         self._charge_request(decided, asked, None if decided.reason == OPINION else decided.key)
 
     def _pay_request(
@@ -177,7 +177,7 @@ class Paying:
         return msgspec.structs.replace(request, at=now, deadline=deadline)
 
     def _charge_request(
-        self, request: LabelRequested | Decided, asked: Asked, key: int | None
+        self, request: LabelRequested | Decided, asked: AskedLabel, key: int | None
     ) -> None:
         self.budget.charge(asked=asked)
         if key is not None:

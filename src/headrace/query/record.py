@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from ..messages import LabelRequested, Output, RequestRescored
-from .accounts import Asked
+from .accounts import AskedLabel
 from .pool import Pool
 from .requests import asked_of
 from .rounds import Decision
@@ -218,7 +218,7 @@ class Record:
         rows = np.array(chosen, dtype=np.intp)
         return replace(decision, utilities=utilities, inclusion=inclusion, chosen=rows)
 
-    def take_request(self, request: LabelRequested) -> tuple[LabelRequested, Asked]:
+    def take_request(self, request: LabelRequested) -> tuple[LabelRequested, AskedLabel]:
         """Return the request as it was then, and what to charge the budget; it is asked now."""
         decided = self._left.pop(request.request_id)
         if request.request_id not in self._held | self._due:
@@ -233,7 +233,7 @@ class Record:
             control_p=decided.control_p,
             round_n=decided.round_n,
         )
-        return request, Asked(request.request_id, decided.predicted, decided.doubt)
+        return request, AskedLabel(request.request_id, decided.predicted, decided.doubt)
 
     def take_rescored(self, now: Sequence[RequestRescored], events_n: int) -> list[RequestRescored]:
         """Return the messages about open questions on record up to this event.

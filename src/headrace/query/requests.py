@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..messages import Context, Features, LabelRequested
-from .accounts import Asked
+from .accounts import AskedLabel
 
 
 @lru_cache(maxsize=1024)
@@ -57,7 +57,7 @@ class Why:
     priority: float = 0.0
 
 
-def asked_of(request: LabelRequested) -> Asked:
+def asked_of(request: LabelRequested) -> AskedLabel:
     """Return what a budget learns about a label that is asked: its likely class and the doubt.
 
     The doubt is 0 for a sure prediction, and 1 where all classes are equally likely or fewer than
@@ -67,7 +67,7 @@ def asked_of(request: LabelRequested) -> Asked:
     even = 1.0 / len(chances) if len(chances) > 1 else 0.0
     best = max(chances, key=chances.__getitem__, default="")
     doubt = (1.0 - chances[best]) / (1.0 - even) if len(chances) > 1 else 1.0
-    return Asked(request.request_id, best, doubt)
+    return AskedLabel(request.request_id, best, doubt)
 
 
 def request_of(

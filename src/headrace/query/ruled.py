@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..chance import Chance
 from ..errors import BadSettings, BrokenInvariant
 from ..settings.query import ArrivalSettings, QuerySettings, asks_on_arrival
-from .arrivals import Arrivals, Drawn, Look, Walk
+from .arrivals import Arrivals, Drawn, LookAhead, Walk
 from .budgets import Budget
 from .online import ONE, rate_of
 from .pool import Pool
@@ -108,7 +108,7 @@ class RuledArrivals:
         is_duplicate: NDArray[np.bool_] | None = None,
         *,
         errors: NDArray[np.float64] | None = None,
-    ) -> Look:
+    ) -> LookAhead:
         """Return how many of these events go by until one is drawn; change nothing.
 
         Arguments as of `Arrivals.look_ahead`; the pool is needed, `errors` are not read.
@@ -117,7 +117,7 @@ class RuledArrivals:
             raise BrokenInvariant("a rule is led over events of which it is shown nothing")
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
         walk = self._walk_events(rule, pool, doubts, needs, is_duplicate)
-        return Look(
+        return LookAhead(
             len(walk.propensities),
             walk.drawn is not None,
             doubts,
@@ -126,7 +126,7 @@ class RuledArrivals:
             is_duplicate=is_duplicate,
         )
 
-    def take_arrived(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
+    def take_arrived(self, look: LookAhead, keys: NDArray[np.uint64]) -> Drawn | None:
         """Take in the first events of a look, up to the drawn one at most; return the draw, if any.
 
         `keys`, shape (n,), are their hashed ids, at most `counted_n`.

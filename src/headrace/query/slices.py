@@ -169,7 +169,7 @@ def parse_slice(text: str, setting: str = "query.slices") -> Predicate:
     Traceback (most recent call last):
     headrace.errors.BadSettings: query.slices is 'amount >'; a value is expected and not its end
     """
-    reader = _Reader(_tokens_of(text, setting), f"{setting} is {text!r}")
+    reader = _SliceParser(_tokens_of(text, setting), f"{setting} is {text!r}")
     predicate = reader.read_either(0)
     if reader.token.kind != "end":
         reader.raise_unexpected("'and', 'or' or its end")
@@ -192,7 +192,7 @@ def _tokens_of(text: str, setting: str) -> list[_Token]:
     return [*tokens, _Token("end", "")]
 
 
-class _Reader:
+class _SliceParser:
     """A recursive-descent parser of one expression, by the grammar of the module."""
 
     def __init__(self, tokens: list[_Token], said: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,19 +20,17 @@ from ..learn.evaluation import Evaluation, join_evaluations
 from ..learn.failures import FAILING_N, Act, check_start
 from ..learn.trainer import Trainer
 from ..limits import Limit, find_classes_apart, limits_reached
-from ..observe.drift import SHARES_MAX, DriftLevel, DriftMonitor
 from ..observe.schema import Schema
-from ..observe.shares import FeatureShares
 from ..settings import Settings
 from ..shard import Shard
 from . import Report
-from .numbers import add_up, combine_sections, unite_values
+from .drift import combine_drift
+from .numbers import combine_sections, join_keys, unite_values
 from .people import join_annotators, report_annotators
 from .sections import (
     AnswersReport,
     AskingReport,
     BudgetReport,
-    DriftReport,
     EstimatesReport,
     EventsReport,
     Failure,
@@ -43,8 +41,6 @@ from .sections import (
     SchemaReport,
 )
 from .worker import PartitionReport, WorkerReport
-
-V = TypeVar("V")
 
 
 class Parts(Protocol):
@@ -105,7 +101,7 @@ def combine_report(
         noise=_report_noise(trainer, all_desks, annotators),
         model=_report_model(trainer, all_shards),
         retraining=_report_retraining(trainer),
-        drift=_combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
+        drift=combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
         estimates=estimates,
         worker=worker,
     )
@@ -185,6 +181,7 @@ def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
 def _report_schema(schema: Schema) -> SchemaReport:
     return SchemaReport(
         features_n=schema.width,
+        appeared_n=schema.appeared_n,
         unknown_n=schema.unused.unknown_n,
         mistyped_n=schema.unused.mistyped_n,
         not_finite_n=schema.unused.not_finite_n,
@@ -267,7 +264,7 @@ def _report_asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
         is_cold=asking.is_cold(classes),
         requests_n=asking.budget.asked_n,
         by_reason=by_reason,
-        by_strategy=_join_keys(asking.asked_by),
+        by_strategy=join_keys(asking.asked_by),
         by_class=dict(asking.asked_by_class),
         quota_missing_n=asking.quotas.count_missing(classes),
         duplicates_n=asking.duplicates.passed_over_n,
@@ -305,6 +302,8 @@ def _report_labels(desk: Desk, now: float | None) -> LabelsReport:
         disputed_n=counts.requests.disputed_n,
         expired_n=counts.requests.expired_n,
         withdrawn_n=counts.requests.withdrawn_n,
+        revised_n=counts.requests.revised_n,
+        asked_twice_n=counts.requests.asked_twice_n,
         by_class=dict(desk.labels_n),
     )
 
@@ -418,83 +417,6 @@ def _report_estimates(
     )
 
 
-# ---------------------------------------------------------------------------------------- drift
-
-
-def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftReport:
-    monitors = [shard.drift for shard in shards]
-    drift = combine_sections(DriftReport, [_report_drift(monitor) for monitor in monitors])
-    return replace(
-        drift,
-        **_find_causes(monitors, DriftLevel[drift.level]),
-        feature_shares=_choose_feature_shares(monitors, drift.feature_ratios),
-        class_shares=_class_shares(shards, classes),
-    )
-
-
-def _report_drift(monitor: DriftMonitor) -> DriftReport:
-    return DriftReport(
-        level=monitor.level.name,
-        changes_n=dict(monitor.record.changes_n),
-        changed_at=dict(monitor.record.changed_at),
-        statistics=_join_keys(monitor.statistics),
-        alarms_n=_join_keys(monitor.record.alarms_n),
-        alarmed_at=_join_keys(monitor.record.alarmed_at),
-        feature_psi=dict(monitor.windows.feature_psi),
-        feature_ratios=dict(monitor.windows.feature_ratios),
-    )
-
-
-def _choose_feature_shares(
-    monitors: Sequence[DriftMonitor], ratios: Mapping[str, float]
-) -> dict[str, FeatureShares]:
-    """Return shares of the features that moved most, each from the shard where it moved most."""
-    shares: dict[str, FeatureShares] = {}
-    for monitor in sorted(
-        monitors, key=lambda m: -max(m.windows.feature_ratios.values(), default=0.0)
-    ):
-        for name, feature in monitor.windows.feature_shares.items():
-            if monitor.windows.feature_ratios[name] == ratios[name]:
-                shares.setdefault(name, feature)
-    worst = sorted(shares, key=lambda name: -ratios[name])[:SHARES_MAX]
-    return {name: shares[name] for name in worst}
-
-
-def _find_causes(monitors: Sequence[DriftMonitor], level: DriftLevel) -> dict[str, Any]:
-    """Return the causes of the drift level, from the first partition that rose to it."""
-    holding = [m.record.last_rise for m in monitors if m.level == level > DriftLevel.STABLE]
-    first = min((rise for rise in holding if rise), key=lambda rise: rise.at, default=None)
-    if first is None:
-        return {}
-    return {"began_at": first.since, "features": first.features, "classes": first.classes}
-
-
-def _class_shares(
-    shards: Sequence[Shard], classes: tuple[str, ...]
-) -> dict[str, tuple[float, float]]:
-    """Return by class its share of the predictions, as (past, now)."""
-    sides = []
-    for side in (0, 1):
-        counted = [
-            dict(zip(shard.schema.classes, shard.drift.windows.class_counts[side], strict=False))
-            for shard in shards
-        ]
-        counts = add_up(counted) if counted else {}
-        total_n = sum(counts.values())
-        sides.append({name: n / total_n for name, n in counts.items()} if total_n else {})
-    past, now = sides
-    named = [name for name in classes if name in past or name in now]
-    return {name: (past.get(name, 0.0), now.get(name, 0.0)) for name in named}
-
-
-# ------------------------------------------------------------------------------- arithmetic
-
-
 def _drop_repeated(schemas: Sequence[Schema]) -> list[Schema]:
     """Return each schema object once: in one process shard and trainer share one."""
     return list({id(schema): schema for schema in schemas}.values())
-
-
-def _join_keys(values: Mapping[Any, V]) -> dict[str, V]:
-    """Return the mapping with the parts of each key joined by slashes."""
-    return {"/".join(key): value for key, value in values.items()}

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_type_hints
 
 Over: TypeAlias = Literal["sum", "max", "min", "each"]
 Section = TypeVar("Section")
+V = TypeVar("V")
 
 _NOTE = "number"
 
@@ -69,6 +70,15 @@ def _reduce_by_key(parts: Iterable[Mapping[Any, Any]], reduce: Callable[..., Any
         for key, value in part.items():
             total[key] = reduce(total[key], value) if key in total else value
     return total
+
+
+def join_keys(values: Mapping[Any, V]) -> dict[str, V]:
+    """Return the mapping with the parts of each key joined by slashes.
+
+    >>> join_keys({("doubt", "margin"): 3})
+    {'doubt/margin': 3}
+    """
+    return {"/".join(key): value for key, value in values.items()}
 
 
 def unite_values(values: Sequence[Sequence[Any]]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from ..label.annotators import TURNAROUND_BOUNDS_S
 from ..learn.evaluation import Estimate
 from ..learn.noise import Suspicion
 from ..learn.quality import Quality
-from ..learn.twins import Choosing
+from ..learn.twins import ChoosingGain
 from ..observe.drift import DriftLevel
 from ..observe.shares import FeatureShares
 from ..observe.signals import CONFIDENCE_BOUNDS
@@ -75,6 +75,9 @@ class SchemaReport:
     """The known features and classes, and counts of values that could not be used."""
 
     features_n: int = number("features", "Known features.", MAX)
+    appeared_n: int = number(
+        "features", "Features whose first value came after the first event.", MAX
+    )
     unknown_n: int = number("values", "Values of features that found no room in the schema.")
     mistyped_n: int = number("values", "Values of another kind than their feature.")
     not_finite_n: int = number("values", "Infinite values.")
@@ -211,6 +214,8 @@ class LabelsReport:
     disputed_n: int = number("requests", "Requests whose annotators did not agree.")
     expired_n: int = number("requests", "Requests whose time ran out.")
     withdrawn_n: int = number("requests", "Requests that were taken back.")
+    revised_n: int = number("labels", "Times that a later answer changed or undid a label.")
+    asked_twice_n: int = number("requests", "Requests that the log delivered again.")
     by_class: dict[str, int] = by_key("labels", "Labels settled, by class.")
 
 
@@ -446,9 +451,9 @@ class EstimatesReport:
     quality: Quality = number(
         "0 to 1", "Quality by class, over the latest window of events.", EACH, default=Quality()
     )
-    choosing: Choosing = number(
+    choosing: ChoosingGain = number(
         "-1 to 1",
         "What choosing is worth, compared with asking at random.",
         EACH,
-        default=Choosing(),
+        default=ChoosingGain(),
     )

@@ -59,7 +59,7 @@ class PrivacySettings(Section, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PrivacyRule:
     """How one feature is shown: `mask` leaves the `last_n` last characters, `round` uses `step`."""
 
     kind: str
@@ -67,7 +67,7 @@ class Rule:
     step: Decimal = Decimal(1)
 
 
-def rule_of(text: str) -> Rule | None:
+def rule_of(text: str) -> PrivacyRule | None:
     """Parse a rule of the settings; None for a text that is no rule.
 
     >>> rule_of("mask:4"), rule_of("mask:all")
@@ -78,15 +78,15 @@ def rule_of(text: str) -> Rule | None:
         not colon or (argument.isascii() and argument.isdigit() and len(argument) < 4)
     ):
         last_n = int(argument or 0)
-        return Rule("mask", last_n) if last_n <= SHOWN_MAX else None
+        return PrivacyRule("mask", last_n) if last_n <= SHOWN_MAX else None
     if kind == "round" and colon:
         try:
             step = Decimal(argument)
         except InvalidOperation:
             return None
         is_step = step.is_finite() and Decimal("1e-9") <= step <= Decimal("1e15")
-        return Rule("round", step=step) if is_step else None
-    return Rule(kind) if kind in ("keep", "hash") and not colon else None
+        return PrivacyRule("round", step=step) if is_step else None
+    return PrivacyRule(kind) if kind in ("keep", "hash") and not colon else None
 
 
 def faults_of_privacy(privacy: PrivacySettings, declared: Mapping[str, str]) -> list[str]:

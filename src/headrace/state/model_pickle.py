@@ -67,7 +67,7 @@ def pickle_object(foreign: object) -> bytes:
 
 def unpickle_object(body: bytes, allowed: frozenset[str] = frozenset()) -> Any:
     """Return the object in a pickle; `allowed` comes from `allowed_by`. May raise any exception."""
-    return _Reader(body, allowed).load()
+    return _ModelUnpickler(body, allowed).load()
 
 
 def allowed_by(model: object) -> frozenset[str]:
@@ -96,7 +96,7 @@ def allowed_by(model: object) -> frozenset[str]:
     return frozenset(reader.found)
 
 
-class _Reader(pickle.Unpickler):
+class _ModelUnpickler(pickle.Unpickler):
     def __init__(self, body: bytes, allowed: frozenset[str]) -> None:
         super().__init__(io.BytesIO(body))
         self._allowed = allowed
@@ -137,7 +137,7 @@ class _Reader(pickle.Unpickler):
         return method if isinstance(owner, type) else method.__get__(owner, kind)
 
 
-class _Recorder(_Reader):
+class _Recorder(_ModelUnpickler):
     """Reads a pickle that this process has just written, and notes the user's packages in it."""
 
     def __init__(self, body: bytes, allowed: frozenset[str]) -> None:

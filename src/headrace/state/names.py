@@ -6,7 +6,12 @@ import importlib
 
 RENAMED: dict[str, str] = {
     "label.desk:Counts": "label.counts:Counts",
-    "learn.committee.committee:_Example": "learn.committee.keeping:Example",
+    "label.dawid_skene:Heard": "label.dawid_skene:VotedRequest",
+    "learn.committee.committee:_Example": "learn.committee.keeping:LabelledEvent",
+    "learn.committee.keeping:Example": "learn.committee.keeping:LabelledEvent",
+    "query.accounts:Asked": "query.accounts:AskedLabel",
+    "query.rules.space:Neighbours": "query.rules.space:NearestDistances",
+    "settings.privacy:Rule": "settings.privacy:PrivacyRule",
 }
 """The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {

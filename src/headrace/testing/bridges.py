@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ..bridges.bridge import Bridge, Delivery, Receipt, Reply
-from ..bridges.carrier import Carrier
-from ..bridges.outbox import Outbox
+from ..bridges.carrier import BridgeCarrier
+from ..bridges.outbox import BridgeOutbox
 from ..messages import Answer, ForAnnotators, LabelRequested, RequestWithdrawn, Withdrawal
 
 STEPS_MAX = 50
@@ -114,7 +114,7 @@ class _Try:
 
     def run_scenario(self) -> bool:
         """Run the scenario; return whether there was a crash."""
-        requests = [_make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
+        requests = [make_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
         self._end.requests += requests[:5]
         self._carry_all()
         self._expect_tasks({f"r{i}" for i in range(5)})
@@ -156,8 +156,8 @@ class _Try:
             bridge, self._is_half_sent = _HalfSent(bridge), False
             self._where = "killed with half of the tasks sent"
         try:
-            with closing(Outbox(self._path, outlives_power=False)) as outbox:
-                carrier = Carrier(
+            with closing(BridgeOutbox(self._path, outlives_power=False)) as outbox:
+                carrier = BridgeCarrier(
                     bridge, self._end, outbox, clock=lambda: self._now, on_act=self._crash_if_due
                 )
                 for _ in range(STEPS_MAX):
@@ -232,7 +232,8 @@ class _HalfSent:
             self._bridge.close()
 
 
-def _make_request(number: int, *, deadline: float) -> LabelRequested:
+def make_request(number: int, *, deadline: float) -> LabelRequested:
+    """Return a request whose features are hard for files: a formula, a tag, an accent."""
     return LabelRequested(
         request_id=f"r{number}",
         event_id=f"e{number}",

@@ -31,7 +31,7 @@ from ..observe.decode import batch_of
 from ..observe.drift.detectors import Detector
 from ..observe.drift.detectors import check_detector as check_unfed
 from ..observe.schema import Schema
-from ..query.accounts import LABEL, Asked, OwnBooks
+from ..query.accounts import LABEL, AskedLabel, OwnBooks
 from ..query.budgets import Account, Budget
 from ..query.pool import Labelled, Pool, Sample
 from ..query.strategies import Strategy, needs_of
@@ -204,7 +204,7 @@ def _check_own_books(name: str, account: Account) -> None:
     """Check an account whose labels cost different amounts: none may cost more than a whole one."""
     assert isinstance(account, OwnBooks)
     before = account.balance
-    asked = [Asked(f"r{i}", CLASSES[i % 3], i / 6) for i in range(7)]
+    asked = [AskedLabel(f"r{i}", CLASSES[i % 3], i / 6) for i in range(7)]
     for label in asked:
         held = account.balance
         account.charge(label)

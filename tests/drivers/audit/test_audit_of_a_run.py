@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from commands.runs import SETTINGS, TOML, Stream, child, lines_of
 from headrace import cli
-from headrace.adapters.chain import Chain, files_of, read_entries
+from headrace.adapters.chain import HashChain, files_of, read_entries
 from headrace.drivers.audit.entries import _COPIED
 from headrace.drivers.audit.run import DecidedLog
 from headrace.drivers.audit.verify import verify_log
@@ -279,7 +279,7 @@ def rewritten(stream: Stream, change) -> None:
     for path in [*files_of(folder, "decided"), *files_of(folder, "acts")]:
         path.unlink()
     first, *others = kept
-    with closing(Chain(folder, "decided", first=first)) as chain:
+    with closing(HashChain(folder, "decided", first=first)) as chain:
         chain.append(change(others))
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bridges.requests import request
 from headrace import cli
-from headrace.adapters.chain import Chain, check_links, files_of, read_entries
+from headrace.adapters.chain import HashChain, check_links, files_of, read_entries
 from headrace.adapters.sealing import load_sealer
 from headrace.bridges.bridge import Unreachable
 from headrace.bridges.folder import encode_answer
@@ -322,7 +322,7 @@ def rewritten(folder: Path, change) -> None:
     for path in files_of(folder, "decided"):
         path.unlink()
     first, *others = [e for e in kept if e["what"] != "places"]
-    with closing(Chain(folder, "decided", first=first)) as chain:
+    with closing(HashChain(folder, "decided", first=first)) as chain:
         chain.append(change(others))
     assert not any(link.fault for link in check_links(files_of(folder, "decided")))
 

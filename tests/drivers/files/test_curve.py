@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from commands.runs import Stream
-from headrace.drivers.files.curve import CURVE, EVERY_N, Curve, Point
+from headrace.drivers.files.curve import CURVE, EVERY_N, CurvePoint, CurveWriter
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def stream(tmp_path):
 
 def points(stream):
     lines = (stream.places.state / CURVE).read_bytes().splitlines()
-    return [msgspec.json.decode(line, type=Point) for line in lines]
+    return [msgspec.json.decode(line, type=CurvePoint) for line in lines]
 
 
 def test_a_run_writes_a_point_after_every_so_many_labels_and_one_at_the_end(stream):
@@ -63,5 +63,5 @@ def test_a_line_that_a_kill_cut_short_is_taken_back(stream):
     path = stream.places.state / CURVE
     before = path.read_bytes()
     path.write_bytes(before + b'{"labels_n": 7')
-    Curve(stream.places.state).close()
+    CurveWriter(stream.places.state).close()
     assert path.read_bytes() == before

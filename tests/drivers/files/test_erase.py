@@ -17,7 +17,7 @@ from headrace.adapters.snapshots.store import SnapshotStore
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.store import Store
 from headrace.bridges.folder import FolderEnd
-from headrace.bridges.outbox import Outbox
+from headrace.bridges.outbox import BridgeOutbox
 from headrace.commands import erase as command
 from headrace.drivers.files import erasing
 from headrace.drivers.files.run import run_files
@@ -214,7 +214,7 @@ def test_a_run_that_goes_on_erases_between_two_events(stream, capsys):
 
 def test_bridges_and_desks_forget_and_tell_the_tool(stream):
     folder = stream.places.state / "bridges"
-    outbox = Outbox(folder / "tool.sqlite")
+    outbox = BridgeOutbox(folder / "tool.sqlite")
     end = FolderEnd(stream.places.requests, stream.places.answers)
     records, place = end.read("", 10_000)
     requests = [one for one in records if isinstance(one, LabelRequested)]

@@ -12,7 +12,7 @@ import pytest
 
 from headrace import BadInput, BadSettings
 from headrace.adapters.tables.records import export_lines, is_export
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.settings import AnswersSettings, Settings, parse
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, answers: str, settings: Settings | None = None, **kwargs: Any) -> Any:
-    places = Places(
+    places = RunFiles(
         events=folder / "events.jsonl",
         answers=folder / answers,
         requests=folder / "requests.jsonl",
@@ -88,6 +88,12 @@ def test_an_array_that_does_not_end_is_told(folder: Path) -> None:
     (folder / "export.json").write_text('[\n {"data": 1},\n')
     with pytest.raises(BadInput, match=r"export\.json begins as an array of JSON and is none"):
         run(folder, "export.json")
+
+
+@pytest.mark.parametrize("name", ["later.csv", "later.jsonl.gz"])
+def test_an_export_that_is_not_there_yet_is_not_followed(folder: Path, name: str) -> None:
+    with pytest.raises(BadSettings, match=f"can't read .*{name}: an export is read whole"):
+        run(folder, name, follow=True)
 
 
 def test_an_export_is_not_followed(folder: Path) -> None:
@@ -169,7 +175,7 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
     (folder / "requests.jsonl").unlink()
     marks = [{"request_id": known[0], "label": "a"}, {"request_id": "unknown", "label": "b"}]
     (folder / "answers.jsonl").write_text(json.dumps({"all": marks}) + "\n")
-    places = Places(
+    places = RunFiles(
         events=folder / "events.jsonl",
         answers=folder / "answers.jsonl",
         requests=folder / "requests.jsonl",

@@ -33,7 +33,7 @@ from headrace.commands.replay import replay_run
 from headrace.drivers.files import run as files
 from headrace.drivers.files import waiting
 from headrace.drivers.files.folder import RunFolder
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.errors import BadInput, BadSettings, BrokenInvariant
 from headrace.report import SnapshotsReport
 from headrace.settings import parse
@@ -196,7 +196,7 @@ def test_a_pipe_gives_the_same_as_a_file(past, tmp_path, monkeypatch):
     feeding.start()
     with os.fdopen(reader, "rb") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        places = Places(
+        places = RunFiles(
             events=None, answers=None, requests=stream.places.requests, state=stream.places.state
         )
         report = files.run_files(places, parse(SETTINGS))

@@ -1,14 +1,18 @@
 """What happens to a run that follows files which somebody moves, removes or writes anew."""
 
+import dataclasses
+import re
 import threading
 
 import pytest
 
-from commands.runs import Stream
+from commands.runs import SETTINGS, Stream
 from headrace.adapters import jsonl
 from headrace.commands.replay import replay_run
 from headrace.drivers.files import run as files
+from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput
+from headrace.settings import parse
 
 
 @pytest.fixture
@@ -81,6 +85,24 @@ def test_a_file_that_is_another_ends_the_following(stream, monkeypatch, name, ac
     with pytest.raises(BadInput, match=told) as error:
         followed(stream, lambda: accident(path))
     assert str(path) in str(error.value)
+
+
+def test_what_a_start_with_another_file_leaves_unread_is_told(stream):
+    """As where a link leads to the log of today, and more had come to that of yesterday."""
+    stream.write_events(0, 100)
+    stream.run()
+    stream.write_events(100, 120)
+    whole = stream.places.events.read_bytes()
+    other = stream.folder / "today.jsonl"
+    other.write_bytes(b"".join(whole.splitlines(keepends=True)[110:]))
+    notes, told = [], f"{stream.places.events}: its last .* bytes were not read; a start with it"
+    today = dataclasses.replace(stream.places, events=other)
+    run_files(today, parse(SETTINGS), on_note=notes.append)
+    assert [re.match(told, note) is not None for note in notes] == [True]
+    for places in (stream.places, today):
+        notes.clear()
+        report = run_files(places, parse(SETTINGS), on_note=notes.append)
+        assert (notes, report.events.observed_n) == ([], 120)
 
 
 @pytest.mark.parametrize("name", ["requests.jsonl", "state/decisions.jsonl"])

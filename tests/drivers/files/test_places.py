@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from headrace.drivers.files.places import Places, is_whole, refuse_the_same
+from headrace.drivers.files.places import RunFiles, is_whole, refuse_the_same
 from headrace.errors import BadSettings
 
 
@@ -19,7 +19,7 @@ def folder(tmp_path):
 def places(folder, **named):
     names = {"events": "e.jsonl", "answers": "a.jsonl", "requests": "r.jsonl", "settings": "s.toml"}
     paths = {role: folder / name for role, name in (names | named).items() if name}
-    return Places(**{"events": None, "answers": None, **paths}, state=folder / "state")
+    return RunFiles(**{"events": None, "answers": None, **paths}, state=folder / "state")
 
 
 @pytest.mark.parametrize(

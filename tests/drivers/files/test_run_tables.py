@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from headrace import cli
-from headrace.drivers.files.run import Places, Runner, run_files
+from headrace.drivers.files.run import RunFiles, Runner, run_files
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import Settings, parse
 
@@ -55,7 +55,7 @@ def run(folder: Path, events: Path, raw: dict[str, Any] | None = None) -> list[s
     """One run; the notes."""
     notes: list[str] = []
     settings: Settings = parse(raw or RAW)
-    places = Places(events=events, answers=None, requests=folder / "requests.jsonl",
+    places = RunFiles(events=events, answers=None, requests=folder / "requests.jsonl",
                     state=folder / "state")  # fmt: skip
     run_files(places, settings, on_note=notes.append)
     return notes
@@ -226,7 +226,7 @@ def test_the_answers_to_a_table_are_followed(name: str, tmp_path: Path) -> None:
     """Rows that come later are not read, and a note says so."""
     path, answers, notes = write(tmp_path / name, rows()), tmp_path / "a.jsonl", list[str]()
     stop = threading.Event()
-    places = Places(events=path, answers=answers, requests=tmp_path / "r.jsonl",
+    places = RunFiles(events=path, answers=answers, requests=tmp_path / "r.jsonl",
                     state=tmp_path / "state")  # fmt: skip
 
     began = time.monotonic()
@@ -257,11 +257,21 @@ def test_the_answers_to_a_table_are_followed(name: str, tmp_path: Path) -> None:
     assert again.events.observed_n == 50
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b'{"id": 1}\n' * 99, mtime=0)[:-9]])
+PACKED = gzip.compress(b"".join(b'{"id": %d}\n' % (i * i) for i in range(999)), mtime=0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no gzip", PACKED[:-9], PACKED[:99] + bytes(9) + PACKED[108:], PACKED + b"more"]
+)
 def test_a_packed_file_that_is_broken_says_so(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "e.jsonl.gz").write_bytes(content)
     with pytest.raises(BadInput, match="can't be unpacked"):
         run(tmp_path, tmp_path / "e.jsonl.gz")
+    (tmp_path / "a.jsonl.gz").write_bytes(content)
+    places = Places(events=write(tmp_path / "e.jsonl", rows()), answers=tmp_path / "a.jsonl.gz",
+                    requests=tmp_path / "r.jsonl", state=tmp_path / "other")  # fmt: skip
+    with pytest.raises(BadInput, match=r"a.jsonl.gz can't be read"):
+        run_files(places, parse(RAW))
 
 
 def test_what_is_not_used_stands_in_the_closing_table(

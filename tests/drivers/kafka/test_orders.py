@@ -95,7 +95,7 @@ def test_an_order_that_is_given_again_leaves_its_place_to_what_follows() -> None
     assert log.fold(order, again) is None
     assert log.fold(expired("r"), next_one) is not None
     assert log.fold(RollBackOrdered(at=1.0, to=0, key="monday"), Origin(0, (4, 0), (3, 0)))
-    assert log.repeated_n == 1 and log.trainer.version == 3
+    assert log.trainer.version == 3
 
 
 def test_an_order_that_a_desk_says_again_counts_once() -> None:

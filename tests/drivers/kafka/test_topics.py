@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.commands.kafka.topics import show_topics
-from headrace.drivers.kafka.cluster import Found
+from headrace.drivers.kafka.cluster import TopicFacts
 from headrace.drivers.kafka.topics import TopicState, judge_topic, plan_creation, plan_topics
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "KAFKA.md"
 WHOLE = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 
-def state_of(setting: str, found: Found | None, events_n: int = 3) -> TopicState:
+def state_of(setting: str, found: TopicFacts | None, events_n: int = 3) -> TopicState:
     topics = plan_topics(Settings(), events_n)
     [topic] = [topic for topic in topics if topic.setting == setting]
     return judge_topic(topic, found, topics[0])
@@ -79,12 +79,12 @@ def test_topics_take_the_largest_record_that_is_produced() -> None:
     "rules", [{"retention.ms": "1000"}, {"retention.bytes": "1"}, {"cleanup.policy": "compact"}]
 )
 def test_a_training_log_that_loses_records_is_a_fault(rules: dict[str, str]) -> None:
-    assert state_of("training", Found(1, 1, True, WHOLE)).word == "ok"
-    assert len(state_of("training", Found(1, 1, True, WHOLE | rules)).faults) == 1
+    assert state_of("training", TopicFacts(1, 1, True, WHOLE)).word == "ok"
+    assert len(state_of("training", TopicFacts(1, 1, True, WHOLE | rules)).faults) == 1
 
 
 def test_rules_that_are_hidden_are_told_and_lived_with() -> None:
-    state = state_of("training", Found(1, 1, True, None))
+    state = state_of("training", TopicFacts(1, 1, True, None))
     assert (state.faults, state.word) == ((), "differs")
     assert "allow us DescribeConfigs" in state.notes[0]
 
@@ -94,7 +94,8 @@ def test_what_is_shown_for_people_and_for_programs_is_the_same(
 ) -> None:
     topics = plan_topics(Settings(), 3)
     states = [
-        judge_topic(t, Found(t.created_n or 3, 1, True, WHOLE, 1_234), topics[0]) for t in topics
+        judge_topic(t, TopicFacts(t.created_n or 3, 1, True, WHOLE, 1_234), topics[0])
+        for t in topics
     ]
     show_topics(states)
     lines = capsys.readouterr().out.splitlines()

@@ -43,7 +43,7 @@ class Batch:
     is_end: bool = False
 
 
-class Source(Protocol):
+class CopySource(Protocol):
     """A stream or queue, read from a mark on."""
 
     def read(self, mark: str, timeout_s: float) -> Batch:
@@ -58,7 +58,7 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+class CopyMark(msgspec.Struct, frozen=True, kw_only=True):
     """How far the copy goes: `stop` in bytes, `mark` in the words of its source.
 
     `kind` and `name` are those of the broker's address.
@@ -95,7 +95,7 @@ class QueueCopy:
 
     def __init__(
         self,
-        source: Source,
+        source: CopySource,
         address: Address,
         folder: Path,
         *,
@@ -119,7 +119,7 @@ class QueueCopy:
             # The rest is of an unfinished batch: none of it was fed, all of it is delivered again.
             self._file.truncate(self._mark.stop)
 
-    def _open_copy(self) -> Mark:
+    def _open_copy(self) -> CopyMark:
         size = self.path.stat().st_size if self.path.exists() else 0
         address = self._address
         if not self._mark_path.exists():
@@ -128,11 +128,11 @@ class QueueCopy:
                     f"{self.path} has {size} bytes, and {self._mark_path}, which says what they "
                     "are, is gone; put it back, or start with another --state"
                 )
-            mark = Mark(kind=address.kind, name=address.name)
+            mark = CopyMark(kind=address.kind, name=address.name)
             self._save_mark(mark)
             return mark
         try:
-            mark = msgspec.json.decode(self._mark_path.read_bytes(), type=Mark)
+            mark = msgspec.json.decode(self._mark_path.read_bytes(), type=CopyMark)
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise BadInput(f"{self._mark_path} can't be read: {error}; put it back") from error
         if (mark.kind, mark.name) != (address.kind, address.name):
@@ -178,7 +178,7 @@ class QueueCopy:
             stop = self._mark.stop + len(content)
             self._save_mark(msgspec.structs.replace(self._mark, stop=stop, mark=batch.mark))
 
-    def _save_mark(self, mark: Mark) -> None:
+    def _save_mark(self, mark: CopyMark) -> None:
         new = self._mark_path.with_name(f"{MARK}.new")
         with name_file_in_errors(new), new.open("wb") as file:
             file.write(msgspec.json.encode(mark) + b"\n")

@@ -102,7 +102,7 @@ def translate_pika_errors(address: Address) -> Iterator[None]:
         raise away_or_untrusted(address, str(error) or repr(error)) from error
 
 
-class Link:
+class RabbitLink:
     """The connection to a server and its one channel, opened on first use and after a failure.
 
     `section` names the section of `settings`, for errors. `prepare` is called with a new channel.
@@ -161,7 +161,7 @@ class RabbitSource:
         if not address.name:
             raise BadSettings("--events names no queue; must be amqp://HOST:PORT/QUEUE")
         self._address, self._settings, self._follow = address, settings, follow
-        self._link = Link(address, settings, "queue", self._prepare_channel)
+        self._link = RabbitLink(address, settings, "queue", self._prepare_channel)
         self._waiting: deque[tuple[int, str, bytes]] = deque()
         self._taken_to = 0
         self._known: dict[str, None] = {}

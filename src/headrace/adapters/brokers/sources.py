@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...settings.queue import QueueSettings
 from .address import Address, parse_address
-from .copying import Source
+from .copying import CopySource
 
 
-def open_source(url: str, settings: QueueSettings, *, follow: bool) -> tuple[Address, Source]:
+def open_source(url: str, settings: QueueSettings, *, follow: bool) -> tuple[Address, CopySource]:
     """Return the address and the source that a URL names; the source is not connected yet.
 
     With `follow` a queue is read without end. Raises `BadSettings` for a URL, settings or secrets

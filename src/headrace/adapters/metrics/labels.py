@@ -158,6 +158,8 @@ LABELS = (
         },
     ),
     per_class("headrace_labels_total", "labels.by_class"),
+    define_metric("headrace_labels_revised_total", "labels.revised_n"),
+    define_metric("headrace_label_requests_repeated_total", "labels.asked_twice_n"),
     define_metric("headrace_answers_accepted_total", "answers.accepted_n"),
     define_gathered(
         "outcome",

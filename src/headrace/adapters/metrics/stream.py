@@ -86,6 +86,7 @@ EVENTS = (
     ),
     define_metric("headrace_predictions_failed_total", "events.failed_predictions_n"),
     define_metric("headrace_features", "schema.features_n"),
+    define_metric("headrace_features_appeared_total", "schema.appeared_n"),
     define_metric("headrace_features_vanished", "schema.vanished", len),
     compute_by(
         "kind",

@@ -31,14 +31,14 @@ _URL = re.compile(r"(?P<protocol>[A-Za-z][\w+.-]+):/(?P<rest>/.+)?")
 _LOCAL = ("file", "local")
 
 
-class Unreachable(OSError):  # noqa: N818 - what has happened to the folder, not to the program
+class FolderUnreachable(OSError):  # noqa: N818 - what has happened to the folder, not to the program
     """A remote folder failed, for now or for good; the text says at what."""
 
 
 class Folder(Protocol):
     """What a store needs of a folder. `shown` is its path or URL, for people.
 
-    A method that fails raises `OSError`, in a remote folder `Unreachable`.
+    A method that fails raises `OSError`, in a remote folder `FolderUnreachable`.
     """
 
     shown: str

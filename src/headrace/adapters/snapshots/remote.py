@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import BadInput, BadSettings
-from .folder import SNAPSHOT_BYTES_MAX, Unreachable, check_size
+from .folder import SNAPSHOT_BYTES_MAX, FolderUnreachable, check_size
 
 TIMEOUT_S = 30.0
 """Limit for one request, where fsspec can set one: S3, GCS, Azure. Others have their own."""
@@ -34,8 +34,8 @@ _TOLD_MAX = 500
 class RemoteFolder:
     """The folder of one series below a URL. Opening it makes no request but for credentials.
 
-    The methods may be called from any thread but fsspec's own; they wait for the network, and
-    raise `Unreachable` for whatever fails there. Raises `BadSettings` if fsspec or the package that
+    The methods may be called from any thread but fsspec's own; they wait for the network, and raise
+    `FolderUnreachable` for whatever fails there. Raises `BadSettings` if fsspec or the package that
     the protocol needs is not installed, or the protocol is unknown.
     """
 
@@ -93,7 +93,7 @@ class RemoteFolder:
                 self._call_method("pipe_file", path, content)
         except FileNotFoundError as error:
             # What is missing is not a file but the bucket.
-            raise Unreachable(f"{self.shown} can't be written to: {error}") from error
+            raise FolderUnreachable(f"{self.shown} can't be written to: {error}") from error
 
     def _put_and_rename(self, path: str, content: bytes) -> None:
         temporary = f"{self._path}/.snapshot-{secrets.token_hex(8)}.tmp"
@@ -141,13 +141,13 @@ class RemoteFolder:
 
     @contextmanager
     def _translate_errors(self, failed: str) -> Iterator[None]:
-        """Turn whatever the packages behind fsspec raise into `Unreachable`."""
+        """Turn whatever the packages behind fsspec raise into `FolderUnreachable`."""
         try:
             yield
         except FileNotFoundError:
             raise
         except Exception as error:
-            raise Unreachable(f"{self.shown}: {failed}: {_describe_error(error)}") from error
+            raise FolderUnreachable(f"{self.shown}: {failed}: {_describe_error(error)}") from error
 
 
 def _open_file_system(url: str) -> tuple[Any, str]:
@@ -166,7 +166,7 @@ def _open_file_system(url: str) -> tuple[Any, str]:
             error
         )
     except Exception as error:
-        raise Unreachable(f"{url} can't be opened: {_describe_error(error)}") from error
+        raise FolderUnreachable(f"{url} can't be opened: {_describe_error(error)}") from error
     return file_system, path
 
 

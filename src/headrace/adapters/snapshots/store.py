@@ -21,11 +21,19 @@ from pathlib import Path
 import msgspec
 
 from ...errors import BadInput, BadSettings
-from .folder import LEFT_OVER, MAGIC, Folder, LocalFolder, Unreachable, local_path, read_regular
+from .folder import (
+    LEFT_OVER,
+    MAGIC,
+    Folder,
+    FolderUnreachable,
+    LocalFolder,
+    local_path,
+    read_regular,
+)
 from .keys import KEY_ID_BYTES, Keys, load_keys
 from .remote import RemoteFolder
 
-__all__ = ["Keys", "Snapshot", "SnapshotStore", "Unreachable", "load_keys"]
+__all__ = ["FolderUnreachable", "Keys", "Snapshot", "SnapshotStore", "load_keys"]
 
 _LENGTH_BYTES = 4
 _TAG_BYTES = 32
@@ -129,8 +137,8 @@ class SnapshotStore:
         removed too, and each half-written file that was there at the `write` before: whoever began
         it was killed. Returns the path or URL; by then a local file survives a loss of power, and a
         remote one was read back. Raises `OSError` if it can't be written, in a remote place
-        `Unreachable`, and the earlier snapshots are then still there; also if one below `oldest`
-        can't be removed.
+        `FolderUnreachable`, and the earlier snapshots are then still there; also if one below
+        `oldest` can't be removed.
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
@@ -166,12 +174,12 @@ class SnapshotStore:
         have put back, is refused. With `before` only lower numbers are looked at. Refused files
         stay where they are.
 
-        Raises `OSError` if the folder can't be listed, and `Unreachable` if no snapshot passes but
-        one could not be read from the remote place just now.
+        Raises `OSError` if the folder can't be listed, and `FolderUnreachable` if no snapshot
+        passes but one could not be read from the remote place just now.
         """
         self.refused = []
         tried: set[int] = set()
-        unreachable: Unreachable | None = None
+        unreachable: FolderUnreachable | None = None
         names = self._folder.list_names()
         self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
         waiting = _select_numbers(names, before)
@@ -190,7 +198,7 @@ class SnapshotStore:
                 is_gone = True
             except (BadInput, OSError) as error:
                 self.refused.append(f"{_make_name(seq)}: {error}")
-                if isinstance(error, Unreachable):
+                if isinstance(error, FolderUnreachable):
                     unreachable = unreachable or error
             # Other processes may have written newer ones meanwhile, and removed these. We don't
             # list the folder after each refusal, for somebody may have put many bad files there.
@@ -204,7 +212,8 @@ class SnapshotStore:
     def read_positions(self) -> list[dict[str, int | str]]:
         """Return the `positions` of all snapshots that are ours and whole, the oldest first.
 
-        Raises `OSError` if the folder can't be listed, and `Unreachable` if one can't be read.
+        Raises `OSError` if the folder can't be listed, and `FolderUnreachable` if one can't be
+        read.
         """
         found = []
         for seq in _select_numbers(self._folder.list_names(), None):
@@ -260,7 +269,7 @@ class SnapshotStore:
                 # Another process removed it: as a left-over, or as too old beside its own.
                 gone = error
             except BadInput as error:
-                raise Unreachable(
+                raise FolderUnreachable(
                     f"{self._path_of(_make_name(seq))} is not as written: {error}"
                 ) from error
         if self.newest_seq() <= seq:

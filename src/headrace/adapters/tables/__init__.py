@@ -17,9 +17,12 @@ from .delimited import read_csv
 from .lines import read_json_lines
 from .table import Raw, Table
 
-__all__ = ["SUFFIXES", "Raw", "Table", "format_of", "open_plain", "read_table"]
+__all__ = ["PACKING_ERRORS", "SUFFIXES", "Raw", "Table", "format_of", "open_plain", "read_table"]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
+PACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+"""What reading a packed file raises where it was cut short or damaged."""
 
 
 def format_of(path: Path) -> str:
@@ -69,7 +72,7 @@ def read_table(
             if suffix in (".jsonl", ".ndjson"):
                 return read_json_lines(file, path, rows, line_bytes_max)
             return read_csv(file, path, rows, "\t" if suffix == ".tsv" else None)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except PACKING_ERRORS as error:
         raise BadInput(f"{path} can't be unpacked: {error}") from error
     except OSError as error:
         # pyarrow's own errors repeat the path and have no `strerror`.

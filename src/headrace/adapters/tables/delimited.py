@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from ...errors import BadInput
 from ...observe.declared import number_with_point
-from .table import Faults, Raw, Table
+from .table import FaultyLines, Raw, Table
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -43,7 +43,7 @@ def read_csv(
         header = [name.strip() for name in next(lines, [])]
         if not any(header):
             raise BadInput(f"{path} has no header: its first line must name the columns")
-        faults = Faults(path, skipped)
+        faults = FaultyLines(path, skipped)
         cell_rows = list(_read_rows(lines, len(header), rows, faults))
     notes = [*_doubt_header(header), *faults.describe_lines(len(cell_rows))]
     cells: Sequence[Sequence[str]] = list(zip(*cell_rows, strict=True)) or [()] * len(header)
@@ -55,7 +55,7 @@ def read_csv(
 
 
 def _read_rows(
-    lines: Any, width: int, rows: tuple[int, int | None], faults: Faults
+    lines: Any, width: int, rows: tuple[int, int | None], faults: FaultyLines
 ) -> Iterator[list[str]]:
     """Yield rows as long as the header; a row may have empty values beyond it, nothing else."""
     for line in islice((line for line in lines if any(map(str.strip, line))), *rows):

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from ...observe.raw import record_of
 from ...observe.values import DEPTH_MAX, Refusal
-from .table import Faults, Raw, Table, values_of
+from .table import FaultyLines, Raw, Table, values_of
 
 FIELDS_MAX = 100_000
 """The most values of one line, after flattening."""
@@ -24,7 +24,7 @@ def read_json_lines(
     lines are faulty, or longer than `line_bytes_max` bytes.
     """
     columns: dict[str, list[Any]] = {}
-    rows_n, faults = 0, Faults(path)
+    rows_n, faults = 0, FaultyLines(path)
     filled = ((number, line) for number, line in enumerate(file, start=1) if not line.isspace())
     for number, line in islice(filled, *rows):
         try:

@@ -14,13 +14,26 @@ import msgspec
 
 from ...errors import BadInput, BadSettings
 from ...settings import AnswersSettings, InputSettings, Settings
-from . import format_of, open_plain, read_table
+from ..jsonl import open_input
+from . import PACKING_ERRORS, format_of, open_plain, read_table
 from .kinds import Kinds
 from .table import Raw, Table, feature_columns, times_of, values_of
 
 CHUNK_BYTES = 1 << 20
 
 LINE_FORMATS = ("", ".jsonl", ".ndjson")
+
+_BEGINNINGS = {
+    b"\x1f\x8b": "is packed by gzip; give it a name that ends with .gz",
+    b"PAR1\x15": "is Parquet; give it a name that ends with .parquet",
+    b"BZh": "is packed by bzip2, which is not read; unpack it",
+    b"\xfd7zXZ": "is packed by xz, which is not read; unpack it",
+    b"\x28\xb5\x2f\xfd": "is packed by zstd, which is not read; unpack it",
+    b"PK\x03\x04": "is a zip file, which is not read; unpack it",
+    b"\xff\xfe": "is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16; save it as UTF-8",
+}
+"""What a file is that begins with these bytes, which no line of a log does, and what to do."""
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
@@ -34,6 +47,22 @@ def is_table(path: Path) -> bool:
     return is_table_of_columns(path) or path.name.lower().endswith(".gz")
 
 
+def refuse_no_lines(path: Path) -> None:
+    """Raise `BadInput` for a file that should hold lines and can't: a pipe, packed, or UTF-16."""
+    if path.is_fifo():
+        raise BadInput(
+            f"{path} is a pipe, and a restart reads its inputs again; give a file, or --events - "
+            "for events from a pipe"
+        )
+    if is_table(path) or not path.is_file():
+        return
+    with open_input(path) as file:
+        begin = file.read(8)
+    for bytes_, fault in _BEGINNINGS.items():
+        if begin.startswith(bytes_):
+            raise BadInput(f"{path} {fault}")
+
+
 def is_table_of_columns(path: Path) -> bool:
     """Whether a file's format has columns, as CSV and Parquet do."""
     return format_of(path) not in LINE_FORMATS
@@ -42,12 +71,13 @@ def is_table_of_columns(path: Path) -> bool:
 def lines_of(
     path: Path, settings: Settings, on_note: Callable[[str], None] = lambda sentence: None
 ) -> Iterator[bytes]:
-    """Yield the bytes of the log that a file holds, some lines at a time.
+    """Yield the bytes of the log that a file holds, piece by piece.
 
-    JSON lines are unpacked. A row of a table becomes one record: where `[input]` reads no batches,
-    the columns that have no other meaning are the features; otherwise the record is the row itself.
-    `on_note` is called with sentences about how columns were read. Raises `BadSettings` where a
-    column is missing, `BadInput` for a file that can't be read.
+    JSON lines are unpacked; a piece of them may end within a line. A row of a table becomes one
+    record: where `[input]` reads no batches, the columns that have no other meaning are the
+    features; otherwise the record is the row itself. `on_note` is called with sentences about how
+    columns were read. Raises `BadSettings` where a column is missing, `BadInput` for a file that
+    can't be read.
     """
     if not is_table_of_columns(path):
         yield from _read_unpacked(path)
@@ -102,7 +132,7 @@ def _read_array(path: Path) -> list[Any] | None:
             if not begin.startswith(b"["):
                 return None
             content = begin + file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, *PACKING_ERRORS) as error:
         raise BadInput(f"{path} can't be read: {error}") from error
     try:
         array = json.loads(content)
@@ -136,7 +166,7 @@ def _read_unpacked(path: Path) -> Iterator[bytes]:
         with open_plain(path) as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
-    except (OSError, EOFError) as error:
+    except (OSError, *PACKING_ERRORS) as error:
         raise BadInput(f"{path} can't be unpacked: {error}") from error
 
 

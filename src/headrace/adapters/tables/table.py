@@ -77,7 +77,7 @@ def _text_of(seconds: float, is_zoned: bool) -> str:
     return (moment if is_zoned else moment.replace(tzinfo=None)).isoformat()
 
 
-class Faults:
+class FaultyLines:
     """Counts faulty lines: a few are left out with a note, with many the file is refused.
 
     `before_n` lines of the file stand before the first one that is counted.

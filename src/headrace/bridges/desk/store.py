@@ -10,12 +10,12 @@ The web server and the carrier call from different threads; each call is one tra
 
 from __future__ import annotations
 
-import hashlib
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from ...label.consensus import select_standing
 from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
-from ..database import Cells, open_database, open_transaction
-from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
+from ..database import SealedCells, open_database, open_transaction
+from .routing import HERE_S, WAITING_N, Known, choose_suited, event_of, is_as_they_come, rank_of
 
 UNDO_S = 5.0
 """How long an answer can be undone as if it had not been given (seconds)."""
@@ -83,7 +83,8 @@ class Store:
 
     `lease_s` is how long a question is one person's, `expertise_share` the share of questions given
     by expertise (`routing`). With `outlives_power` content survives a loss of power. A `sealer`
-    seals questions, labels and notes (`Cells`), but not who answered which question, and when.
+    seals questions, labels and notes (`SealedCells`), but not who answered which question, and
+    when.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -117,7 +118,7 @@ class Store:
         )
         self._db.create_function("log_of", 1, _log_of, deterministic=True)
         try:
-            self._cells = Cells(self._db, path, sealer, _SEALED)
+            self._cells = SealedCells(self._db, path, sealer, _SEALED)
         except BaseException:
             self._db.close()
             raise
@@ -146,7 +147,7 @@ class Store:
                             delivery.request_id,
                         ),
                         rank_of(delivery.request),
-                        _event_of(delivery.request),
+                        event_of(delivery.request),
                     ),
                 )
             for table in ("questions", "answers"):
@@ -156,14 +157,15 @@ class Store:
                 )
 
     def read_replies(self, mark: str) -> Receipt:
-        """Return the answers behind number `mark` that can no longer be undone."""
-        start = int(mark or 0)
+        """Return the answers behind number `mark` up to the first that can still be undone."""
         with self._lock:
-            rows = self._db.execute(
+            answers = self._db.execute(
                 "SELECT n, request_id, person, label, at, is_undone FROM answers "
-                "WHERE n > ? AND at <= ? ORDER BY n LIMIT 500",
-                (start, self._clock() - UNDO_S),
+                "WHERE n > ? ORDER BY n LIMIT 500",
+                (int(mark or 0),),
             ).fetchall()
+        now = self._clock()
+        rows = [*takewhile(lambda row: not _can_be_undone(row[4], now), answers)]
         return Receipt(
             tuple(
                 Reply(
@@ -196,13 +198,15 @@ class Store:
                 row = self._choose_question(person, known or {}, now)
             if row is None:
                 return None
-            until = now + self._lease_s
-            self._db.execute("DELETE FROM leases WHERE person = ? OR until <= ?", (person, now))
-            self._db.execute(
-                "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
-                (row[0], person, until, now),
-            )
+            until = self._lease_question(row[0], person, now)
             return Leased(self._decode_request(*row), until)
+
+    def _lease_question(self, request_id: str, person: str, now: float) -> float:
+        """Lease a question to a person in place of any other; return until when."""
+        until = now + self._lease_s
+        self._db.execute("DELETE FROM leases WHERE person = ? OR until <= ?", (person, now))
+        self._db.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (request_id, person, until, now))
+        return until
 
     def _choose_question(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
         """Return the question for this person: the first free one, or the one that suits."""
@@ -271,17 +275,20 @@ class Store:
         `label` is None for "cannot tell". An answer to a question that is over is stored too, as a
         correction or a late opinion; the run decides if it counts.
         """
-        now = self._clock()
         with self._lock, open_transaction(self._db):
             question = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
             if question is None:
                 return None
+            # A correction is later than what it corrects, also where the clock was set back.
+            query = "SELECT COALESCE(MAX(at), 0.0) FROM answers WHERE request_id = ? AND person = ?"
+            before = self._db.execute(query, (request_id, person)).fetchone()[0]
+            at = max(self._clock(), math.nextafter(before, math.inf))
             cursor = self._db.execute(
                 "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
                 "VALUES (?, ?, NULL, '', ?, ?, ?)",
-                (request_id, person, took_s, saw_guess, now),
+                (request_id, person, took_s, saw_guess, at),
             )
             self._write_answer(cursor.lastrowid, request_id, person, label, note)
             self._db.execute(
@@ -290,7 +297,7 @@ class Store:
             request = self._decode_request(request_id, question[0])
             if self._has_enough(request):
                 self._end_request(request_id)
-        return now
+        return at
 
     def pass_on(self, person: str, request_id: str) -> None:
         """Leave this question to somebody else; it comes back to this person last."""
@@ -318,14 +325,10 @@ class Store:
             if row is None:
                 return None
             n, request_id, at = row
-            if at > now - UNDO_S:
+            if _can_be_undone(at, now):
                 self._db.execute("UPDATE answers SET is_undone = 1 WHERE n = ?", (n,))
             self._db.execute("UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,))
-            self._db.execute("DELETE FROM leases WHERE person = ?", (person,))
-            self._db.execute(
-                "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
-                (request_id, person, now + self._lease_s, now),
-            )
+            self._lease_question(request_id, person, now)
         return str(request_id)
 
     def find_question(self, request_id: str) -> LabelRequested | None:
@@ -488,11 +491,9 @@ class Store:
         return len(self._list_answers(request)) >= request.answers_wanted
 
 
-def _event_of(request: LabelRequested) -> str:
-    """Return a hash of the event's id; it reveals no more than the request id, stored unsealed."""
-    return hashlib.blake2b(
-        request.event_id.encode(errors="surrogatepass"), digest_size=8
-    ).hexdigest()
+def _can_be_undone(at: float, now: float) -> bool:
+    """Whether an answer can be undone; not if the clock was set back since, to before it."""
+    return now - UNDO_S < at <= now
 
 
 def _log_of(seconds: float | None) -> float | None:

@@ -13,12 +13,12 @@ from .format import Format, Given, Reading
 from .ground_truth import GroundTruth
 from .prodigy import Prodigy
 from .settings import FilesSettings
-from .table import Table
+from .table import Spreadsheet
 
 __all__ = ["FORMATS", "FilesSettings", "Format", "Given", "Reading", "format_class"]
 
 FORMATS: dict[str, Callable[[FilesSettings], Format]] = {
-    "csv": Table,
+    "csv": Spreadsheet,
     "prodigy": Prodigy,
     "ground-truth": GroundTruth,
     "argilla": Argilla,

@@ -43,7 +43,7 @@ def unguard_cell(cell: str) -> str:
     return cell.removeprefix("'")
 
 
-class Table:
+class Spreadsheet:
     """Tables of tasks and answers.
 
     >>> table = Table(FilesSettings())

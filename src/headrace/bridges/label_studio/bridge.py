@@ -20,8 +20,8 @@ import msgspec
 
 from ...errors import BadInput, BadSettings
 from ..bridge import Delivery, Receipt, Reply, Unreachable
-from .memory import Known, Memory
-from .server import Refused, Server
+from .memory import Known, VoteMemory
+from .server import CallRefused, StudioServer
 from .settings import LabelStudioSettings, faults_of, listen_address
 from .shapes import NEVER, Imported, Moment, ProjectFound, ProjectPage, Task, TaskPage
 from .tasks import MODEL_VERSION, label_config, task_of
@@ -44,7 +44,7 @@ _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 """The only format of a time that Label Studio's filters take."""
 
 
-class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+class PollMark(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far the poll is: changes up to `since` were read. During a poll, `newest` is the newest
     change at its start, and `after` the id of the last task read. `n` counts marks with news.
     """
@@ -55,7 +55,7 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     n: int = 0
 
 
-_MARK = msgspec.json.Decoder(Mark)
+_MARK = msgspec.json.Decoder(PollMark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class LabelStudio:
         self._settings = settings
         if faults := faults_of(settings):
             raise BadSettings([f"bridges.label-studio.{fault}" for fault in faults])
-        self._server = Server(settings)
-        self._memory = Memory(folder / "label-studio.sqlite")
+        self._server = StudioServer(settings)
+        self._memory = VoteMemory(folder / "label-studio.sqlite")
         listen = listen_address(settings)
         self._webhook = Webhook(listen) if listen else None
         self._project: Project | None = None
@@ -191,7 +191,7 @@ class LabelStudio:
             self._polled = time.monotonic()
             if newest is None:
                 return Receipt(mark=mark)
-            place = Mark(since=place.since, newest=newest, n=place.n)
+            place = PollMark(since=place.since, newest=newest, n=place.n)
         try:
             return self._scan_tasks(self._open_project(), place)
         except BaseException:
@@ -208,7 +208,7 @@ class LabelStudio:
         tasks = self._list_tasks(project, [], order="-tasks:updated_at", page_size=1)
         return tasks[0].updated_at if tasks else None
 
-    def _scan_tasks(self, project: Project, place: Mark) -> Receipt:
+    def _scan_tasks(self, project: Project, place: PollMark) -> Receipt:
         """Go on reading behind `place`, to the first page with news, or to the end of the poll."""
         replies: list[Reply] = []
         faults: list[str] = []
@@ -223,10 +223,10 @@ class LabelStudio:
                 if task.updated_at > since:
                     self._read[task.id] = task.updated_at
             if len(page) < LISTED_N:
-                place = Mark(since=since, n=place.n)
+                place = PollMark(since=since, n=place.n)
                 self._read = {i: at for i, at in self._read.items() if at > since}
                 break
-            place = Mark(since=place.since, newest=place.newest, after=page[-1].id, n=place.n)
+            place = PollMark(since=place.since, newest=place.newest, after=page[-1].id, n=place.n)
             if replies or faults:
                 break
         if known:
@@ -236,7 +236,7 @@ class LabelStudio:
             self._memory.store_tasks(self._given, known)
         return Receipt(tuple(replies), self._given, tuple(faults))
 
-    def _read_page(self, project: Project, place: Mark) -> list[Task]:
+    def _read_page(self, project: Project, place: PollMark) -> list[Task]:
         filters = [_make_filter("id", "greater", "Number", place.after)]
         if place.since is not None:
             since = place.since.astimezone(UTC).strftime(_TIME)
@@ -358,7 +358,7 @@ class LabelStudio:
     def _describe_project(self, project_id: int) -> ProjectFound:
         try:
             return self._server.call("GET", f"/api/projects/{project_id}/", ProjectFound)
-        except Refused as refused:
+        except CallRefused as refused:
             if refused.status != 404:
                 raise
             raise BadSettings(
@@ -434,9 +434,9 @@ def _make_filter(column: str, operator: str, kind: str, value: Any) -> dict[str,
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
 
 
-def _parse_place(mark: str) -> Mark:
+def _parse_place(mark: str) -> PollMark:
     if not mark:
-        return Mark()
+        return PollMark()
     try:
         return _MARK.decode(mark)
     except msgspec.MsgspecError as error:

@@ -41,7 +41,7 @@ class Known:
     votes: Votes
 
 
-class Memory:
+class VoteMemory:
     """The votes read from Label Studio. Raises `BadInput` for a file of another kind."""
 
     def __init__(self, path: Path) -> None:

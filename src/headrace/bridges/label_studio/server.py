@@ -31,7 +31,7 @@ BUSY = (408, 425, 429)
 _Shape = TypeVar("_Shape")
 
 
-class Refused(BadSettings):
+class CallRefused(BadSettings):
     """Label Studio refuses a call that it understood; to repeat it would not help.
 
     >>> Refused("GET", "/api/projects/9/", 404, "No Project matches the given query.").status
@@ -44,7 +44,7 @@ class Refused(BadSettings):
         self.detail = detail
 
 
-class Server:
+class StudioServer:
     """A Label Studio server. The settings of the bridge must be free of faults.
 
     Raises `BadSettings` for a token or a certificate file that can't be read.
@@ -79,7 +79,7 @@ class Server:
         - `query`: parameters of the URL.
         - `body`: is sent as JSON; None sends no body.
 
-        Raises `Unreachable` where a later attempt may help, `Refused` where it would not, and
+        Raises `Unreachable` where a later attempt may help, `CallRefused` where it would not, and
         `BadSettings` for a bad token or certificate, or a response of another shape.
         """
         if not self._authorization:
@@ -182,7 +182,7 @@ def _decode_response(
             "personal one is made under Account & Settings, and its owner has to see the project"
         )
     if status >= http.client.BAD_REQUEST:
-        raise Refused(method, path, status, _read_detail(answer))
+        raise CallRefused(method, path, status, _read_detail(answer))
     if len(answer) > ANSWER_BYTES_MAX:
         raise BadSettings(f"{path} answers with more than {ANSWER_BYTES_MAX} bytes; is url right?")
     try:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ...errors import BadSettings
-from .server import Server
+from .server import StudioServer
 from .shapes import WebhookFound
 
 HEADER = "X-Headrace-Webhook"
@@ -50,7 +50,7 @@ class Webhook:
         self._thread = threading.Thread(target=serve, name="headrace-webhook", daemon=True)
         self._thread.start()
 
-    def register_url(self, server: Server, project: int, url: str) -> None:
+    def register_url(self, server: StudioServer, project: int, url: str) -> None:
         """Let Label Studio call `url` when somebody annotates in this project.
 
         Raises `BadSettings` where Label Studio refuses the address, and `Unreachable`.

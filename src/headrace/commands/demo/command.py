@@ -25,7 +25,7 @@ from ...adapters.printing import make_console
 from ...errors import BadSettings
 from ...messages import DriftChanged, ModelAdopted, ModelRolledBack, Output
 from ...pages.chronicle import Chronicle
-from ...pages.live.view import OURS, THEIRS, TRUE, History, Mark, Rated, Track, draw_view
+from ...pages.live.view import OURS, THEIRS, TRUE, Mark, Rated, Track, ViewHistory, draw_view
 from ...pages.report.page import as_html
 from ...pages.report.parts import describe_features
 from ...pages.report.quality import Twin
@@ -240,7 +240,7 @@ class Show:
     duel: Duel
     events_n: int
     told: DemoRecord | None = None
-    history: History = field(default_factory=History)
+    history: ViewHistory = field(default_factory=ViewHistory)
     ours_true: Track = field(default_factory=lambda: Track("true", TRUE))
     twin_true: Track = field(default_factory=lambda: Track("random twin, true", THEIRS))
 

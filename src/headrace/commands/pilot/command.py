@@ -30,9 +30,9 @@ from ...settings import Settings
 from ..report import check_plots, write_page
 from .compare import RANDOM, describe_rejects, reaches_of, rows_of, write_advice
 from .expected import describe_expected, measure_costs
-from .history import History, Reading, history_of
+from .history import ColumnsRead, History, history_of
 from .report import Pilot, as_html, as_json, show_pilot, show_reading
-from .runs import Case, Outcome, play_all, play_case, settings_of
+from .runs import Case, RunOutcome, play_all, play_case, settings_of
 
 GRID = (0.5, 2.0, 4.0)
 """Multiples of each budget at which random is run as well, to read savings off."""
@@ -58,7 +58,7 @@ def run_pilot(
     processes_n: int | None = None,
     progress: Callable[[int, int], None] = lambda done_n, all_n: None,
     tell: Callable[[str], None] | None = None,
-    reading: Reading | None = None,
+    reading: ColumnsRead | None = None,
 ) -> Pilot:
     """Play the history under every combination and compare.
 
@@ -92,7 +92,7 @@ def run_pilot(
         history=history.name,
         events_n=len(history),
         features_n=min(len(history.names), settings.schema.features_max),
-        reading=reading or Reading(),
+        reading=reading or ColumnsRead(),
         rejects=describe_rejects(outcomes),
         classes=history.classes,
         latency_unit=unit,
@@ -173,7 +173,7 @@ def _spread_budgets(budgets: tuple[float, ...], events_n: int) -> list[float]:
 
 def _run_job(
     history: History, settings: Settings, job: Case | None, progress: Callable[[int], None]
-) -> Outcome:
+) -> RunOutcome:
     if job is None:
         return play_all(history, settings, settings.seed, progress)
     return play_case(history, settings, job, progress)
@@ -185,7 +185,7 @@ def _run_here(
     jobs: list[Case | None],
     processes_n: int,
     progress: Callable[[int], None],
-) -> Iterator[tuple[int, Outcome]]:
+) -> Iterator[tuple[int, RunOutcome]]:
     done_n = 0
 
     def count_done(n: int) -> None:
@@ -203,14 +203,14 @@ def _run_in_processes(
     jobs: list[Case | None],
     processes_n: int,
     progress: Callable[[int], None],
-) -> Iterator[tuple[int, Outcome]]:
+) -> Iterator[tuple[int, RunOutcome]]:
     # Spawned, not forked: the same on every system, and no thread is copied half-way.
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
     arguments = (history, settings, done)
     pool = ProcessPoolExecutor(processes_n, context, initializer=_keep_inputs, initargs=arguments)
     try:
-        places: dict[Future[Outcome], int] = {
+        places: dict[Future[RunOutcome], int] = {
             pool.submit(_run_remembered, job): i for i, job in enumerate(jobs)
         }
         open_runs = set(places)
@@ -231,7 +231,7 @@ def _keep_inputs(history: History, settings: Settings, done: Any) -> None:
     _remembered[:] = [history, settings, done]
 
 
-def _run_remembered(job: Case | None) -> Outcome:
+def _run_remembered(job: Case | None) -> RunOutcome:
     history, settings, done = _remembered
 
     def count_done(n: int) -> None:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from .runs import ALL, Outcome
+from .runs import ALL, RunOutcome
 
 RANDOM = "random"
 
@@ -52,7 +52,7 @@ def t_interval(values: Sequence[float]) -> Interval:
     return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
-class Saving(msgspec.Struct, frozen=True, kw_only=True):
+class LabelSaving(msgspec.Struct, frozen=True, kw_only=True):
     """Labels saved against random at equal accuracy, as a share of those random needs.
 
     Negative: random needs fewer. `bound` is "at least" or "at most" where the accuracy is beyond
@@ -83,14 +83,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tail: float | None
     labels_n: float
     difference: Interval | None
-    saving: Saving | None
+    saving: LabelSaving | None
     covered_n: int
     estimates_n: int
     drifts_n: float
     adoptions_n: float
 
 
-def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
+def rows_of(outcomes: Sequence[RunOutcome]) -> list[Row]:
     """A row for each budget, latency and strategy that was asked for, in the order of the runs."""
     rows = []
     for (budget, latency, strategy), runs in group_outcomes(outcomes).items():
@@ -132,7 +132,8 @@ def _mean_of(values: Sequence[float]) -> float | None:
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """Labels that a strategy needs for an accuracy; `bound` as in `Saving`: "at least", "at most".
+    """Labels that a strategy needs for an accuracy; `bound` as in `LabelSaving`: "at least", "at
+    most".
 
     `labels_n` is interpolated between the budgets that were run, linearly in the log of labels.
     """
@@ -149,7 +150,7 @@ PARTS = (0.9, 0.95, 0.98)
 """Accuracies to reach, as parts of the accuracy of the same learner with every label."""
 
 
-def reaches_of(outcomes: Sequence[Outcome], all_labels: float) -> list[Reach]:
+def reaches_of(outcomes: Sequence[RunOutcome], all_labels: float) -> list[Reach]:
     """List the labels that each strategy needs for each of `PARTS`, random first.
 
     `all_labels` is the accuracy of the same learner with every label.
@@ -173,28 +174,30 @@ def reaches_of(outcomes: Sequence[Outcome], all_labels: float) -> list[Reach]:
     ]
 
 
-def group_outcomes(outcomes: Sequence[Outcome]) -> dict[tuple[float, float, str], list[Outcome]]:
+def group_outcomes(
+    outcomes: Sequence[RunOutcome],
+) -> dict[tuple[float, float, str], list[RunOutcome]]:
     """The outcomes by budget, latency and strategy, in order."""
-    groups: dict[tuple[float, float, str], list[Outcome]] = {}
+    groups: dict[tuple[float, float, str], list[RunOutcome]] = {}
     for outcome in outcomes:
         case = outcome.case
         groups.setdefault((case.budget, case.latency, case.strategy), []).append(outcome)
     return groups
 
 
-def is_covered(outcome: Outcome) -> bool:
+def is_covered(outcome: RunOutcome) -> bool:
     """Whether the truth is inside the live estimate's interval."""
     if outcome.low is None or outcome.high is None:
         return False
     return outcome.low <= outcome.truth <= outcome.high
 
 
-def drift_points(outcome: Outcome) -> list[int]:
+def drift_points(outcome: RunOutcome) -> list[int]:
     """Where the drift level rose to DRIFT; counts of events."""
     return [n for n, level, _, _ in outcome.drifts if level == "DRIFT"]
 
 
-def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, Interval]]:
+def mean_curve(runs: Sequence[RunOutcome], blocks_n: int = 5) -> list[tuple[float, Interval]]:
     """(events, accuracy) at the end of each block, over the last `blocks_n` blocks."""
     points = []
     curves = [np.array(outcome.block_right, np.float64) for outcome in runs]  # None becomes NaN.
@@ -211,7 +214,7 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
 
 
 def curve_of(
-    outcomes: Sequence[Outcome], latency: float, strategy: str
+    outcomes: Sequence[RunOutcome], latency: float, strategy: str
 ) -> list[tuple[float, float]]:
     """(labels, accuracy) of a strategy at every budget that was run, never falling with labels.
 
@@ -233,7 +236,7 @@ def curve_of(
 
 def count_saved_labels(
     curve: Sequence[tuple[float, float]], labels_n: float, difference: Interval
-) -> Saving | None:
+) -> LabelSaving | None:
     """The labels saved by a strategy that is `difference` better than random at `labels_n` labels.
 
     The bounds are those of the difference, read off random's curve in the same way. None when the
@@ -254,7 +257,7 @@ def count_saved_labels(
 
     share, bound = share_of(difference.mean)
     low, high = difference.low, difference.high
-    return Saving(
+    return LabelSaving(
         share=share,
         bound=bound,
         low=None if low is None else share_of(low)[0],
@@ -283,7 +286,7 @@ def _find_labels_needed(curve: Sequence[tuple[float, float]], accuracy: float) -
     return max(1.0, curve[-1][0]), "at least"
 
 
-def describe_rejects(outcomes: Sequence[Outcome]) -> str:
+def describe_rejects(outcomes: Sequence[RunOutcome]) -> str:
     """Describe in a sentence the events that runs rejected; empty if there were none."""
     worst = max(outcomes, key=lambda outcome: outcome.rejected_n)
     if not worst.rejected_n:

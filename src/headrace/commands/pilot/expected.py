@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...settings import Settings
 from .history import History
-from .runs import Case, Outcome, play_case
+from .runs import Case, RunOutcome, play_case
 
 PROBE_N = 1_000
 """Events of a probe; the cost of longer runs is extrapolated from probes."""
@@ -64,7 +64,7 @@ def describe_expected(
     return f"{len(jobs)} runs of {events_n:,} events on {shared}: about {_in_words(seconds)}."
 
 
-def _measure_run(history: History, settings: Settings, share: float) -> Outcome:
+def _measure_run(history: History, settings: Settings, share: float) -> RunOutcome:
     # In a short history the share is larger, since a run needs two labels.
     budget = min(1.0, max(share, 2 / max(1, len(history))))
     case = Case(budget=budget, latency=0.0, strategy=settings.query.strategy, seed=0)

@@ -34,7 +34,7 @@ TIMES_N = 20
 """Values of a text feature that are checked for being times."""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class ColumnsRead(msgspec.Struct, frozen=True, kw_only=True):
     """How columns were read: `rows` of (role, column names), and sentences in `notes`."""
 
     rows: list[tuple[str, str]] = []
@@ -99,7 +99,7 @@ def history_of(
     label: str | None = None,
     at: str | None = None,
     settings: Settings | None = None,
-) -> tuple[History, Reading]:
+) -> tuple[History, ColumnsRead]:
     """Turn the table into a history called `name`, and report how its columns were read.
 
     The label is the column `label`, else that of [input], else the last one; `at` is the column of
@@ -157,7 +157,7 @@ def history_of(
             f"{len(features) - features_max:,} of {len(features):,} features are not used: "
             f"schema.features_max is {features_max:,}."
         )
-    return history, Reading(rows=rows, notes=notes)
+    return history, ColumnsRead(rows=rows, notes=notes)
 
 
 def _label_of(

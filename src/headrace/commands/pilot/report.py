@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from ...pages.drawing import Bar, Curve, Style
-from ...pages.html import Section, make_page, make_section, make_table
-from ...pages.markup import Html, Number, count, interval, percent, plus_minus
+from ...pages.html import PageSection, make_page, make_section, make_table
+from ...pages.markup import Html, NumberText, count, interval, percent, plus_minus
 from ...pages.plots import bar_plot, events_plot, line_plot
 from ...pages.report.parts import changed_settings
 from ...settings import Settings
 from .compare import RANDOM, Reach, Row, drift_points, group_outcomes, is_covered, mean_curve
 from .compare import t_interval as over_seeds
-from .history import History, Reading
-from .runs import ALL, Case, Outcome
+from .history import ColumnsRead, History
+from .runs import ALL, Case, RunOutcome
 
 
 class Pilot(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Pilot(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     history: str
-    reading: Reading
+    reading: ColumnsRead
     rejects: str
     events_n: int
     features_n: int
@@ -42,20 +42,20 @@ class Pilot(msgspec.Struct, frozen=True, kw_only=True):
     seeds_n: int
     rows: list[Row]
     reaches: list[Reach]
-    all_labels: Outcome
-    outcomes: list[Outcome]
+    all_labels: RunOutcome
+    outcomes: list[RunOutcome]
     advice: str
 
 
 def as_json(pilot: Pilot) -> bytes:
-    """The pilot as JSON, indented; fields as in `Pilot`, `Row` and `Outcome`."""
+    """The pilot as JSON, indented; fields as in `Pilot`, `Row` and `RunOutcome`."""
     return msgspec.json.format(msgspec.json.encode(pilot), indent=1)
 
 
 # ------------------------------------------------------------------------------------ console
 
 
-def show_reading(name: str, history: History, reading: Reading, console: Console) -> None:
+def show_reading(name: str, history: History, reading: ColumnsRead, console: Console) -> None:
     """Print how the columns of a file were read, before any run."""
     console.print(f"{name}: {len(history):,} events")
     shown = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -251,17 +251,20 @@ def _make_table(pilot: Pilot) -> Html:
         [
             f"{row.strategy}, {_describe_place(pilot, row.budget, row.latency)}",
             plus_minus(row.accuracy.mean, row.accuracy.half),
-            Number(f"{row.kappa:.2f}", row.kappa),
+            NumberText(f"{row.kappa:.2f}", row.kappa),
             count(row.labels_n),
-            Number(_format_difference(row) or "", row.difference.mean) if row.difference else None,
-            Number(_format_saving(row) or "", row.saving.share) if row.saving else None,
-            Number(f"{row.covered_n} of {row.estimates_n}", row.covered_n),
+            NumberText(_format_difference(row) or "", row.difference.mean)
+            if row.difference
+            else None,
+            NumberText(_format_saving(row) or "", row.saving.share) if row.saving else None,
+            NumberText(f"{row.covered_n} of {row.estimates_n}", row.covered_n),
         ]
         for row in pilot.rows
     ]
     full = pilot.all_labels
-    rows.append([ALL, plus_minus(full.accuracy, math.nan), Number(f"{full.kappa:.2f}", full.kappa),
-                 count(full.labels_n), None, None, None])  # fmt: skip
+    kappa = NumberText(f"{full.kappa:.2f}", full.kappa)
+    unknown = (None, None, None)
+    rows.append([ALL, plus_minus(full.accuracy, math.nan), kappa, count(full.labels_n), *unknown])
     header = ["run", "accuracy, %", "kappa", "labels", "minus random", "labels saved",
               "estimate held"]  # fmt: skip
     caption = (
@@ -286,7 +289,7 @@ def _plot_learning(pilot: Pilot, budget: float, latency: float, tones: dict[str,
     )
 
 
-def _make_curve(strategy: str, runs: list[Outcome], tones: dict[str, int]) -> Curve:
+def _make_curve(strategy: str, runs: list[RunOutcome], tones: dict[str, int]) -> Curve:
     points = mean_curve(runs)
     has_bounds = all(interval.low is not None for _, interval in points)
     return Curve(
@@ -305,10 +308,12 @@ def _choose_style(strategy: str) -> Style:
     return styles.get(strategy, "strategy")
 
 
-def _make_savings_section(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Section:
+def _make_savings_section(
+    pilot: Pilot, latencies: list[float], tones: dict[str, int]
+) -> PageSection:
     blocks = []
     for latency in latencies:
-        named: dict[str, list[list[Outcome]]] = {}
+        named: dict[str, list[list[RunOutcome]]] = {}
         for (_, at, strategy), runs in group_outcomes(pilot.outcomes).items():
             if at == latency:
                 named.setdefault(strategy, []).append(runs)
@@ -379,7 +384,7 @@ def _plot_drifts(pilot: Pilot, budget: float, latency: float) -> Html:
     )
 
 
-def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
+def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> PageSection:
     outcomes = [o for o in pilot.outcomes if o.case.is_asked_for and o.estimate is not None]
     bars = [
         Bar(
@@ -415,13 +420,13 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
     )
 
 
-def _make_reading_section(pilot: Pilot) -> Section:
+def _make_reading_section(pilot: Pilot) -> PageSection:
     rows: list[list[str | None]] = [list(row) for row in pilot.reading.rows]
     table = make_table(["read as", "columns"], rows) if rows else "Read from a program."
     return make_section("What was read as what", table, *pilot.reading.notes, pilot.rejects)
 
 
-def _make_settings_section(pilot: Pilot) -> Section:
+def _make_settings_section(pilot: Pilot) -> PageSection:
     rows: list[list[str | None]] = [list(pair) for pair in changed_settings(pilot.settings)]
     used = make_table(["setting", "value"], rows) if rows else "All settings at their defaults."
     return make_section("Settings used", used, "Budget, latency, strategy and seed vary by run.")

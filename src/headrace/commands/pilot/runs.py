@@ -54,7 +54,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     is_asked_for: bool = True
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one run. Shares are 0 to 1; positions are counts of events.
 
     `balanced` is the mean recall over the classes that occurred, `macro_f1` the mean F1 over those
@@ -101,7 +101,7 @@ Take = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
 """Called with rows of the history, shape (n,), and their probabilities on arrival, (n, k)."""
 
 
-def play_case(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
+def play_case(history: History, settings: Settings, case: Case, progress: Progress) -> RunOutcome:
     """Play the whole history through one engine; `progress` is called with counts of events done.
 
     Raises `BadSettings` when the budget is too small for a single label.
@@ -131,7 +131,7 @@ def play_case(history: History, settings: Settings, case: Case, progress: Progre
         # Nothing was learned since the tail began.
         tail = tail_right(history, engine.schema, engine.trainer.probabilities)
     report = engine.report
-    return Outcome(
+    return RunOutcome(
         case=case,
         events_n=report.events.observed_n,
         rejected_n=len(history) - report.events.observed_n,
@@ -157,13 +157,13 @@ def play_case(history: History, settings: Settings, case: Case, progress: Progre
     )
 
 
-def play_all(history: History, settings: Settings, seed: int, progress: Progress) -> Outcome:
+def play_all(history: History, settings: Settings, seed: int, progress: Progress) -> RunOutcome:
     """Let the same learner learn every label, each right after its event was predicted."""
     started = time.perf_counter()
     judge = _Judge(history, schema_of(history, settings))
     tails: list[float | None] = []
     learn_all(history, settings, seed, judge.record_predictions, progress, on_tail=tails.append)
-    return Outcome(
+    return RunOutcome(
         case=Case(budget=1.0, latency=0.0, strategy=ALL, seed=seed),
         events_n=len(history),
         rejected_n=0,

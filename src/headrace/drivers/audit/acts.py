@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ...adapters.chain import Chain
+from ...adapters.chain import HashChain
 from ...settings import Settings
 
 ACTS, DECIDED = "acts", "decided"
@@ -45,7 +45,7 @@ class Acts:
         if self.folder is None or not self.folder.is_dir():
             return
         at = time.time()
-        with closing(Chain(self.folder, ACTS, mends=True, at=at)) as chain:
+        with closing(HashChain(self.folder, ACTS, mends=True, at=at)) as chain:
             chain.append([{"what": what, "at": at, "user": find_user(), **fields}], is_synced=True)
 
 

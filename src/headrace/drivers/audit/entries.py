@@ -96,7 +96,7 @@ def _shorten_value(value: Any) -> Any:
     return value
 
 
-class Places:
+class NextOffsets:
     """The next offset of each partition, by which a log's entries are checked.
 
     >>> places = Places()
@@ -112,7 +112,7 @@ class Places:
         self._is_told = False
 
     @classmethod
-    def from_folder(cls, folder: Path) -> Places:
+    def from_folder(cls, folder: Path) -> NextOffsets:
         """Return the places that a log reached; its last two files suffice. Raises `BadInput`."""
         places = cls()
         for link in check_links(files_of(folder, DECIDED)[-2:]):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ... import __version__
-from ...adapters.chain import Chain, encode_entry, read_entries
+from ...adapters.chain import HashChain, encode_entry, read_entries
 from ...adapters.journal import Journal
 from ...adapters.snapshots.store import SnapshotStore
 from ...engine import Engine
@@ -38,7 +38,7 @@ class DecidedLog:
             opened.callback(self._records.close)
             self._chain = opened.enter_context(
                 closing(
-                    Chain(
+                    HashChain(
                         state / FOLDER,
                         DECIDED,
                         first={"stream": settings.stream},
@@ -98,7 +98,7 @@ def _last_record(folder: Path) -> tuple[int, int]:
     return last
 
 
-class Run(Protocol):
+class AuditedRun(Protocol):
     """What a log needs of its run."""
 
     settings: Settings
@@ -121,7 +121,7 @@ class NoLog:
 class RunLog:
     """The log of a run that goes on: what its records say, about each second, and its own acts."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: AuditedRun) -> None:
         self._run = run
         state = run.journal.path.parent
         self._decided = DecidedLog(state, run.journal, run.settings)
@@ -180,7 +180,7 @@ class RunLog:
         replace_file(kept_settings, msgspec.json.encode(now))
 
 
-def open_log(run: Run) -> RunLog | NoLog:
+def open_log(run: AuditedRun) -> RunLog | NoLog:
     """Open the log of a run, if `audit.is_kept`."""
     return RunLog(run) if run.settings.audit.is_kept else NoLog()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ...adapters.chain import Chain, check_links, encode_entry, files_of, hash_of
+from ...adapters.chain import HashChain, check_links, encode_entry, files_of, hash_of
 from ...adapters.sealing import load_sealer
 from ...bridges.bridge import Unreachable
 from ...errors import BadInput, NotSealed
@@ -32,7 +32,7 @@ from ...messages import Answer, ForAnnotators, InputRejected, Withdrawal
 from ...query.orders import Order
 from ...settings import Settings
 from .acts import DECIDED
-from .entries import TEXT_MAX, Entry, Places
+from .entries import TEXT_MAX, Entry, NextOffsets
 from .entries import entry_of as entry_about
 from .records import via_of
 
@@ -133,8 +133,8 @@ class TopicsLog:
     def __init__(self, folder: Path, settings: Settings, reader: TopicsReader) -> None:
         self._records = TopicRecords(settings)
         self._reader = reader
-        self._places = Places.from_folder(folder)
-        self._chain = Chain(
+        self._places = NextOffsets.from_folder(folder)
+        self._chain = HashChain(
             folder,
             DECIDED,
             first={"stream": settings.stream, "topics": self._records.topics},
@@ -260,7 +260,7 @@ class _Said:
     """What a log says of each record: 8 bytes of its entries' hashes, by partition and offset."""
 
     def __init__(self, folder: Path) -> None:
-        self.places = Places()
+        self.places = NextOffsets()
         self._first: dict[Part, int] = {}
         self._digests: dict[Part, array[int]] = {}
         for link in check_links(files_of(folder, DECIDED)):

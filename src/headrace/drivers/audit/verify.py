@@ -25,7 +25,7 @@ from ...messages import ForAnnotators
 from ..files.folder import RunFolder, is_running
 from ..files.sealed import opened_of
 from .acts import DECIDED, FOLDER
-from .entries import Entry, Places, entry_of
+from .entries import Entry, NextOffsets, entry_of
 from .records import RunRecords
 from .summary import Summary
 
@@ -120,7 +120,7 @@ def _verify_chain(
     chain = ChainFound(name)
     removed: list[tuple[int, str]] = [(0, NOTHING)]
     first: Link | None = None
-    places = Places()
+    places = NextOffsets()
     for link in check_links(paths):
         if link.fault:
             n = link.entry.get("n", chain.next_n)

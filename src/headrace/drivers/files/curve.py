@@ -25,7 +25,7 @@ EVERY_N = 10
 LINE_BYTES_MAX = 1 << 14
 
 
-class Point(msgspec.Struct, frozen=True):
+class CurvePoint(msgspec.Struct, frozen=True):
     """A run's numbers, `values`, by name, after `labels_n` labels; `at` is its clock, seconds."""
 
     labels_n: int
@@ -34,7 +34,7 @@ class Point(msgspec.Struct, frozen=True):
     values: dict[str, float]
 
 
-class Curve:
+class CurveWriter:
     """Appends points to the file of a run."""
 
     def __init__(self, folder: Path) -> None:
@@ -65,10 +65,10 @@ class Curve:
 
 def _last_labels_n(lines: bytes) -> int:
     last = lines.rstrip(b"\n").rpartition(b"\n")[2]
-    return msgspec.json.decode(last, type=Point).labels_n if last else 0
+    return msgspec.json.decode(last, type=CurvePoint).labels_n if last else 0
 
 
-def point_of(report: Report) -> Point | None:
+def point_of(report: Report) -> CurvePoint | None:
     """Return the point of a report; None before there is a clock.
 
     Shares are 0 to 1. `accuracy` is over the whole stream, `window_accuracy` over the latest
@@ -115,7 +115,7 @@ def point_of(report: Report) -> Point | None:
         "rolled_back": report.retraining.rolled_back_n,
         "model_version": report.model.version,
     }
-    return Point(
+    return CurvePoint(
         report.labels.settled_n,
         report.events.observed_n,
         report.events.last_at,

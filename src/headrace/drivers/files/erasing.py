@@ -56,7 +56,7 @@ _ANY = msgspec.json.Decoder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Erased:
+class ErasureRecord:
     """What one erasure did, as `erased.jsonl` has it: numbers alone.
 
     `memory` counts what the engine forgot, by place, `lines` the lines wiped, by file, and
@@ -73,7 +73,7 @@ class Erased:
     busy: list[str] = field(default_factory=list)
 
 
-_ERASED = msgspec.json.Decoder(Erased)
+_ERASED = msgspec.json.Decoder(ErasureRecord)
 
 
 # ------------------------------------------------------------------------------------- orders
@@ -121,7 +121,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def describe_erased(done: Erased) -> str:
+def describe_erased(done: ErasureRecord) -> str:
     """Describe what an erasure did."""
     parts = [f"{where} {n:,}" for where, n in done.memory.items()]
     parts += [f"{n:,} lines of {name}" for name, n in done.lines.items()]
@@ -130,7 +130,7 @@ def describe_erased(done: Erased) -> str:
     return sentence + ("; the models were made anew" if done.is_refitted else "")
 
 
-def erased_of(folder: Path) -> Iterator[Erased]:
+def erased_of(folder: Path) -> Iterator[ErasureRecord]:
     """Yield what each erasure in a run did so far."""
     path = folder / ERASED
     if path.exists():
@@ -138,7 +138,7 @@ def erased_of(folder: Path) -> Iterator[Erased]:
             yield _ERASED.decode(line)
 
 
-def note_erased(folder: Path, done: Iterable[Erased]) -> None:
+def note_erased(folder: Path, done: Iterable[ErasureRecord]) -> None:
     """Append what was erased to the run's `erased.jsonl`, durably."""
     log = Appender(folder / ERASED, position=0)
     log.position = log.size
@@ -147,7 +147,7 @@ def note_erased(folder: Path, done: Iterable[Erased]) -> None:
     log.close()
 
 
-def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
+def carry_out(feeder: Feeder, requests: Path) -> list[ErasureRecord]:
     """Carry out all orders, also those that were begun; return what each did."""
     orders = waiting_orders(feeder.state)
     if not orders:
@@ -168,7 +168,7 @@ def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
 # -------------------------------------------------------------------------------------- files
 
 
-class Lines:
+class ConcernedLines:
     """Finds the lines of a run's files that are about somebody; `ids` are those of their events.
 
     The orders name whom; `settings` and `privacy` are the run's.
@@ -291,9 +291,11 @@ class Lines:
         self._prepare_names()
 
 
-def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) -> list[Erased]:
+def _wipe_files(
+    feeder: Feeder, requests: Path, orders: list[ErasureOrdered]
+) -> list[ErasureRecord]:
     """Wipe the lines about those named from the files of a run; return what each order did."""
-    state, lines = feeder.state, Lines(orders, feeder.settings, feeder.privacy)
+    state, lines = feeder.state, ConcernedLines(orders, feeder.settings, feeder.privacy)
     memory = _read_erased(state / "decisions.jsonl", {order.key for order in orders})
     old_rows, old_busy = _erase_old_requests(state, lines, feeder.settings)
     wiped: dict[str, int] = {}
@@ -322,7 +324,7 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     for n, order in enumerate(orders):
         forgotten, is_last = memory.get(order.key), n == len(orders) - 1
         done.append(
-            Erased(
+            ErasureRecord(
                 at=feeder.engine.now,
                 key=order.key,
                 memory=dict(forgotten.erased) if forgotten is not None else {},
@@ -336,7 +338,7 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
 
 
 def _erase_old_requests(
-    state: Path, lines: Lines, settings: Settings
+    state: Path, lines: ConcernedLines, settings: Settings
 ) -> tuple[dict[str, int], list[str]]:
     """Erase what is too old from bridges' memories; return rows by file, and files too busy."""
     decisions = state / "decisions.jsonl"
@@ -382,7 +384,7 @@ def _gold_about(request_ids: Iterable[str], settings: Settings) -> set[str]:
 
 
 def stretches_in(
-    path: Path, lines: Lines, kind: str, fed: Spans | None = None
+    path: Path, lines: ConcernedLines, kind: str, fed: Spans | None = None
 ) -> list[tuple[int, int]]:
     """Return where lines about them are in a file of events or answers, as far as it was fed.
 
@@ -407,7 +409,7 @@ def stretches_in(
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class InputFile:
     """A file that a run read: its kind (`events` or `answers`), and if it is the run's own copy.
 
     `fed` are the spans that were fed, `replaced` those of them that no replay reads again.
@@ -420,10 +422,10 @@ class Read:
     replaced: Spans
 
 
-def sources_of(state: Path, journal: Journal) -> list[Read]:
+def sources_of(state: Path, journal: Journal) -> list[InputFile]:
     """Return the files that a run read events and answers from."""
     return [
-        Read(
+        InputFile(
             source.kind,
             state / source.path,
             "/" not in source.path,

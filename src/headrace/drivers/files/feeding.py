@@ -25,7 +25,7 @@ from ...learn.retrain import Challenger
 from ...messages import Output
 from ...settings import Settings
 from .base import base_store, restore_base
-from .curve import Curve
+from .curve import CurveWriter
 from .folder import RunFolder
 from .outlet import Outlet
 from .outputs import OutputLogs
@@ -82,7 +82,7 @@ class Feeder:
         logs = OutputLogs(requests, state, positions, self.privacy, sealer, is_new=is_new)
         opened.callback(logs.close)
         self._outlet = Outlet(logs, self.journal, self.player, on_outputs)
-        self._curve = opened.enter_context(closing(Curve(state)))
+        self._curve = opened.enter_context(closing(CurveWriter(state)))
         self._go_on()
 
     @property

@@ -11,10 +11,10 @@ from ...adapters.brokers.copying import QueueCopy
 from ...adapters.brokers.sources import open_source
 from ...adapters.jsonl import Pipe
 from ...adapters.tables.records import is_table
-from ...errors import BadSettings
+from ...errors import BadInput, BadSettings
 from ...settings import Settings
 from .copying import copy_table
-from .places import Places
+from .places import RunFiles
 
 
 class Pump(Protocol):
@@ -31,7 +31,7 @@ class Pump(Protocol):
 
 
 def open_events(
-    places: Places, settings: Settings, follow: bool, note: Callable[[str], None]
+    places: RunFiles, settings: Settings, follow: bool, note: Callable[[str], None]
 ) -> tuple[Path, Pump | None]:
     """Return the file of events, and the pump that copies them into it during the run, if any.
 
@@ -47,6 +47,8 @@ def open_events(
         copy = QueueCopy(source, address, places.state, follow=follow, note=note)
         return copy.path, copy
     if places.events is None:
+        if sys.stdin is None:
+            raise BadInput("--events is -, and standard input is closed; pipe the events in")
         path = places.state / "stdin.jsonl"
         return path, Pipe(sys.stdin.fileno(), path)
     if is_table(places.events):

@@ -70,7 +70,7 @@ def _has_key(orders: bytes, key: str) -> bool:
     return any(order.key == key for order in placed if not isinstance(order, InputRejected))
 
 
-class Orders(Protocol):
+class RunOrders(Protocol):
     """Places orders, and reads what became of them. `going_on` asks whether anybody is at work."""
 
     @property

@@ -31,7 +31,7 @@ OWN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class RunFiles:
     """The paths of a run's files, and of its folder, `state`.
 
     `events` is None for standard input, and if `queue` is the URL of a stream or queue; `settings`
@@ -51,7 +51,7 @@ def explain_no_run(folder: Path) -> str:
     return f"{folder} holds no recorded run; give the --state of a `headrace run`"
 
 
-def refuse_the_same(places: Places) -> None:
+def refuse_the_same(places: RunFiles) -> None:
     """Raise `BadSettings` if a file is given in two roles, or is one of the run's own files.
 
     It would be read as what it is not, or grow by what it leads to. Two names are one file if a
@@ -92,14 +92,16 @@ def refuse_the_same(places: Places) -> None:
             )
 
 
-def refuse_to_follow(places: Places) -> None:
+def refuse_to_follow(places: RunFiles) -> None:
     """Raise `BadSettings` for answers in a table, an export or a packed file: they are read whole.
 
-    Events in such a file are read whole too, and the answers to them may be followed all the same.
+    So are answers in a file that is to be a table and is not there yet. Events in such a file are
+    read whole too, and the answers to them may be followed all the same.
     """
-    if places.answers is not None and is_export(places.answers):
+    answers = places.answers
+    if answers is not None and (is_table(answers) or is_export(answers)):
         raise BadSettings(
-            f"--follow can't read {places.answers}: an export is read whole; leave --follow out "
+            f"--follow can't read {answers}: an export is read whole; leave --follow out "
             "and start again for each export, or give JSON lines"
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...messages import ErasureOrdered
 from ...settings.retention import RetentionSettings
 from ...too_old import KEY, order_to_forget, step_of, step_s_of
-from .erasing import Erased, describe_erased, erased_of, note_erased
+from .erasing import ErasureRecord, describe_erased, erased_of, note_erased
 
 
 class Retention:
@@ -44,7 +44,7 @@ class Retention:
         """Note at the first event that nothing can be too old yet."""
         self._step = step_of(clock, self.step_s)
         key = f"{KEY} {self._step}/0"
-        began = Erased(at=clock, key=key, memory={}, is_refitted=False, lines={}, bridges={})
+        began = ErasureRecord(at=clock, key=key, memory={}, is_refitted=False, lines={}, bridges={})
         note_erased(self._state, [began])
 
     def is_due(self, clock: float) -> bool:
@@ -70,7 +70,7 @@ def _latest_step(state: Path) -> int | None:
     return int(keys[-1].removeprefix(KEY).partition("/")[0]) if keys else None
 
 
-def sentence_of(done: Erased) -> str:
+def sentence_of(done: ErasureRecord) -> str:
     """Describe what an erasure did, and whether somebody ordered it."""
     if done.key.startswith(f"{KEY} "):
         return f"forgotten by its age, as [retention] says: {describe_erased(done)}"

@@ -38,7 +38,7 @@ from contextlib import ExitStack, closing
 
 from ...adapters.journal import Retrained, Ticked
 from ...adapters.jsonl import Tail
-from ...adapters.tables.records import is_export, is_table, is_table_of_columns
+from ...adapters.tables.records import is_export, is_table, is_table_of_columns, refuse_no_lines
 from ...bridges.folder import remember_places
 from ...errors import BadInput
 from ...flow.overdue import is_live
@@ -56,7 +56,7 @@ from .feeding import Feeder
 from .inputs import open_events
 from .jobs import JobRunner
 from .orders import ORDERS
-from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
+from .places import RunFiles, is_whole, recorded_path, refuse_the_same, refuse_to_follow
 from .retaining import Retention, sentence_of
 from .run_metrics import RunMetrics
 from .waiting import PIECE_N, Answers
@@ -68,7 +68,7 @@ POLL_S = 0.05
 
 
 def run_files(
-    places: Places,
+    places: RunFiles,
     settings: Settings,
     *,
     follow: bool = False,
@@ -111,7 +111,7 @@ class Runner(Feeder):
 
     def __init__(
         self,
-        places: Places,
+        places: RunFiles,
         settings: Settings,
         *,
         follow: bool,
@@ -130,6 +130,9 @@ class Runner(Feeder):
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
         refuse_the_same(places)
+        for given in (places.events, places.answers):
+            if given is not None:
+                refuse_no_lines(given)
         if follow:
             refuse_to_follow(places)
         with ExitStack() as opened:
@@ -153,7 +156,7 @@ class Runner(Feeder):
                 opened.callback(served.close)
             self._opened = opened.pop_all()
 
-    def _open_inputs(self, places: Places, opened: ExitStack) -> None:
+    def _open_inputs(self, places: RunFiles, opened: ExitStack) -> None:
         # Made before the table is read, so that a change while it is read is told too.
         path = places.events
         self._table = FileMark(path) if self.follow and path and is_table(path) else None
@@ -168,6 +171,7 @@ class Runner(Feeder):
         tail = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
         opened.callback(tail.close)
         self._events = EventsAhead(tail, number, self.player)
+        self._tell_other_events(number)
         if places.answers is not None:
             answers, decoder = places.answers, self.player.answers_decoder
             if is_export(answers):
@@ -240,6 +244,18 @@ class Runner(Feeder):
         self._tell_left()
         if self._fed_to > self._snapshot_at:
             self.write_snapshot()
+
+    def _tell_other_events(self, source: int) -> None:
+        """Note each file of events from which the run read before, and has not read all."""
+        for number, other in self.journal.sources.items():
+            path = self.player.path_of(other)
+            if other.kind == "events" and number != source:
+                rest_n = size_of(path) - self.journal.fed[number].first_gap
+                if rest_n > 0:
+                    self._note(
+                        f"{path}: its last {rest_n:,} bytes were not read; a start with it as "
+                        "--events reads them"
+                    )
 
     def _tell_left(self) -> None:
         """Note for each input that its last line, or half an event, waits for its rest."""

@@ -23,7 +23,7 @@ WAITING_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Waiting:
+class WaitingLine:
     """A line of the answers file that was not fed yet; `at` is minus infinity without an answer.
 
     A line with several answers is fed at the time of the last, when all their requests are known.
@@ -53,8 +53,8 @@ class Answers:
         self._fed = fed or Spans()
         self._is_known = is_known
         self._decoder = decoder or AnswersDecoder()
-        self._known: list[Waiting] = []
-        self._unknown: dict[int, Waiting] = {}
+        self._known: list[WaitingLine] = []
+        self._unknown: dict[int, WaitingLine] = {}
         self._starts: dict[str, list[int]] = {}
 
     @property
@@ -92,18 +92,18 @@ class Answers:
         for start in self._starts.pop(request_id, ()):
             self._place_line(self._unknown.pop(start), request_id)
 
-    def pop_due(self, until: float) -> list[Waiting]:
+    def pop_due(self, until: float) -> list[WaitingLine]:
         """Remove and return the next answers up to `until` that adjoin each other in the file."""
-        lines: list[Waiting] = []
+        lines: list[WaitingLine] = []
         while self._known and self._known[0].at <= until and len(lines) < PIECE_N:
             if lines and self._known[0].start != lines[-1].start + len(lines[-1].line):
                 break
             lines.append(heapq.heappop(self._known))
         return lines
 
-    def oldest_unknown(self, n: int) -> list[Waiting]:
+    def oldest_unknown(self, n: int) -> list[WaitingLine]:
         """Remove and return the first answers without a known request, at most n that adjoin."""
-        lines: list[Waiting] = []
+        lines: list[WaitingLine] = []
         for start, waiting in list(self._unknown.items())[:n]:
             if lines and start != lines[-1].start + len(lines[-1].line):
                 break
@@ -123,9 +123,9 @@ class Answers:
         answers = [answer for answer in decoded if not isinstance(answer, InputRejected)]
         at = max((answer.at for answer in answers), default=-math.inf)
         ids = tuple(dict.fromkeys(answer.request_id for answer in answers))
-        self._place_line(Waiting(at, start, line, ids))
+        self._place_line(WaitingLine(at, start, line, ids))
 
-    def _place_line(self, waiting: Waiting, asked: str | None = None) -> None:
+    def _place_line(self, waiting: WaitingLine, asked: str | None = None) -> None:
         """Have a line wait for the first of its requests that is not known, or for its time.
 
         `asked` is a request that was asked just now.

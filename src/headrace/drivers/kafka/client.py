@@ -22,6 +22,8 @@ from ...settings.kafka import KafkaSettings, faults_of_kafka, host_of
 from .assigning import Steady
 from .options import passed_on, token_provider
 
+__all__ = ["check_brokers", "make_admin", "make_consumer", "make_producer"]
+
 PASSWORD = "HEADRACE_KAFKA_PASSWORD"
 """The environment variable of the password, where `kafka.password_file` names no file."""
 

@@ -27,7 +27,7 @@ _RULES = ("cleanup.policy", "retention.ms", "retention.bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TopicFacts:
     """A topic as it is. `rules` are its settings as Kafka names them; None if hidden from us."""
 
     partitions_n: int
@@ -38,7 +38,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TopicPlan:
     """A topic to create."""
 
     name: str
@@ -48,7 +48,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GroupMember:
     """A member of a consumer group: its client id, its machine, its partitions by topic."""
 
     name: str
@@ -84,21 +84,21 @@ class Cluster:
     def __init__(self, kafka: KafkaSettings, client: Any) -> None:
         self._kafka, self._client = kafka, client
 
-    async def list_topics(self) -> dict[str, Found]:
+    async def list_topics(self) -> dict[str, TopicFacts]:
         """Return all topics that we may see, by name; without their rules and records."""
         topics = {}
         for topic in await self._client.describe_topics():
             partitions = topic["partitions"]
             if topic["error_code"] or not partitions:
                 continue
-            topics[topic["topic"]] = Found(
+            topics[topic["topic"]] = TopicFacts(
                 partitions_n=len(partitions),
                 replication=min(len(partition["replicas"]) for partition in partitions),
                 has_leaders=all(partition["leader"] >= 0 for partition in partitions),
             )
         return topics
 
-    async def create_topics(self, wanted: Iterable[Wanted]) -> None:
+    async def create_topics(self, wanted: Iterable[TopicPlan]) -> None:
         """Create topics; one that another worker created meanwhile is as good.
 
         Raises `BadSettings` with a reason for each topic that can't be created.
@@ -140,7 +140,7 @@ class Cluster:
         wanted = {partition_of(*part): before(place) for part, place in places.items()}
         await self._client.delete_records(wanted)
 
-    async def await_topics(self, expected: dict[str, int]) -> dict[str, Found]:
+    async def await_topics(self, expected: dict[str, int]) -> dict[str, TopicFacts]:
         """Return all topics once those `expected` have as many partitions, all with leaders.
 
         Raises `NoBroker` if that takes too long.
@@ -180,7 +180,7 @@ class Cluster:
                     rules[name] = {key: value for key, value, *_ in entries}
         return rules
 
-    async def list_members(self, group: str) -> list[Member]:
+    async def list_members(self, group: str) -> list[GroupMember]:
         """Return the members of a consumer group now; none where there is no such group."""
         errors = import_extra("aiokafka.errors")
         kind = import_extra("aiokafka.coordinator.protocol").ConsumerProtocolMemberAssignment
@@ -195,7 +195,7 @@ class Cluster:
                 for _, name, host, _, share, *_ in description[5]:
                     assigned = kind.decode(share).assignment if share else []
                     partitions = {topic: sorted(numbers) for topic, numbers in assigned}
-                    members.append(Member(name, host.lstrip("/"), partitions))
+                    members.append(GroupMember(name, host.lstrip("/"), partitions))
         return members
 
     async def read_committed(self, group: str) -> dict[Any, int]:

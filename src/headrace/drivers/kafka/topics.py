@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ...errors import BadInput, BadSettings
 from ...flow.records import OVERHEAD_BYTES
 from ...settings import Settings
-from .cluster import Found, Wanted, connect_cluster
+from .cluster import TopicFacts, TopicPlan, connect_cluster
 
 MESSAGE_BYTES = 1_048_588
 """The largest record that brokers take unless told otherwise: Kafka's `message.max.bytes`."""
@@ -48,7 +48,7 @@ class TopicState:
     """
 
     topic: Topic
-    found: Found | None
+    found: TopicFacts | None
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -143,7 +143,7 @@ async def survey_topics(
     return [judge_topic(topic, ours.get(topic.name), topics[0]) for topic in topics]
 
 
-def plan_creation(topic: Topic, settings: Settings) -> Wanted:
+def plan_creation(topic: Topic, settings: Settings) -> TopicPlan:
     """Return how to create a topic."""
     kafka = settings.kafka
     kept_ms = -1 if topic.retention_s is None else int(topic.retention_s * 1000)
@@ -155,7 +155,7 @@ def plan_creation(topic: Topic, settings: Settings) -> Wanted:
         rules["min.insync.replicas"] = str(COPIES_IN_SYNC)
     if kafka.request_bytes_max + OVERHEAD_BYTES > MESSAGE_BYTES:
         rules["max.message.bytes"] = str(kafka.request_bytes_max + OVERHEAD_BYTES)
-    return Wanted(topic.name, topic.created_n, kafka.replication, rules)
+    return TopicPlan(topic.name, topic.created_n, kafka.replication, rules)
 
 
 # ---------------------------------------------------------------------------------- judging
@@ -178,7 +178,7 @@ def describe_missing(states: list[TopicState]) -> list[str]:
     ]
 
 
-def judge_topic(topic: Topic, found: Found | None, events: Topic) -> TopicState:
+def judge_topic(topic: Topic, found: TopicFacts | None, events: Topic) -> TopicState:
     """Compare a topic as it is with what it must be like."""
     if found is None or topic.setting == "events":
         return TopicState(topic, found)
@@ -202,7 +202,7 @@ def judge_topic(topic: Topic, found: Found | None, events: Topic) -> TopicState:
     return TopicState(topic, found, tuple(faults), tuple(notes))
 
 
-def _faults_of_partitions(topic: Topic, found: Found, events: Topic) -> list[str]:
+def _faults_of_partitions(topic: Topic, found: TopicFacts, events: Topic) -> list[str]:
     has_n, must_n = found.partitions_n, topic.partitions_n
     if must_n is None or has_n == must_n:
         return []
@@ -222,7 +222,7 @@ def _faults_of_partitions(topic: Topic, found: Found, events: Topic) -> list[str
     return [f"{has_told}, must have {must_n}; give kafka.{topic.setting} a new name"]
 
 
-def find_retention(found: Found) -> float | None:
+def find_retention(found: TopicFacts) -> float | None:
     """Return how long a topic keeps records, in seconds; None: for ever, or hidden from us."""
     ms = int(found.rules["retention.ms"]) if found.rules else -1
     return None if ms < 0 else ms / 1000

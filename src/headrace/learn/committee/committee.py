@@ -30,7 +30,7 @@ from .blas import one_blas_thread
 from .discriminant import Discriminant
 from .evidence import Floats, Member, Rows
 from .gaussian_process import GaussianProcess
-from .keeping import Example, Keeping
+from .keeping import Keeping, LabelledEvent
 from .members import RiverMember
 from .stacker import Stacker, logs_of
 
@@ -155,7 +155,7 @@ class Committee(Keeping, base.Classifier):
                 if isinstance(member, RiverMember):
                     learned = self._try(number, member.learn, plain, code, w)
                     fine_n -= learned is _FAILED
-        self.remember(Example(at, self.labels_n, key, dict(x), code, w))
+        self.remember(LabelledEvent(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
         if is_moving:
             self._move_settings()

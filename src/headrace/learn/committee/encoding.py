@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xxhash
@@ -46,8 +46,14 @@ class Encoder:
            [0., 0.]])
     """
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before version 2 features without room were counted."""
+        return {name: value for name, value in fields.items() if name != "ignored_n"}
+
     def __init__(self) -> None:
-        self.ignored_n = 0
         self.moments: dict[str, Moments] = {}
         self._numbers: dict[Any, int] = {}
         self._values: dict[Any, dict[str, int]] = {}
@@ -125,10 +131,9 @@ class Encoder:
                 del values[text]
 
     def _add_columns(self, name: Any, n: int, starts: dict[Any, int], key: Any) -> None:
-        """Add n columns of a feature, whose first becomes `starts[key]`, or count it as ignored."""
+        """Add n columns of a feature, if there is room; the first becomes `starts[key]`."""
         start = len(self._feature_of)
         if start + n > COLUMNS_MAX:
-            self.ignored_n += 1
             return
         self._feature_of += [self._features.setdefault(name, len(self._features))] * n
         starts[key] = start

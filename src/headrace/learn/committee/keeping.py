@@ -26,7 +26,7 @@ STEPS_MAX = 32
 Features: TypeAlias = Mapping[Any, Any]
 
 
-class Example(msgspec.Struct, frozen=True):
+class LabelledEvent(msgspec.Struct, frozen=True):
     """A labelled event in the evidence; `order` is the number of its label."""
 
     at: float
@@ -45,11 +45,11 @@ class Keeping:
         self.encoder = Encoder()
         self.events_n = 0
         self.classes: list[Any] = []
-        self._examples: list[Example] = []
-        self._by_key: dict[Hashable, Example] = {}
+        self._examples: list[LabelledEvent] = []
+        self._by_key: dict[Hashable, LabelledEvent] = {}
         # What members are solved for: the evidence when scale and gaps were set last, then each
         # label since; the unscaled rows of both; and for each label since, which of these left.
-        self._course: list[Example] = []
+        self._course: list[LabelledEvent] = []
         self._raw: list[Floats] = []
         self._gone: list[int] = []
         self._course_rows: Course | None = None
@@ -71,7 +71,7 @@ class Keeping:
         """The number of labelled events kept as evidence."""
         return len(self._examples)
 
-    def remember(self, example: Example) -> None:
+    def remember(self, example: LabelledEvent) -> None:
         """Store a label; the previous one with its key leaves, and above `memory_n` the oldest."""
         if example.key is not None:
             self.forget(example.key)
@@ -92,7 +92,7 @@ class Keeping:
         """The number of labels at the start of the course."""
         return len(self._course) - len(self._gone)
 
-    def _number_of(self, example: Example) -> int:
+    def _number_of(self, example: LabelledEvent) -> int:
         return next(n for n, other in enumerate(self._course) if other is example)
 
     def forget(self, key: Hashable) -> None:
@@ -114,7 +114,7 @@ class Keeping:
         self.start_course()
         return len(places)
 
-    def _drop(self, place: int) -> Example:
+    def _drop(self, place: int) -> LabelledEvent:
         example = self._examples.pop(place)
         if example.key is not None:
             del self._by_key[example.key]
@@ -167,5 +167,5 @@ class Keeping:
         )
 
 
-def _place_of(example: Example) -> tuple[float, int]:
+def _place_of(example: LabelledEvent) -> tuple[float, int]:
     return example.at, example.order

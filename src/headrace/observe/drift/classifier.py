@@ -25,7 +25,7 @@ _CATEGORIES_MAX = 5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Told:
+class Separation:
     """The result of a domain classifier: the `auc` of telling recent rows from past ones.
 
     `spread` is the standard deviation of the AUC without a difference, as if both halves had the
@@ -102,7 +102,7 @@ class DomainClassifier:
         shrunken[np.arange(c), np.arange(c)] = self._covariance.diagonal() + 1e-3
         self._precision = np.linalg.inv(shrunken)
 
-    def compare_rows(self, columns: NDArray[np.float64]) -> Told:
+    def compare_rows(self, columns: NDArray[np.float64]) -> Separation:
         """Compare the past with m > 1 recent rows, in their order, as columns of shape (d, m)."""
         table = self._make_columns(columns)
         half = table.shape[1] // 2
@@ -119,7 +119,7 @@ class DomainClassifier:
             variances.append((n + m + 1) / (12.0 * n * m))
             np.add.at(shares, self._origin, np.maximum(separation, 0.0))
         spread = math.sqrt(sum(variances) / 2.0)
-        return Told(sum(aucs) / 2.0, spread, shares / max(shares.sum(), 1e-12))
+        return Separation(sum(aucs) / 2.0, spread, shares / max(shares.sum(), 1e-12))
 
     def _make_columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the standardised columns (c, m) of a table of features (d, m)."""

@@ -37,7 +37,7 @@ class Newest(NamedTuple):
     categories: dict[int, tuple[NDArray[np.float64], NDArray[np.int64]]]
 
 
-class Found(NamedTuple):
+class FeatureStatistics(NamedTuple):
     """A statistic of each feature, (d,), and what chance alone exceeds with the given p, (d,)."""
 
     statistic: NDArray[np.float64]
@@ -119,11 +119,11 @@ class Marginals:
                 below[j] = column.searchsorted(self._knots[j])
         return Newest(columns.shape[1], below, known_n, categories)
 
-    def compare_features(self, newest: Newest, test: str, p: float) -> Found:
+    def compare_features(self, newest: Newest, test: str, p: float) -> FeatureStatistics:
         """Run the test `psi` or `ks` on each feature; chance exceeds a noise with probability p."""
         return self._compare_psi(newest, p) if test == "psi" else self._compare_ks(newest, p)
 
-    def _compare_psi(self, newest: Newest, p: float) -> Found:
+    def _compare_psi(self, newest: Newest, p: float) -> FeatureStatistics:
         before = self._bin_values(self._past_below, self._known_n, self.n)
         after = self._bin_values(newest.below, newest.known_n, newest.n)
         # The last bin counts missing values, if there are any.
@@ -139,9 +139,9 @@ class Marginals:
         for j in self._categories:
             counts = self._counts_of(j, newest)
             index[j], noise[j] = psi(*counts), psi_noise(*counts, p)
-        return Found(index, noise)
+        return FeatureStatistics(index, noise)
 
-    def _compare_ks(self, newest: Newest, p: float) -> Found:
+    def _compare_ks(self, newest: Newest, p: float) -> FeatureStatistics:
         """Run `ks`; for categories and features with few known values the distance is 0."""
         is_compared = np.minimum(self._known_n, newest.known_n) >= ROWS_MIN
         is_compared[list(self._categories)] = False
@@ -149,7 +149,7 @@ class Marginals:
         # In whole numbers of 1 / (n * m), so that equal samples are exactly 0 apart.
         distances = np.abs(self._past_below * m[:, np.newaxis] - newest.below * n[:, np.newaxis])
         distance = np.where(is_compared, distances.max(axis=1) / (n * m), 0.0)
-        return Found(distance, ks_noise(n, m, p))
+        return FeatureStatistics(distance, ks_noise(n, m, p))
 
     def shares_of(self, j: int, newest: Newest) -> FeatureShares:
         """Return the distribution of feature j in the past and in the newest events."""

@@ -19,7 +19,7 @@ from rich.text import Text
 from ...adapters.printing import make_console, say
 from ...messages import Output
 from ...report import Report
-from .view import History, Pulse, draw_view
+from .view import Pulse, ViewHistory, draw_view
 
 REFRESH_S = 0.25
 PACE_S = 10.0
@@ -55,7 +55,7 @@ class Screen:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.console = console or make_console()
-        self.history = History()
+        self.history = ViewHistory()
         self.is_shown = self.console.is_terminal and not self.console.is_dumb_terminal
         self._foot = foot
         self._note = on_note

@@ -29,7 +29,7 @@ from ...report.sections import ASKED_REASONS
 from .health import Pulse, health_line, shorten_span
 from .plot import BAND, Mark, Track, plot_lines
 
-__all__ = ["History", "Mark", "Pulse", "Rated", "Track", "draw_view"]
+__all__ = ["Mark", "Pulse", "Rated", "Track", "ViewHistory", "draw_view"]
 
 MARKS_MAX = 500
 """Marks on the axis; at the limit the oldest is dropped."""
@@ -43,7 +43,7 @@ LETTERS = "a adopted  D drift  w warning  s stable"
 Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolledBack
 
 
-class History:
+class ViewHistory:
     """The view's memory: estimates with their intervals, marks, the latest decisions.
 
     >>> from headrace import Engine
@@ -95,7 +95,7 @@ class Rated:
 
 def draw_view(
     report: Report,
-    history: History,
+    history: ViewHistory,
     *,
     width: int,
     height: int,
@@ -184,7 +184,7 @@ def _make_rule(title: str, width: int, right: Text | None = None) -> Text:
     return line.append_text(end)
 
 
-def _make_legend(history: History, tracks: Sequence[Track]) -> Text:
+def _make_legend(history: ViewHistory, tracks: Sequence[Track]) -> Text:
     parts: list[tuple[str, str] | str] = []
     for track in (history.accuracy, *tracks):
         parts += [("⠤⠤ ", track.style), f"{track.name}  "]

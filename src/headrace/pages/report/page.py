@@ -14,9 +14,9 @@ from ...report import Report
 from ...report.sections import ASKED_REASONS
 from ..chronicle import Chronicle, joined_spread
 from ..drawing import Bar, Curve
-from ..html import Section, make_notice, make_page, make_section, make_table
+from ..html import PageSection, make_notice, make_page, make_section, make_table
 from ..live.health import shorten_span
-from ..markup import Html, Number, count, percent
+from ..markup import Html, NumberText, count, percent
 from ..plots import bar_plot, layers_plot, line_plot, strips_plot
 from .parts import (
     Axis,
@@ -67,7 +67,7 @@ def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
 # -------------------------------------------------------------------------------- in short
 
 
-def _sum_up_run(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+def _sum_up_run(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> PageSection:
     blocks: list[str] = []
     if chronicle.gaps:
         blocks.append(make_notice(*chronicle.gaps))
@@ -160,7 +160,7 @@ def _describe_labels(chronicle: Chronicle) -> str:
 # ----------------------------------------------------------------------------------- drift
 
 
-def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_drift(chronicle: Chronicle, axis: Axis) -> PageSection:
     samples = [sample for sample in chronicle.samples if sample.report is not None]
     names = sorted({name for sample in samples for name in sample.statistics})
     strips = strips_plot(
@@ -177,7 +177,7 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
         output = change.output
         by = f"{output.signal}/{output.detector}"
         rows.append([axis.describe_time(change), output.previous, output.level, by,
-                     Number(f"{output.statistic:.2f}", output.statistic),
+                     NumberText(f"{output.statistic:.2f}", output.statistic),
                      ", ".join(output.features), ", ".join(output.classes)])  # fmt: skip
     blocks: list[str] = [strips]
     if rows:
@@ -212,7 +212,7 @@ def _list_features(chronicle: Chronicle) -> list[str]:
 # ------------------------------------------------------------------------- labels and cost
 
 
-def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_labels(chronicle: Chronicle, axis: Axis) -> PageSection:
     samples = chronicle.samples
     xs = [axis.place_of(sample) for sample in samples]
     known = [(axis.place_of(s), s.report) for s in samples if s.report is not None]
@@ -276,7 +276,7 @@ def _describe_cost(report: Report) -> str:
 # -------------------------------------------------------------------------- what was asked
 
 
-def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_requests(chronicle: Chronicle, axis: Axis) -> PageSection:
     samples = chronicle.samples
     xs = [axis.place_of(sample) for sample in samples]
     asked_n = chronicle.counts.asked_by_reason
@@ -349,8 +349,8 @@ def _make_request_table(chronicle: Chronicle, axis: Axis) -> Html:
                 request.event_id[:40],
                 axis.format_time(request.at),
                 f"{request.reason}{strategy}",
-                Number(f"{100 * request.propensity:.2f}%", request.propensity),
-                Number(f"{request.utility:.3f}", request.utility),
+                NumberText(f"{100 * request.propensity:.2f}%", request.propensity),
+                NumberText(f"{request.utility:.3f}", request.utility),
                 describe_prediction(request.prediction),
                 describe_outcome(asked),
             ]
@@ -369,7 +369,7 @@ DECIDED: dict[type, str] = {
 }
 
 
-def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_models(chronicle: Chronicle, axis: Axis) -> PageSection:
     rows: list[Cells] = []
     for trial in list(chronicle.trials)[-ROWS_MAX:]:
         output = trial.output
@@ -415,7 +415,7 @@ def _describe_evidence(chronicle: Chronicle) -> str:
     return text + "."
 
 
-def _show_rejects(chronicle: Chronicle) -> Section:
+def _show_rejects(chronicle: Chronicle) -> PageSection:
     rejected = sorted(chronicle.rejected_n.items(), key=lambda pair: (-pair[1], pair[0]))
     if not rejected:
         return make_section("What was rejected?", "Nothing.")
@@ -431,13 +431,13 @@ def _show_rejects(chronicle: Chronicle) -> Section:
     )
 
 
-def _show_failures(chronicle: Chronicle) -> list[Section]:
+def _show_failures(chronicle: Chronicle) -> list[PageSection]:
     failures = () if chronicle.report is None else chronicle.report.model.failures
     sentences = [failure.sentence for failure in failures]
     return [make_section("What did the model fail at?", *sentences)] if sentences else []
 
 
-def _read_as(chronicle: Chronicle) -> Section:
+def _read_as(chronicle: Chronicle) -> PageSection:
     rows: list[Cells] = [list(pair) for pair in chronicle.features]
     table = make_table(["read as", "features"], rows) if rows else "No feature is known."
     limits = () if chronicle.report is None else chronicle.report.limits
@@ -445,7 +445,7 @@ def _read_as(chronicle: Chronicle) -> Section:
     return make_section("What was read as what?", table, *reached)
 
 
-def _show_settings(chronicle: Chronicle) -> Section:
+def _show_settings(chronicle: Chronicle) -> PageSection:
     rows: list[Cells] = [list(pair) for pair in changed_settings(chronicle.settings)]
     used = make_table(["setting", "value"], rows) if rows else "All settings at their defaults."
     return make_section("Settings used", used)

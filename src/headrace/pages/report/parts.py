@@ -21,9 +21,9 @@ from ...observe.signals import is_wrong, likeliest_of
 from ...report import Report
 from ...settings import Settings
 from ...settings.reading import differing_fields
-from ..chronicle import Asked, Chronicle, Happened, Sample
+from ..chronicle import AskedRequest, Chronicle, ChroniclePoint, Happened
 from ..drawing import Band
-from ..markup import Number, count, interval, percent
+from ..markup import NumberText, count, interval, percent
 
 Points = tuple[list[float], list[float]]
 Cells = list[str | None]
@@ -69,7 +69,7 @@ class Axis:
     def high(self) -> float:
         return self._ats[-1] if self.is_time else self._events[-1]
 
-    def place_of(self, thing: Sample | Happened[Any]) -> float:
+    def place_of(self, thing: ChroniclePoint | Happened[Any]) -> float:
         """The place of something that happened on the axis."""
         return thing.at if self.is_time else float(thing.events_n)
 
@@ -168,7 +168,7 @@ def make_sureness_row(name: str, estimate: Estimate) -> Cells:
         count(estimate.labels_n),
         percent(estimate.accuracy),
         interval(estimate.low, estimate.high),
-        Number(f"± {100 * half:.1f}", half),
+        NumberText(f"± {100 * half:.1f}", half),
     ]
 
 
@@ -224,7 +224,7 @@ def describe_prediction(prediction: dict[str, float]) -> str | None:
     return f"{likely[:40]} {100 * prediction[likely]:.0f}%"
 
 
-def describe_outcome(asked: Asked) -> str:
+def describe_outcome(asked: AskedRequest) -> str:
     """Describe how a request ended."""
     match asked.end:
         case LabelSettled() as settled:

@@ -17,8 +17,8 @@ from ...messages import ModelAdopted
 from ...report import AnnotatorReport
 from ..chronicle import Chronicle
 from ..drawing import Curve
-from ..html import Section, make_section, make_table
-from ..markup import Html, Number, count, interval, percent
+from ..html import PageSection, make_section, make_table
+from ..markup import Html, NumberText, count, interval, percent
 from ..plots import line_plot
 from .parts import (
     Axis,
@@ -66,7 +66,7 @@ class Twin:
                 truths.append(true)
 
 
-def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> PageSection:
     """Make the section on how right the model is; `twin` replaces the curve of control draws."""
     marks = [
         (axis.place_of(trial), "adopted")
@@ -222,7 +222,7 @@ def _make_sureness_table(chronicle: Chronicle) -> Html:
             rows.append(make_sureness_row(f"{stretch}: all labels that judge", estimate))
         rows.append(make_sureness_row(f"{stretch}: control draws alone", control))
         if estimate is not None and (half := half_blind(estimate)) is not None:
-            width = Number(f"± {100 * half:.1f}", half)
+            width = NumberText(f"± {100 * half:.1f}", half)
             blind = f"{stretch}: as many drawn blindly (calculated)"
             rows.append([blind, count(estimate.labels_n), None, None, width])
     header = ["", "labels", "accuracy", "95 % interval, %", "half width, points"]
@@ -250,7 +250,7 @@ _PEOPLE_CAPTION = (
 )
 
 
-def show_people(chronicle: Chronicle) -> Section:
+def show_people(chronicle: Chronicle) -> PageSection:
     """Make the section with a table of who answered."""
     report = chronicle.report
     if report is None or not report.annotators.most_active:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .rule import Arriving, Draw, Rule, choice, option
 from .sampling import Random
-from .space import OF_DISTANCE, PLAIN, SCALED, Neighbours, Space
+from .space import OF_DISTANCE, PLAIN, SCALED, NearestDistances, Space
 from .threshold import (
     FixedUncertainty,
     RandomisedVariableUncertainty,
@@ -49,16 +49,16 @@ class DensityStream:
     distance: str = choice(SCALED, (PLAIN,), OF_DISTANCE)
     theta: float = field(init=False, default=1.0)
     earned: int = field(init=False, default=0)
-    near: Neighbours = field(init=False)
+    near: NearestDistances = field(init=False)
 
     is_of_unit_doubt: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self.near = Neighbours(Space(self.distance == SCALED))
+        self.near = NearestDistances(Space(self.distance == SCALED))
 
     def forget_events(self) -> None:
         """Empty the window; means and deviations of the features stay."""
-        self.near = Neighbours(self.near.space)
+        self.near = NearestDistances(self.near.space)
 
     @property
     def threshold(self) -> float:
@@ -105,7 +105,7 @@ class CognitiveDual:
     )
     distance: str = choice(SCALED, (PLAIN,), OF_DISTANCE)
     inner: Rule = field(init=False)
-    near: Neighbours = field(init=False)
+    near: NearestDistances = field(init=False)
     times: NDArray[np.float64] = field(init=False)
     met_n: NDArray[np.float64] = field(init=False)
     now: int = field(init=False, default=0)
@@ -116,12 +116,12 @@ class CognitiveDual:
 
     def __post_init__(self) -> None:
         self.inner = type(self).make_inner()
-        self.near = Neighbours(Space(self.distance == SCALED))
+        self.near = NearestDistances(Space(self.distance == SCALED))
         self.times, self.met_n = np.empty(0), np.empty(0)
 
     def forget_events(self) -> None:
         """Empty the window; means and deviations of the features stay."""
-        self.near = Neighbours(self.near.space)
+        self.near = NearestDistances(self.near.space)
         self.times, self.met_n = np.empty(0), np.empty(0)
 
     @property

@@ -124,7 +124,7 @@ class Spending:
 # ------------------------------------------------------------------------------------ options
 
 
-class Bounds(NamedTuple):
+class OptionRange(NamedTuple):
     """The values of an option: numbers from `low` to `high`, or `choices`; `text` describes it."""
 
     low: float
@@ -135,16 +135,16 @@ class Bounds(NamedTuple):
 
 def option(default: Any, low: float, high: float, text: str) -> Any:
     """Return a dataclass field for an option of a rule, with a default and bounds."""
-    return field(default=default, metadata={"bounds": Bounds(low, high, text)})
+    return field(default=default, metadata={"bounds": OptionRange(low, high, text)})
 
 
 def choice(default: str, others: tuple[str, ...], text: str) -> Any:
     """Return a dataclass field for an option that is one of several names."""
-    bounds = Bounds(0.0, 0.0, text, (default, *others))
+    bounds = OptionRange(0.0, 0.0, text, (default, *others))
     return field(default=default, metadata={"bounds": bounds})
 
 
-def options_of(kind: Any) -> dict[str, tuple[Any, Bounds]]:
+def options_of(kind: Any) -> dict[str, tuple[Any, OptionRange]]:
     """Return default and bounds of each option of a rule class, by name; {} if no dataclass."""
     if not is_dataclass(kind):
         return {}
@@ -175,7 +175,7 @@ def check_options(name: str, kind: Any, options: Mapping[str, Any]) -> None:
         raise BadSettings(faults)
 
 
-def _find_fault(value: Any, default: Any, bounds: Bounds) -> str:
+def _find_fault(value: Any, default: Any, bounds: OptionRange) -> str:
     if bounds.choices:
         return "" if value in bounds.choices else f"must be one of {', '.join(bounds.choices)}"
     if isinstance(default, bool):

@@ -73,7 +73,7 @@ def stack_row(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np
 
 
 @dataclass
-class Neighbours:
+class NearestDistances:
     """A window of events, and the distance of each to its nearest neighbour so far.
 
     The *local density factor* of an event is the number of events in the window whose new nearest

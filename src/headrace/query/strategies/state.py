@@ -1,10 +1,10 @@
 """The notifications of a strategy that keeps state, by which alone its state changes.
 
-A strategy is a callable. It keeps state if it also has any of the methods of `Told`; then its
-attributes are that state. They are part of every snapshot, and are restored after a restart; a
-replay and a rebuilt worker send the same notifications. A call to the strategy itself changes
-nothing: it may be called for a round that asks about no event, or to score open questions again.
-State changes in these methods alone, so that the batching of events makes no difference.
+A strategy is a callable. It keeps state if it also has any of the methods of `NotifiedStrategy`;
+then its attributes are that state. They are part of every snapshot, and are restored after a
+restart; a replay and a rebuilt worker send the same notifications. A call to the strategy itself
+changes nothing: it may be called for a round that asks about no event, or to score open questions
+again. State changes in these methods alone, so that the batching of events makes no difference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pick(NamedTuple):
     by_arm: tuple[float, ...] = ()
 
 
-class Told(Protocol):
+class NotifiedStrategy(Protocol):
     """The notifications that a strategy may get; each method is optional."""
 
     def asked(self, pick: Pick) -> None:
@@ -56,7 +56,7 @@ METHODS = ("asked", "labelled", "unanswered", "drifted", "forget_events")
 
 
 def keeps_state(strategy: object) -> bool:
-    """Whether a strategy keeps state: it has at least one of the methods of `Told`.
+    """Whether a strategy keeps state: it has at least one of the methods of `NotifiedStrategy`.
 
     >>> keeps_state(lambda pool, chance: pool.at)
     False
