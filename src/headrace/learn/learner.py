@@ -129,7 +129,7 @@ class Learner:
                 if member.is_alone(self.schema)
             ]
             return f"the committee's {', '.join(dict.fromkeys(alone))}" if alone else ""
-        is_alone = self._scorer is None or self._scorer.is_too_large
+        is_alone = self._scorer is None or self._scorer.is_left_to_river
         return name_of(self.model) if is_alone else ""
 
     @property
@@ -172,7 +172,7 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
             scores = by_class(*self._table.score(X, at, original_of), k)
-        elif self._scorer is not None and not self._scorer.is_too_large:
+        elif self._scorer is not None and not self._scorer.is_left_to_river:
             scores = self._by_scorer(self._scorer, X, k, original_of)
         else:
             scores = self._by_river(X, k, original_of)

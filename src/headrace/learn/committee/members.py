@@ -12,6 +12,7 @@ import numpy as np
 
 from ..schema_view import SchemaView
 from ..scorers.compiling import compile_model
+from ..scorers.originals import OriginalsScorer
 from ..scorers.scorer import Scorer, by_class, code_of
 from .evidence import Floats, Rows
 
@@ -46,7 +47,7 @@ class RiverMember:
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
-        if scorer is not None and rows.X is not None and not scorer.is_too_large:
+        if scorer is not None and rows.X is not None and not scorer.is_left_to_river:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
         probabilities = np.zeros((len(rows), rows.classes_n))
@@ -61,15 +62,20 @@ class RiverMember:
         if rows.X is None:
             return None
         if self._scorer_schema is not rows.schema:
-            # A member is asked about what is in rows, whatever it learned: also row by row.
-            self._scorer = compile_model(self.model, rows.schema)
+            self._scorer = self._make_scorer(rows.schema)
             self._scorer_schema = rows.schema
         return self._scorer
 
+    def _make_scorer(self, schema: SchemaView) -> Scorer | None:
+        """The scorer of rows; a member is asked about what is in rows, whatever it learned."""
+        scorer = compile_model(self.model, schema)
+        is_fit = scorer and (not scorer.learns_originals or isinstance(scorer, OriginalsScorer))
+        return scorer if is_fit else None
+
     def is_alone(self, schema: SchemaView) -> bool:
         """Whether the model is asked about each row of such a table by itself."""
-        scorer = compile_model(self.model, schema)
-        return scorer is None or scorer.is_too_large
+        scorer = self._make_scorer(schema)
+        return scorer is None or scorer.is_left_to_river
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorer, which is made from the model."""

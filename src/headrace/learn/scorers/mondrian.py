@@ -57,7 +57,7 @@ class MondrianScorer(OriginalsScorer):
         return []
 
     @property
-    def is_too_large(self) -> bool:
+    def is_left_to_river(self) -> bool:
         """Whether river has to score.
 
         It does where arrays of all nodes and classes would take more than 100 MB, and where a label

@@ -157,7 +157,7 @@ class NeighboursScorer(OriginalsScorer):
         self._label_of: dict[Any, int] = {}
 
     @property
-    def is_too_large(self) -> bool:
+    def is_left_to_river(self) -> bool:
         """Whether river has to score: it meets texts, or numbers that are not finite."""
         if self._prepared.meets_texts and set(self._schema.kinds) - {"numeric"}:
             return True

@@ -105,6 +105,11 @@ class Scorer:
         """Whether the arrays would take too much memory, so that river has to score."""
         return False
 
+    @property
+    def is_left_to_river(self) -> bool:
+        """Whether river has to score, however many rows there are."""
+        return self.is_too_large
+
     def rows_beyond(self, X: Floats) -> list[int]:
         """Return the rows with values that the columns can't represent; river scores those."""
         return []
