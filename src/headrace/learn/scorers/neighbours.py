@@ -191,15 +191,18 @@ class NeighboursScorer(OriginalsScorer):
         self._lacking: dict[tuple[int, int], Floats] = {}
 
     def _read_window(self, names: list[str]) -> None:
-        """Read the examples that were added since the last time, or all if a column is new."""
+        """Read the examples that were added since the last time.
+
+        All are read if a column is new, or a label: votes are added in the order of labels.
+        """
         items = [entry[0] for entry in self._final._nn.window]
-        kept = _count_kept(self._items, items)
-        if not kept or list(self._places)[: len(names)] != names:
+        kept, labels = _count_kept(self._items, items), self._final.classes
+        is_known = list(self._places)[: len(names)] == names and self._label_of.keys() == labels
+        if not kept or not is_known:
             kept = 0
             self._start_anew()
             self._places = {name: i for i, name in enumerate(names)}
-        for label in sorted(self._final.classes - self._label_of.keys(), key=str):
-            self._label_of[label] = len(self._label_of)
+            self._label_of = {label: i for i, label in enumerate(sorted(labels, key=_order_of))}
         self._codes = [code_of(label) for label in self._label_of]
         read = [*map(self._read_example, items[kept:])]
         values = np.zeros((len(self._places), len(items)))
@@ -351,6 +354,10 @@ def _add_up(terms: Floats) -> Floats:
     if terms.shape[2] > 1:
         return np.asarray(np.add.reduce(terms, axis=1))
     return np.asarray(np.add.accumulate(terms, axis=1)[:, -1:].sum(axis=1))
+
+
+def _order_of(label: Any) -> tuple[int, str]:
+    return code_of(label), str(label)
 
 
 def _count_kept(before: list[Any], now: list[Any]) -> int:
