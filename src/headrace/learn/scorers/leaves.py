@@ -104,7 +104,12 @@ class Leaves:
         place = self._places.get(id(leaf))
         if place is None:
             place = self._free.pop() if self._free else len(self._places)
-        observers = leaf.splitters if state[1] else {}
+        # The density of an `ExhaustiveSplitter` is 0, which adds nothing.
+        observers = {
+            name: observer
+            for name, observer in (leaf.splitters if state[1] else {}).items()
+            if type(observer) is not ExhaustiveSplitter
+        }
         self._make_room(place, max(1, len(leaf.stats)), len(observers))
         self._places[id(leaf)], self._states[id(leaf)] = place, (leaf, state)
         self._nominal.pop(place, None)
@@ -156,8 +161,7 @@ class Leaves:
                     if observer.hists.get(label):
                         bins[slot] = _Bins(observer.hists[label])
                 self._histograms.setdefault(place, []).append((i, tested[i], bins))
-            # The density of an `ExhaustiveSplitter` is 0, which adds nothing.
-            elif type(observer) is not ExhaustiveSplitter:
+            else:
                 tables: list[Floats] = [np.zeros(1)] * slots_n
                 for slot, label in seen:
                     tables[slot] = _log_chances(observer, label, tested[i], columns)
