@@ -150,6 +150,35 @@ def _predict_row(tree: Any, row: list[float], places: Mapping[str, int]) -> list
     return [score * (1.0 / total) for score in scores] if total > 0.0 else scores
 
 
+class _NodeArrays:
+    """What is known of n nodes, by their numbers; `samples` is -1 for a node that was not read.
+
+    - `parents`: the node above, -1 for a root; `children`, shape (n, 2).
+    - `tested`: the column that a branch tests against its threshold, -1 for a leaf.
+    - `usual`: the side of rows without the value.
+    - `halves`: half of a node's weight beside what is below it.
+    - `counts`, `answers`: of samples, and of a leaf, by label, shape (n, labels); NaN if not known.
+    """
+
+    def __init__(self, n: int, labels_n: int) -> None:
+        self.samples: Numbers = np.full(n, -1, np.intp)
+        self.parents: Numbers = np.full(n, -1, np.intp)
+        self.children: Numbers = np.zeros((n, 2), np.intp)
+        self.tested: Numbers = np.full(n, -1, np.intp)
+        self.thresholds: Floats = np.full(n, np.nan)
+        self.usual: Numbers = np.zeros(n, np.intp)
+        self.halves: Floats = np.zeros(n)
+        self.counts: Floats = np.zeros((n, labels_n))
+        self.answers: Floats = np.full((n, labels_n), np.nan)
+
+    def enlarge(self) -> _NodeArrays:
+        """The same arrays with room for twice as many nodes, and some more."""
+        larger = _NodeArrays(2 * len(self.samples) + 64, self.counts.shape[1])
+        for name, array in vars(self).items():
+            vars(larger)[name][: len(array)] = array
+        return larger
+
+
 class _Nodes:
     """The nodes of several trees, numbered in the order in which they were met.
 
@@ -164,20 +193,8 @@ class _Nodes:
         self._place_of, self._width = place_of, width
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}
-        self._allot_arrays(0)
+        self._arrays = _NodeArrays(0, labels_n)
         self._roots: Numbers = np.zeros(len(trees), dtype=np.intp)
-
-    def _allot_arrays(self, n: int) -> None:
-        """Make arrays for n nodes, none of which has been read."""
-        self.samples: Numbers = np.full(n, -1, np.intp)
-        self.parents: Numbers = np.full(n, -1, np.intp)
-        self.tested: Numbers = np.full(n, -1, np.intp)
-        self.children: Numbers = np.zeros((n, 2), np.intp)
-        self.usual: Numbers = np.zeros(n, np.intp)
-        self.thresholds: Floats = np.full(n, np.nan)
-        self.halves: Floats = np.zeros(n)
-        self.counts: Floats = np.zeros((n, self._labels_n))
-        self.answers: Floats = np.full((n, self._labels_n), np.nan)
 
     def are_others(self, trees: Sequence[Any]) -> bool:
         """Whether these are other trees, or half of the nodes have left them."""
@@ -190,14 +207,15 @@ class _Nodes:
 
         A new branch may have been put above nodes that were read.
         """
-        self.answers[:] = np.nan
+        self._arrays.answers[:] = np.nan
         for i, tree in enumerate(self._trees):
             self._roots[i] = self._number(tree._root, -1)
             waiting, nodes_n = [int(self._roots[i])], len(self._objects)
             while waiting:
                 number = waiting.pop()
-                is_read, is_new = self.samples[number] >= 0, number >= nodes_n
-                if is_new or (is_read and self._objects[number].n_samples != self.samples[number]):
+                is_read, is_new = self._arrays.samples[number] >= 0, number >= nodes_n
+                has_learned = self._objects[number].n_samples != self._arrays.samples[number]
+                if is_new or (is_read and has_learned):
                     waiting += self._read(number)
 
     def _number(self, node: Any, parent: int) -> int:
@@ -206,45 +224,37 @@ class _Nodes:
         if number is None:
             number = self._numbers[id(node)] = len(self._objects)
             self._objects.append(node)
-            if number == len(self.samples):
-                self._make_room()
-        self.parents[number] = parent
+            if number == len(self._arrays.samples):
+                self._arrays = self._arrays.enlarge()
+        self._arrays.parents[number] = parent
         return number
-
-    def _make_room(self) -> None:
-        before = {name: x for name, x in vars(self).items() if isinstance(x, np.ndarray)}
-        roots = before.pop("_roots")
-        self._allot_arrays(2 * len(self.samples) + 64)
-        for name, array in before.items():
-            vars(self)[name][: len(array)] = array
-        self._roots = roots
 
     def _read(self, number: int) -> list[int]:
         """Read a node; return the numbers of its children."""
-        node = self._objects[number]
-        self.samples[number] = node.n_samples
-        self.counts[number, : len(node.counts)] = node.counts
+        node, arrays = self._objects[number], self._arrays
+        arrays.samples[number] = node.n_samples
+        arrays.counts[number, : len(node.counts)] = node.counts
         if node.is_leaf:
-            self.tested[number] = -1
+            arrays.tested[number] = -1
             return []
-        # River's library, not numpy, computes the exponential.
-        self.halves[number] = 0.5 * math.exp(node.weight - node.log_weight_tree)
+        # The C library's exponential, as in river; numpy's differs in the last bits.
+        arrays.halves[number] = 0.5 * math.exp(node.weight - node.log_weight_tree)
         left, right = node.children
-        self.tested[number] = self._place_of.get(node.feature, self._width)
-        self.thresholds[number] = node.threshold
-        self.usual[number] = left.weight < right.weight
+        arrays.tested[number] = self._place_of.get(node.feature, self._width)
+        arrays.thresholds[number] = node.threshold
+        arrays.usual[number] = left.weight < right.weight
         children = [self._number(child, number) for child in (left, right)]
-        self.children[number] = children
+        self._arrays.children[number] = children
         return children
 
     def predict_rows(self, rows: Floats) -> Floats:
         """The answers of each tree, shape (n, trees, labels), for rows of shape (n, width + 1)."""
         leaves = self._find_leaves(rows)
-        is_reached = np.zeros(len(self.samples), np.bool_)
+        is_reached = np.zeros(len(self._arrays.samples), np.bool_)
         is_reached[leaves] = True
-        new_ones = np.flatnonzero(is_reached & np.isnan(self.answers[:, 0]))
-        self.answers[new_ones] = self._predict_leaves(new_ones)
-        return self.answers[leaves]
+        new_ones = np.flatnonzero(is_reached & np.isnan(self._arrays.answers[:, 0]))
+        self._arrays.answers[new_ones] = self._predict_leaves(new_ones)
+        return self._arrays.answers[leaves]
 
     def _find_leaves(self, rows: Floats) -> Numbers:
         """The number of the leaf that each row reaches in each tree, shape (n, trees)."""
@@ -254,16 +264,16 @@ class _Nodes:
         going = np.arange(len(reached))
         while going.size:
             nodes = reached[going]
-            is_unread = np.zeros(len(self.samples), np.bool_)
+            is_unread = np.zeros(len(self._arrays.samples), np.bool_)
             is_unread[nodes] = True
-            for number in np.flatnonzero(is_unread & (self.samples < 0)).tolist():
+            for number in np.flatnonzero(is_unread & (self._arrays.samples < 0)).tolist():
                 self._read(number)
-            is_branch = self.tested[nodes] >= 0
+            is_branch = self._arrays.tested[nodes] >= 0
             going, nodes = going[is_branch], nodes[is_branch]
-            values = rows[row_of[going], self.tested[nodes]]
-            sides = (values > self.thresholds[nodes]).astype(np.intp)
-            sides = np.where(np.isnan(values), self.usual[nodes], sides)
-            reached[going] = self.children[nodes, sides]
+            values = rows[row_of[going], self._arrays.tested[nodes]]
+            sides = (values > self._arrays.thresholds[nodes]).astype(np.intp)
+            sides = np.where(np.isnan(values), self._arrays.usual[nodes], sides)
+            reached[going] = self._arrays.children[nodes, sides]
         return reached.reshape(len(rows), trees_n)
 
     def _predict_leaves(self, leaves: Numbers) -> Floats:
@@ -272,19 +282,19 @@ class _Nodes:
         # The trees of a forest have the same settings.
         if not self._trees[0].use_aggregation:
             return scores
-        going, nodes = np.arange(len(leaves)), self.parents[leaves]
+        going, nodes = np.arange(len(leaves)), self._arrays.parents[leaves]
         while True:
             going, nodes = going[nodes >= 0], nodes[nodes >= 0]
             if not going.size:
                 break
-            halves = self.halves[nodes, np.newaxis]
+            halves = self._arrays.halves[nodes, np.newaxis]
             scores[going] = halves * self._share(nodes) + (1.0 - halves) * scores[going]
-            nodes = self.parents[nodes]
+            nodes = self._arrays.parents[nodes]
         total = np.add.accumulate(scores, axis=1)[:, -1:]
         return np.where(total > 0.0, scores * (1.0 / np.where(total > 0.0, total, 1.0)), scores)
 
     def _share(self, nodes: Numbers) -> Floats:
         """The shares of the labels in these nodes, smoothed."""
         dirichlet = self._trees[0].dirichlet
-        n = self.samples[nodes] + dirichlet * self._labels_n
-        return np.asarray((self.counts[nodes] + dirichlet) / n[:, np.newaxis])
+        n = self._arrays.samples[nodes] + dirichlet * self._labels_n
+        return np.asarray((self._arrays.counts[nodes] + dirichlet) / n[:, np.newaxis])

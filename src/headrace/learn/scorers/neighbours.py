@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import functools
 import math
-from itertools import repeat
 from typing import Any
 
 import numpy as np
-from river import compose, neighbors, preprocessing
+from river import compose, neighbors
 from river.neighbors.base import FunctionWrapper, _euclidean_tuple_distance
 from river.utils.math import minkowski_distance
 
 from ..schema_view import Floats, SchemaView
+from .examples import ExampleWindow
 from .inputs import Inputs
 from .originals import OriginalsScorer
+from .preparing import Preparation
 from .routes import Numbers
 from .scorer import code_of
 
@@ -33,80 +34,10 @@ PICKED_MAX = 16
 """Up to this many neighbours are picked one after the other, more of them are sorted."""
 
 
-class Preparation:
-    """The steps before the search: what they do to numbers, to texts, and in which order.
-
-    River's union of branches passes the features of its last branch first. If no step selects the
-    numbers or encodes the texts, the search meets texts, and raises.
-    """
-
-    def __init__(self) -> None:
-        self.scaler: Any = None
-        self.encoder: Any = None
-        self.has_numbers = True
-        self.meets_texts = True
-        self.are_texts_first = False
-
-    @property
-    def encodes_texts(self) -> bool:
-        """Whether texts become features."""
-        return self.encoder is not None
-
-    @classmethod
-    def of(cls, steps: list[Any]) -> Preparation | None:
-        """The preparation by these steps, or None if it can't be compiled."""
-        prepared = cls()
-        if not steps:
-            return prepared
-        if len(steps) == 1 and _is_scaler(steps[0]):
-            prepared.scaler = steps[0]
-            return prepared
-        if len(steps) != 1 or type(steps[0]) is not compose.TransformerUnion:
-            return None
-        kinds = [prepared._read_branch(b) for b in steps[0].transformers.values()]
-        prepared.meets_texts = False
-        prepared.has_numbers = "numbers" in kinds
-        prepared.are_texts_first = kinds == ["numbers", "texts"]
-        return prepared if None not in kinds and len(set(kinds)) == len(kinds) else None
-
-    def _read_branch(self, branch: Any) -> str | None:
-        """Read numbers, scaled or not, or encoded texts; None if it is neither."""
-        steps = list(branch.steps.values()) if type(branch) is compose.Pipeline else [branch]
-        if type(steps[0]) is not compose.SelectType:
-            return None
-        takes = {kind for kind in (int, float, str) if issubclass(kind, tuple(steps[0].types))}
-        if takes == {int, float} and len(steps) == 1:
-            return "numbers"
-        if takes == {int, float} and len(steps) == 2 and _is_scaler(steps[1]):
-            self.scaler = steps[1]
-            return "numbers"
-        if takes == {str} and len(steps) == 2 and _is_encoder(steps[1]):
-            self.encoder = steps[1]
-            return "texts"
-        return None
-
-    def read_scaler(self, names: list[str]) -> tuple[Floats, Floats]:
-        """What is subtracted from each of these numbers, and by what it is divided then."""
-        if self.scaler is None:
-            return np.zeros(0), np.zeros(0)
-        shifts = [*map(self.scaler.means.get, names, repeat(0.0))]
-        variances = map(self.scaler.vars.get, names, repeat(0.0))
-        widths = [v**0.5 for v in variances] if self.scaler.with_std else [1.0] * len(names)
-        return np.array(shifts, dtype=float), np.array(widths, dtype=float)
-
-
-def _is_scaler(step: Any) -> bool:
-    return type(step) is preprocessing.StandardScaler and step.window_size is None
-
-
-def _is_encoder(step: Any) -> bool:
-    is_one_hot = type(step) is preprocessing.OneHotEncoder
-    return is_one_hot and step.categories is None and not step.drop_first
-
-
 def is_of_neighbours(model: Any) -> bool:
     """Whether the model is a search that can be compiled, behind steps that can be.
 
+    >>> from river import preprocessing
     >>> engine = neighbors.LazySearch(window_size=100)
     >>> is_of_neighbours(preprocessing.StandardScaler() | neighbors.KNNClassifier(engine=engine))
     True
@@ -146,15 +77,7 @@ class NeighboursScorer(OriginalsScorer):
         self._prepared = prepared
         self._power = _power_of(final._nn.dist_func)
         self._reads_texts = prepared.encodes_texts
-        self._start_anew()
-
-    def _start_anew(self) -> None:
-        """Forget all examples, and the places of their numbers."""
-        self._items: list[Any] = []
-        self._places: dict[Any, int] = {}
-        self._values: Floats = np.zeros((0, 0))
-        self._labels = self._texts_n = np.zeros(0, dtype=np.intp)
-        self._label_of: dict[Any, int] = {}
+        self._window = ExampleWindow(has_texts=prepared.encodes_texts)
 
     @property
     def is_left_to_river(self) -> bool:
@@ -183,58 +106,16 @@ class NeighboursScorer(OriginalsScorer):
         names = [name for _, name in numeric]
         self._columns = np.array([j for j, _ in numeric], dtype=np.intp)
         self._shifts, self._widths = self._prepared.read_scaler(names)
-        self._read_window(names)
-        self._sizes = np.abs(self._values) if self._power == 1 else self._values**2
+        self._window.read(self._final._nn.window, names, self._final.classes)
+        self._codes = [code_of(label) for label in self._window.label_of]
         self._are_finite = all(
-            np.isfinite(array).all() for array in (self._values, self._shifts, self._widths)
+            np.isfinite(array).all() for array in (self._window.values, self._shifts, self._widths)
         )
-        self._lacking: dict[tuple[int, int], Floats] = {}
-
-    def _read_window(self, names: list[str]) -> None:
-        """Read the examples that were added since the last time.
-
-        All are read if a column is new, or a label: votes are added in the order of labels.
-        """
-        items = [entry[0] for entry in self._final._nn.window]
-        kept, labels = _count_kept(self._items, items), self._final.classes
-        is_known = list(self._places)[: len(names)] == names and self._label_of.keys() == labels
-        if not kept or not is_known:
-            kept = 0
-            self._start_anew()
-            self._places = {name: i for i, name in enumerate(names)}
-            self._label_of = {label: i for i, label in enumerate(sorted(labels, key=_order_of))}
-        self._codes = [code_of(label) for label in self._label_of]
-        read = [*map(self._read_example, items[kept:])]
-        values = np.zeros((len(self._places), len(items)))
-        first = self._values.shape[1] - kept
-        values[: len(self._values), :kept] = self._values[:, first:]
-        for i, (by_place, _, _) in enumerate(read, start=kept):
-            values[list(by_place), i] = list(by_place.values())
-        self._values, self._items = values, items
-        self._labels = np.append(self._labels[first:], [label for _, label, _ in read])
-        self._labels = self._labels.astype(np.intp)
-        self._texts_n = np.append(self._texts_n[first:], [texts_n for _, _, texts_n in read])
-
-    def _read_example(self, item: tuple[dict[Any, Any], Any]) -> tuple[dict[int, float], int, int]:
-        """An example's numbers, by place, its label, and the number of its features that are texts.
-
-        What is no feature of the schema gets a place too, but for the 0s and 1s of the encoder.
-        """
-        by_place, texts_n = {}, 0
-        for name, value in item[0].items():
-            place = self._places.get(name)
-            if place is None and self._prepared.encodes_texts and type(value) is int:
-                texts_n += value
-                continue
-            if place is None:
-                place = self._places[name] = len(self._places)
-            by_place[place] = float(value) if isinstance(value, int | float) else math.nan
-        return by_place, self._label_of[item[1]], texts_n
 
     # ------------------------------------------------------------------------------- answers
 
     def _answers(self, X: Floats) -> Floats:
-        examples_n = len(self._items)
+        examples_n = len(self._window)
         if not examples_n:
             return np.full((len(X), len(self._codes)), 1.0 / len(self._codes))
         rows_n = max(1, BLOCK_CELLS // examples_n)
@@ -249,7 +130,7 @@ class NeighboursScorer(OriginalsScorer):
         with np.errstate(divide="ignore"):
             for i in range(nearest.shape[1]):
                 weights = 1.0 / distances[rows, nearest[:, i]] if self._final.weighted else 1.0
-                votes[rows, self._labels[nearest[:, i]]] += weights
+                votes[rows, self._window.labels[nearest[:, i]]] += weights
             if self._final.softmax:
                 highest = votes.max(axis=1, keepdims=True)
                 votes = np.array([*map(math.exp, (votes - highest).ravel().tolist())])
@@ -257,7 +138,7 @@ class NeighboursScorer(OriginalsScorer):
             votes /= np.add.accumulate(votes, axis=1)[:, -1:]
         same = np.flatnonzero(distances[rows, nearest[:, 0]] == 0.0)
         votes[same] = 0.0
-        votes[same, self._labels[nearest[same, 0]]] = 1.0
+        votes[same, self._window.labels[nearest[same, 0]]] = 1.0
         return votes
 
     def _pick(self, distances: Floats) -> Numbers:
@@ -275,8 +156,8 @@ class NeighboursScorer(OriginalsScorer):
     def _measure(self, X: Floats) -> Floats:
         """The distances between rows and examples, shape (n, examples)."""
         numbers, (lacking, others) = self._scale_numbers(X), self._compare_texts(X)
-        rows_n = max(1, BLOCK_CELLS // max(1, self._values.size))
-        total = np.empty((len(X), len(self._items)))
+        rows_n = max(1, BLOCK_CELLS // max(1, self._window.values.size))
+        total = np.empty((len(X), len(self._window)))
         for start in range(0, len(X), rows_n):
             rows = slice(start, start + rows_n)
             of_block = [part[rows] for part in lacking], [part[rows] for part in others]
@@ -288,13 +169,15 @@ class NeighboursScorer(OriginalsScorer):
 
         First come the features that the row has, then those that only the example has.
         """
-        gaps = numbers[:, :, np.newaxis] - self._values
+        gaps = numbers[:, :, np.newaxis] - self._window.values
         gaps = np.abs(gaps) if self._power == 1 else np.multiply(gaps, gaps, out=gaps)
         is_absent = np.isnan(numbers)
         first, second = [gaps], []
         if is_absent.any():
             gaps[is_absent] = 0.0
-            second = [np.where(is_absent[:, :, np.newaxis], self._sizes, 0.0)]
+            values = self._window.values
+            sizes = np.abs(values) if self._power == 1 else values**2
+            second = [np.where(is_absent[:, :, np.newaxis], sizes, 0.0)]
         first = lacking + first if self._prepared.are_texts_first else first + lacking
         second = others + second if self._prepared.are_texts_first else second + others
         terms = [*first, *second]
@@ -302,7 +185,7 @@ class NeighboursScorer(OriginalsScorer):
 
     def _scale_numbers(self, X: Floats) -> Floats:
         """The rows' numbers by place, shape (n, places), NaN where a row has none."""
-        numbers = np.full((len(X), len(self._values)), np.nan)
+        numbers = np.full((len(X), len(self._window.values)), np.nan)
         n = int(np.searchsorted(self._columns, X.shape[1]))
         numbers[:, :n] = X.take(self._columns[:n], axis=1)
         if self._prepared.scaler is not None:
@@ -322,7 +205,7 @@ class NeighboursScorer(OriginalsScorer):
         if not self._prepared.encodes_texts:
             return [], []
         lacking = []
-        others = np.tile(self._texts_n, (len(X), 1, 1))
+        others = np.tile(self._window.texts_n, (len(X), 1, 1))
         for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
             if kind == "categorical":
                 codes, places = np.unique(X[:, j], return_inverse=True, equal_nan=True)
@@ -338,12 +221,8 @@ class NeighboursScorer(OriginalsScorer):
     def _find_lacking(self, j: int, code: float) -> Floats:
         """1 for each example without this text, 0 for one with it; for a missing text 0."""
         if math.isnan(code):
-            return np.zeros(len(self._items))
-        key = j, int(code)
-        if key not in self._lacking:
-            name = f"{self._schema.names[j]}_{self._texts[j][int(code)]}"
-            self._lacking[key] = np.array([1.0 - x.get(name, 0) for x, _ in self._items])
-        return self._lacking[key]
+            return np.zeros(len(self._window))
+        return self._window.find_lacking(f"{self._schema.names[j]}_{self._texts[j][int(code)]}")
 
 
 def _add_up(terms: Floats) -> Floats:
@@ -354,19 +233,3 @@ def _add_up(terms: Floats) -> Floats:
     if terms.shape[2] > 1:
         return np.asarray(np.add.reduce(terms, axis=1))
     return np.asarray(np.add.accumulate(terms, axis=1)[:, -1:].sum(axis=1))
-
-
-def _order_of(label: Any) -> tuple[int, str]:
-    return code_of(label), str(label)
-
-
-def _count_kept(before: list[Any], now: list[Any]) -> int:
-    """How many of the examples that were in a window are still there: the first of those now.
-
-    >>> a, b, c = [1], [2], [3]
-    >>> _count_kept([a, b], [b, c]), _count_kept([a], [b])
-    (1, 0)
-    """
-    dropped = next((i for i, item in enumerate(before) if now and item is now[0]), len(before))
-    kept = len(before) - dropped
-    return kept if kept and kept <= len(now) and before[-1] is now[kept - 1] else 0
