@@ -82,7 +82,8 @@ _HEAD = ("| setting | takes | default | meaning |", "|---|---|---|---|")
 
 def _sections(kind: Any, path: str) -> Iterator[tuple[str, Any, str]]:
     """Path, struct and description of a section and of all below it."""
-    doc = " ".join((kind.__doc__ or "").split())
+    about, _, _ = (kind.__doc__ or "").partition("\n\n    Attributes:\n")
+    doc = " ".join(about.split())
     _, _, told = doc.partition(": ")
     yield path, kind, told[:1].upper() + told[1:] if told else doc
     for field in msgspec.structs.fields(kind):

@@ -1,7 +1,7 @@
 """Extension of mkdocstrings: examples in docstrings are code blocks, not quotations.
 
-Our docstrings are prose with examples between the paragraphs, without the section titles from
-which mkdocstrings would know them.
+Our examples stand behind the sections of a docstring, without a title from which mkdocstrings would
+know them. Links to pages of `docs/` are rewritten, as the reference is a folder below them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import griffe
 
 EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
+PAGE = re.compile(r"(?<=\]\()(?=[\w-]+\.md\b)")
 
 
 class FenceDoctests(griffe.Extension):
@@ -21,4 +22,4 @@ class FenceDoctests(griffe.Extension):
         """Rewrite the docstring of a module, class, function or attribute, where it has one."""
         if obj.docstring is not None:
             fenced = EXAMPLE.sub(lambda found: f"```pycon\n{found[0]}\n```", obj.docstring.value)
-            obj.docstring.value = fenced
+            obj.docstring.value = PAGE.sub("../", fenced)

@@ -105,6 +105,7 @@ def page(before: str) -> str:
                 f"Options: {_options(name)}.",
                 f"A round of {WANTED_N} costs {_cost(name)}.",
             ]))  # fmt: skip
+            parts += _describe_options(name)
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,10 +119,28 @@ _NEEDS = {
 }
 
 
-def _doc(name: str) -> str:
+def _docstring(name: str) -> str:
     strategy: Any = STRATEGIES[name]
-    text = inspect.getdoc(strategy if inspect.isfunction(strategy) else type(strategy)) or ""
-    return text.split(">>>", maxsplit=1)[0].strip()
+    return inspect.getdoc(strategy if inspect.isfunction(strategy) else type(strategy)) or ""
+
+
+def _doc(name: str) -> str:
+    """The prose of a strategy's docstring, without its sections and examples."""
+    return re.split(r"^(?:\w+:$|>>>)", _docstring(name), maxsplit=1, flags=re.MULTILINE)[0].strip()
+
+
+def _describe_options(name: str) -> list[str]:
+    """The list of a strategy's options with their meaning, as a part of the page; empty if none."""
+    section = re.search(r"^Attributes:\n((?: {4}.*\n)+)", _docstring(name), re.MULTILINE)
+    items = re.findall(
+        r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE
+    )
+    lines = [
+        f"- `{option}`: {' '.join(meaning.split())}"
+        for option, meaning in items
+        if f"`{option}` = " in _options(name)
+    ]
+    return ["\n".join(lines)] if lines else []
 
 
 def _pool(n: int) -> Pool:

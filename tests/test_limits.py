@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from river import linear_model, tree
+from river import tree
 from river.preprocessing import StandardScaler
 
 from headrace import Answer, Engine, Event, Settings
@@ -123,7 +123,7 @@ def test_a_category_is_counted_however_events_are_batched():
 def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(monkeypatch):
     monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
     events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
-    by_rows = linear_model.Perceptron()
+    by_rows = tree.SGTClassifier()
     found = []
     for model in (by_rows, StandardScaler() | by_rows, tree.HoeffdingTreeClassifier(), None):
         engine = Engine(model)
@@ -133,8 +133,8 @@ def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(mon
         found.append([(one.kind, one.n, one.sentence) for one in engine.report.limits])
     (alone,), (behind,), *none = found
     assert alone[:2] == behind[:2] == ("row_by_row", 40)
-    assert "and Perceptron is asked about each" in alone[2]
-    assert "and StandardScaler | Perceptron is asked about each" in behind[2]
+    assert "and SGTClassifier is asked about each" in alone[2]
+    assert "and StandardScaler | SGTClassifier is asked about each" in behind[2]
     assert none == [[], []]
 
 
@@ -142,11 +142,11 @@ def test_members_that_are_asked_row_by_row_are_named_and_trees_that_grew_too_lar
     monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
     events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
     small = tree.HoeffdingTreeClassifier()
-    committee = Committee(members=[small, linear_model.Perceptron(), linear_model.Perceptron()])
+    committee = Committee(members=[small, tree.SGTClassifier(), tree.SGTClassifier()])
     engine = Engine(committee)
     engine.feed(events)
     (limit,) = engine.report.limits
-    assert "and the committee's Perceptron is asked about each" in limit.sentence
+    assert "and the committee's SGTClassifier is asked about each" in limit.sentence
     engine = Engine(small.clone(), classes=["a", "b"])
     engine.feed(events[:39])
     assert engine.report.limits == ()

@@ -25,7 +25,7 @@ from headrace.settings import LabelSettings
 from headrace.state import codec
 from headrace.state.codec import _class_named, decode_state, encode_state
 from headrace.state.frozen import FORMAT, _list_versions, freeze, thaw
-from headrace.state.names import name_of
+from headrace.state.names import name_of, present_name
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
 
 STATES = Path(__file__).parent / "states"
@@ -46,8 +46,8 @@ RARELY_HELD = {
     "learn.trainer:OpenJob",
     "observe.drift.glr:Glr",
     "observe.joining:Half",
-    "query.budgets:Cap",
-    "query.budgets:PerHour",
+    "query.budgets.plain:Cap",
+    "query.budgets.plain:PerHour",
 }
 
 
@@ -113,12 +113,12 @@ def stored(world: str) -> bytes:
 
 
 def fields_of(blob: bytes) -> dict[tuple[str, int], set[str]]:
-    """The fields of every class in a state, by its name and version."""
+    """The fields of every class in a state, by its present name and its version."""
     header, body = parts_of(blob)
     shapes, _ = msgspec.msgpack.decode(body[: header["data"]])
     fields: dict[tuple[str, int], set[str]] = {}
     for name, version, names in shapes:
-        fields.setdefault((name, version), set()).update(names)
+        fields.setdefault((present_name(name), version), set()).update(names)
     return fields
 
 
@@ -153,6 +153,9 @@ def test_a_setting_that_is_new_has_its_default_in_an_old_state():
         ("messages:Reason", "messages.rejected:Reason"),
         ("messages_rejected:Reason", "messages.rejected:Reason"),
         ("label.desk:Counts", "label.counts:Counts"),
+        ("query.budgets:Share", "query.budgets.plain:Share"),
+        ("query.budgets:Reserve", "query.budgets.reserve:Reserve"),
+        ("query.budgets:Budget", "query.budgets.budget:Budget"),
     ],
 )
 def test_a_class_that_moved_is_found_by_its_name_of_then(then: str, now: str):

@@ -8,6 +8,25 @@ The flow, which is also the order of the folders:
     learn     the model learns it, retrains on drift, and its accuracy is estimated honestly
 
 `Engine` does all of this in one process, without any I/O; `run` drives it in a notebook.
+
+The public names:
+
+- the engine: `Engine`, `run`, `Result`, `Report`, `Settings`, `load`, `Chance`, `Pool`;
+- inputs: `Event`, `EventBatch`, `Answer`, `Tick`, `Withdrawal`, `RoundOrdered`, `RollBackOrdered`,
+  `ErasureOrdered`, `RetrainFinished`; `class_name` spells a class;
+- outputs about requests: `LabelRequested`, `LabelSettled`, `LabelDisputed`, `RequestExpired`,
+  `RequestWithdrawn`, `RequestRescored`, `QuestionChanged`, `RoundOpened`, `RoundClosed`;
+- other outputs: `DriftChanged`, `RetrainRequested`, `ModelAdopted`, `ModelKept`,
+  `ModelRolledBack`, `SubjectErased`, `InputRejected`;
+- errors: `HeadraceError`, `BadInput`, `BadSettings`, `BrokenInvariant`;
+- modules: `models`, `strategies`, `budgets`, `oracles`; and, to be imported by name,
+  `headrace.settings`, `headrace.testing`, `headrace.embedding`, `headrace.extending`.
+
+>>> import headrace as hr
+>>> engine = hr.Engine(budget=hr.budgets.Share(0.5), seed=7)
+>>> outputs = engine.feed([hr.Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+>>> any(isinstance(output, hr.LabelRequested) for output in outputs)
+True
 """
 
 from importlib import import_module

@@ -11,9 +11,7 @@ move it, so that a wrong clock on a labelling tool can't expire requests.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from numbers import Integral
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +20,7 @@ import numpy as np
 from .chance import Chance
 from .erasing import erase_subject
 from .errors import BadInput, BadSettings, BrokenInvariant
-from .feeding import feed_batch, never, pass_time
+from .feeding import check_inputs, feed_batch, join_events, never, pass_time
 from .label.desk import Desk
 from .learn.retrain import RetrainJob
 from .learn.trainer import Trainer
@@ -36,7 +34,6 @@ from .messages import (
     LabelDisputed,
     LabelRequested,
     LabelSettled,
-    Message,
     ModelAdopted,
     ModelKept,
     ModelRolledBack,
@@ -53,13 +50,11 @@ from .messages import (
     Withdrawal,
 )
 from .observe.declared import Declared
-from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import RefusedEvent, accept_answer, accept_event, read_classes
+from .observe.given import RefusedEvent, accept_answer
 from .observe.schema import Schema
-from .observe.values import fault_of_seconds, format_value
 from .privacy import Privacy
-from .query.budgets import Account, Budget, from_settings
+from .query.budgets import Account, Budget
 from .query.orders import fault_of_subject, refuse_order
 from .query.record import Differences
 from .query.ruled import own_rule
@@ -71,34 +66,34 @@ from .report import Report
 from .report.building import build_report, check_model_starts
 from .restoring import list_differences
 from .scoring_model import ScoringModel
-from .settings import Settings, check
-from .settings.reading import check_types
+from .settings import Settings
 from .shard import Shard
 from .state import frozen
-from .wiring import make_desk, make_schema, make_shard, make_trainer
+from .wiring import complete_settings, make_budget, make_desk, make_schema, make_shard, make_trainer
 
 _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
-_TIMED = (Tick, RoundOrdered, RollBackOrdered, ErasureOrdered)
-_INPUTS = (Event, EventBatch, Answer, Withdrawal, *_TIMED, RetrainFinished)
 
 
 class Engine:
     """Takes events and answers; returns label requests and how each request ended.
 
-    - `model`: a classifier of river or scikit-learn; without one, `settings.model` names it. The
-      engine works on a copy: your object learns nothing, and other engines may use it too.
-    - `strategy`: a name or a callable; overrides the settings, as do `budget` and `seed`.
-    - `budget`: an account such as `budgets.Share(0.05)`, or a list of several.
-    - `detectors`: your own drift detectors, by the signal each watches, such as
-      `{"error": drift.ADWIN()}`; they run beside the watches of the settings.
-    - `workflow`: decides when rounds open (`query.schedule`), instead of `settings.query.workflow`.
-    - `privacy`: what requests and rejections show (`privacy.Privacy`), instead of
-      `settings.privacy`.
-    - `seed`: the seed of every random choice. `classes`: the names of the declared classes.
-    - `settings`: made in Python, or by `load` or `parse`; checked in either case.
+    Args:
+        model: A classifier of river or scikit-learn; without one, `settings.model` names it. The
+            engine works on a copy: your object learns nothing, and other engines may use it too.
+        strategy: A name or a callable; overrides the settings, as do `budget` and `seed`.
+        budget: An account such as `budgets.Share(0.05)`, a list of several, or a `Budget`.
+        detectors: Your own drift detectors, by the signal each watches, such as
+            `{"error": drift.ADWIN()}`; they run beside the watches of the settings.
+        workflow: Decides when rounds open (`query.schedule`), instead of `settings.query.workflow`.
+        privacy: What requests and rejections show (`privacy.Privacy`), instead of
+            `settings.privacy`.
+        seed: The seed of every random choice.
+        classes: The names of the declared classes.
+        settings: Made in Python, or by `load` or `parse`; checked in either case.
 
-    Raises `BadSettings` for settings, a model, strategy, budget or detector that can't be used, and
-    where `settings.privacy` hashes and `privacy` is None: settings alone don't hold the key.
+    Raises:
+        BadSettings: The settings, or a model, strategy, budget or detector can't be used; or
+            `settings.privacy` hashes and `privacy` is None, as settings don't hold the key.
 
     >>> from river import linear_model, preprocessing
     >>> from headrace.query.budgets import Share
@@ -124,21 +119,7 @@ class Engine:
         classes: Sequence[str] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        settings = Settings() if settings is None else settings
-        if not isinstance(settings, Settings):
-            kind = type(settings).__name__
-            raise BadSettings(f"settings is a {kind}; pass a Settings, as load and parse return it")
-        if seed is not None:
-            if isinstance(seed, bool) or not isinstance(seed, Integral):
-                raise BadSettings(f"the seed is {seed!r}; must be a whole number")
-            settings = msgspec.structs.replace(settings, seed=int(seed))
-        if classes is not None:
-            schema = msgspec.structs.replace(settings.schema, classes=read_classes(classes))
-            settings = msgspec.structs.replace(settings, schema=schema)
-        settings = check_types(settings)
-        faults = check(settings)
-        if faults:
-            raise BadSettings(faults)
+        settings = complete_settings(settings, seed, classes)
         if not isinstance(privacy, Privacy | None):
             raise BadSettings(f"privacy is {privacy!r}; pass a Privacy(settings, key)")
         if not isinstance(detectors, Mapping | None):
@@ -153,7 +134,7 @@ class Engine:
             self.chance,
             self.trainer,
             strategy=strategy,
-            budget=_make_budget(budget, settings),
+            budget=make_budget(budget, settings),
             workflow=workflow,
             detectors=detectors,
         )
@@ -181,10 +162,21 @@ class Engine:
     # ----------------------------------------------------------------------------- feeding
 
     def feed(self, inputs: Sequence[Input]) -> list[Output]:
-        """Process inputs in order and return all outputs, in order.
+        """Process inputs in order. `feed(a + b)` returns `feed(a) + feed(b)`, bit for bit.
 
-        `feed(a + b)` returns `feed(a) + feed(b)`, bit for bit, at any split. Raises `BadSettings`,
-        before anything is processed, where an item is no input or a tick or an order has no time.
+        Args:
+            inputs: Events, batches of events, answers, ticks, withdrawals, orders, finished jobs.
+
+        Returns:
+            All outputs, in order: requests, their ends, drift, rounds, models, rejected inputs.
+
+        Raises:
+            BadSettings: An item is no input, or a tick or an order has no time; raised before
+                anything is processed. A bad event or answer becomes an `InputRejected` instead.
+
+        >>> [rejected] = Engine().feed([Event(id="e-1", at=float("nan"), features={})])
+        >>> str(rejected.reason)
+        'bad_time'
         """
         return [output for outputs in self.flow(inputs) for output in outputs]
 
@@ -193,11 +185,20 @@ class Engine:
     ) -> Iterator[list[Output]]:
         """Do as `feed` does, but yield the outputs piece by piece; pieces without any are skipped.
 
-        Between two pieces the caller may feed other inputs. Before the first event at or after
-        `wake_at()`, seconds, an empty list is yielded, so that a simulation can answer in time; the
-        caller must then make `wake_at()` return a later time.
+        Between two pieces the caller may feed other inputs.
+
+        Args:
+            inputs: As for `feed`.
+            wake_at: Before the first event at or after `wake_at()`, seconds, an empty list is
+                yielded, so that a simulation can answer in time; then it must return a later time.
+
+        Yields:
+            The outputs of a piece, in order.
+
+        Raises:
+            BadSettings: As for `feed`, when the first piece is asked for.
         """
-        for message in self._join_events(_check_inputs(inputs)):
+        for message in join_events(check_inputs(inputs), self.settings.input, self._declared):
             if isinstance(message, EventBatch):
                 for piece in self._feed_events(message, wake_at):
                     yield self.privacy.all_shown(piece)
@@ -228,29 +229,14 @@ class Engine:
                 yield outputs
 
     def settle_record(self) -> tuple[list[Output], Differences]:
-        """End the followed record: the outputs that still follow from it, and its differences."""
+        """End the record of decisions that the engine follows after a restart.
+
+        Returns:
+            The outputs that still follow from the record, and by how much it differs from what was
+            decided now.
+        """
         outputs, differences = settle_record(self.shard)
         return self._route_outputs(outputs), differences
-
-    def _join_events(self, inputs: Sequence[Input]) -> Iterator[Input | RefusedEvent]:
-        """Yield the inputs, neighbouring events as one batch; a bad one as a `RefusedEvent`."""
-        events: list[Event] = []
-        for message in inputs:
-            accepted: Input | RefusedEvent = message
-            if isinstance(message, Event):
-                accepted = accept_event(message, self.settings.input)
-                if isinstance(accepted, Event):
-                    if self._declared.is_any:
-                        features = self._declared.apply_to(accepted.features)
-                        accepted = msgspec.structs.replace(accepted, features=features)
-                    events.append(accepted)
-                    continue
-            if events:
-                yield batch_of(events)
-                events = []
-            yield accepted
-        if events:
-            yield batch_of(events)
 
     def _feed_message(self, message: Input | RefusedEvent) -> list[Output]:
         match message:
@@ -357,7 +343,14 @@ class Engine:
         return self.shard.now
 
     def next_deadline(self) -> float | None:
-        """The time, seconds, when something is due even without an event; then send a `Tick`."""
+        """Say when something is due even without an event; send a `Tick` then.
+
+        Returns:
+            The time, seconds since the epoch; None if nothing is due.
+
+        >>> Engine().next_deadline() is None
+        True
+        """
         deadline = self.desk.next_deadline()
         for other in (self.shard.next_deadline(), self.trainer.next_deadline()):
             if other is not None and (deadline is None or other < deadline):
@@ -365,12 +358,14 @@ class Engine:
         return deadline
 
     def open_requests(self) -> list[LabelRequested]:
-        """Return the questions that still want an answer, as they are shown, by time of asking.
+        """List the questions that still want an answer: what a program shows to annotators.
 
-        What a program that keeps the outputs of `feed` would show to annotators: each request and
-        each question of `QuestionChanged` until its end, until as many annotators have answered as
-        it wants, or until its deadline. `priority` is the present one. The list is part of the
-        state: after `restore` it is as it was.
+        That is each request and each question of `QuestionChanged` until its end, until as many
+        annotators have answered as it wants, or until its deadline. The list is part of the state:
+        after `restore` it is as it was.
+
+        Returns:
+            The questions as they are shown, by time of asking, with their present `priority`.
 
         >>> from headrace.query.budgets import Share
         >>> engine = Engine(budget=Share(0.5), seed=7)
@@ -392,7 +387,21 @@ class Engine:
         return self.trainer.retrainings.open_job
 
     def job(self, job_id: int) -> RetrainJob:
-        """The open retraining job. Raises `BadSettings` if it is not `job_id` or none is open."""
+        """Return a retraining job to be run outside `feed`, by `learn.retrain.finish_job`.
+
+        Args:
+            job_id: The number in `RetrainRequested`.
+
+        Returns:
+            The job.
+
+        Raises:
+            BadSettings: No job is open, or the open one has another number.
+
+        >>> Engine().job(0)
+        Traceback (most recent call last):
+        headrace.errors.BadSettings: job 0 is not open
+        """
         job = self.trainer.retrainings.job(job_id)
         if job is None:
             raise BadSettings(f"job {job_id} is not open")
@@ -406,18 +415,33 @@ class Engine:
         return self._report
 
     def check_model(self) -> None:
-        """Raise `BadSettings` if the model has failed at everything since the start.
+        """Raise an error if the model has failed at everything since the start.
 
         `feed` never raises because a model failed, so every driver calls this between two feeds.
+
+        Raises:
+            BadSettings: The model has failed at every label, or at every event.
+
+        >>> Engine().check_model()
         """
         check_model_starts(self.trainer, [self.shard])
 
     def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
-        """Return calibrated class probabilities of the present model for one event.
+        """Predict the class of one event by the present model.
 
-        They are {} while no class is known, and where the model fails. A feature or a category that
-        the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
-        could have.
+        Args:
+            features: The features by name. A feature or a category that the stream has not shown
+                yet counts as missing.
+
+        Returns:
+            Calibrated probabilities by class; {} while no class is known, or where the model fails.
+
+        Raises:
+            BadInput: No event could have such features.
+
+        >>> engine = Engine(classes=["fine", "fraud"])
+        >>> sum(engine.predict({"amount": 3.0}).values())
+        1.0
         """
         trainer = self.trainer
         model = ScoringModel.of(
@@ -429,16 +453,33 @@ class Engine:
         return dict(zip(self.schema.classes, probabilities.tolist(), strict=True))
 
     def snapshot(self) -> bytes:
-        """Return all state needed to go on, as bytes; call it between two feeds."""
+        """Return all state needed to go on; call it between two feeds.
+
+        Returns:
+            The state, for `restore`.
+
+        >>> engine = Engine(seed=7)
+        >>> outputs = engine.feed([Event(id="e-1", at=60.0, features={"x": 1.0})])
+        >>> other = Engine(seed=7)
+        >>> other.restore(engine.snapshot())
+        >>> other.report.events.observed_n
+        1
+        """
         return frozen.freeze((self.schema, self.shard, self.desk, self.trainer), kind="engine")
 
     def restore(self, blob: bytes) -> None:
         """Go on from a snapshot of an engine that was made as this one was.
 
-        Raises `BadInput` for a blob that is damaged, of another version, or that names a type which
-        is neither Headrace's nor river's nor one of this engine's own model; `BadSettings` where it
-        was made under other settings, or with another model, strategy, budget, workflow or other
-        detectors. The engine is then as it was before.
+        If it raises, the engine is as it was before.
+
+        Args:
+            blob: The state, as `snapshot` returned it.
+
+        Raises:
+            BadInput: The blob is damaged, of another version, or names a type which is neither
+                Headrace's nor river's nor one of this engine's own model.
+            BadSettings: It was made under other settings, or with another model, strategy, budget,
+                workflow or other detectors.
 
         >>> blob = Engine(seed=7).snapshot()
         >>> Engine(seed=8).restore(blob)
@@ -456,45 +497,3 @@ begin with a new engine
         shard.asking.attach_strategy(self.shard.asking.strategy)
         self.schema, self.shard, self.desk, self.trainer = schema, shard, desk, trainer
         self._report = None
-
-
-def _check_inputs(inputs: Sequence[Input]) -> list[Input]:
-    """Return the inputs as a list; raise `BadSettings` for one that can't be fed.
-
-    It is looked for before anything is processed: an exception in between would lose the outputs
-    of the inputs before it, and with them label requests.
-    """
-    if isinstance(inputs, Message | EventBatch):
-        raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
-    if not isinstance(inputs, Iterable):
-        raise BadSettings(f"feed takes a list of inputs, not {inputs!r}")
-    messages = [*inputs]
-    for message in messages:
-        kind = type(message).__name__
-        if not isinstance(message, _INPUTS):
-            raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
-        if isinstance(message, _TIMED):
-            at: object = message.at
-            at = at.item() if isinstance(at, np.number) else at
-            if fault_of_seconds(at, ""):
-                shown = f"the at of a {kind} is {format_value(at)}"
-                raise BadSettings(f"{shown}; must be seconds since the epoch")
-    return messages
-
-
-def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:
-    if budget is None:
-        return from_settings(settings.query.budget)
-    # A budget has state: the engine copies it, as other engines may have been passed the same one.
-    if isinstance(budget, Budget):
-        return copy.deepcopy(budget)
-    accounts: Any = budget
-    if hasattr(budget, "labels_per_event") or not isinstance(budget, Iterable):
-        accounts = [budget]
-    limits = settings.query.budget
-    return Budget(
-        copy.deepcopy(list(accounts)),
-        reserve=limits.reserve,
-        reserve_share=limits.reserve_share,
-        audit=limits.reserve_audit,
-    )

@@ -6,13 +6,21 @@ leaves the engine as an `InputRejected`.
 
 
 class HeadraceError(Exception):
-    """Base of all errors that Headrace raises on purpose."""
+    """Base of all errors that Headrace raises on purpose.
+
+    >>> issubclass(BadSettings, HeadraceError)
+    True
+    """
 
 
 class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, not a kind of error
     """The settings or the arguments are wrong: the caller has to mend them.
 
-    `faults` holds every fault found, one sentence each, so that one run shows them all.
+    Args:
+        faults: One fault, or a list of all that were found, each a sentence.
+
+    Attributes:
+        faults: Every fault found, a list of sentences, so that one run shows them all.
 
     >>> raise BadSettings(["seed is 'x'; must be a number", "learn.passes is 0; must be above 0"])
     Traceback (most recent call last):
@@ -31,11 +39,21 @@ class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, not a k
 
 
 class BadInput(HeadraceError):  # noqa: N818
-    """A file, a record or a snapshot from outside is wrong: its producer has to mend it."""
+    """A file, a record or a snapshot from outside is wrong: its producer has to mend it.
+
+    >>> from headrace import Engine
+    >>> Engine().restore(b"no snapshot")
+    Traceback (most recent call last):
+    headrace.errors.BadInput: ...
+    """
 
 
 class BrokenInvariant(HeadraceError):  # noqa: N818
-    """Headrace is wrong: please report it, with the text and the journal of the run."""
+    """Headrace is wrong: please report it, with the text and the journal of the run.
+
+    >>> issubclass(BrokenInvariant, HeadraceError)
+    True
+    """
 
 
 class NotSealed(BadInput):

@@ -7,18 +7,42 @@ consequences are known to it. `next_deadline` returns when something is due with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 
-from .messages import EventBatch, InputRejected, Output
+from .errors import BadSettings
+from .messages import (
+    Answer,
+    ErasureOrdered,
+    Event,
+    EventBatch,
+    Input,
+    InputRejected,
+    Message,
+    Output,
+    RetrainFinished,
+    RollBackOrdered,
+    RoundOrdered,
+    Tick,
+    Withdrawal,
+)
+from .observe.declared import Declared
+from .observe.decode import batch_of
+from .observe.given import RefusedEvent, accept_event
+from .observe.values import fault_of_seconds, format_value
 from .recalling import recall
+from .settings import InputSettings
 from .shard import Shard
 
 Take: TypeAlias = Callable[[Sequence[Output]], list[Output]]
 Advance: TypeAlias = Callable[[float], list[Output]]
 NextDeadline: TypeAlias = Callable[[], float | None]
+
+_TIMED = (Tick, RoundOrdered, RollBackOrdered, ErasureOrdered)
+_INPUTS = (Event, EventBatch, Answer, Withdrawal, *_TIMED, RetrainFinished)
 
 
 def never() -> float:
@@ -67,3 +91,53 @@ def pass_time(now: float, at: float, advance: Advance, next_deadline: NextDeadli
     while (due := next_deadline()) is not None and due <= at:
         outputs += advance(due)
     return outputs + advance(max(at, now))
+
+
+def check_inputs(inputs: Sequence[Input]) -> list[Input]:
+    """Return the inputs as a list; raise `BadSettings` for one that can't be fed.
+
+    It is looked for before anything is processed: an exception in between would lose the outputs
+    of the inputs before it, and with them label requests.
+    """
+    if isinstance(inputs, Message | EventBatch):
+        raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
+    if not isinstance(inputs, Iterable):
+        raise BadSettings(f"feed takes a list of inputs, not {inputs!r}")
+    messages = [*inputs]
+    for message in messages:
+        kind = type(message).__name__
+        if not isinstance(message, _INPUTS):
+            raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
+        if isinstance(message, _TIMED):
+            at: object = message.at
+            at = at.item() if isinstance(at, np.number) else at
+            if fault_of_seconds(at, ""):
+                shown = f"the at of a {kind} is {format_value(at)}"
+                raise BadSettings(f"{shown}; must be seconds since the epoch")
+    return messages
+
+
+def join_events(
+    inputs: Sequence[Input], settings: InputSettings, declared: Declared
+) -> Iterator[Input | RefusedEvent]:
+    """Yield the inputs with neighbouring events as one batch; a bad event becomes `RefusedEvent`.
+
+    `settings` say how an event is read, `declared` which kinds its features have.
+    """
+    events: list[Event] = []
+    for message in inputs:
+        accepted: Input | RefusedEvent = message
+        if isinstance(message, Event):
+            accepted = accept_event(message, settings)
+            if isinstance(accepted, Event):
+                if declared.is_any:
+                    features = declared.apply_to(accepted.features)
+                    accepted = msgspec.structs.replace(accepted, features=features)
+                events.append(accepted)
+                continue
+        if events:
+            yield batch_of(events)
+            events = []
+        yield accepted
+    if events:
+        yield batch_of(events)

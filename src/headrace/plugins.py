@@ -81,9 +81,11 @@ class KnownProbabilities:
 class Choosing:
     """A function `(classifier, X) -> indices` as a strategy, such as all query functions of modAL.
 
-    The function may have a parameter `n_instances`, the number wanted, and may return a tuple whose
-    first item are the indices. Chosen candidates get the highest utilities, in the function's
-    order; all others get the same one.
+    Chosen candidates get the highest utilities, in the function's order; all others get the same.
+
+    Attributes:
+        function: The function, or its `module:function`. It may have a parameter `n_instances`, the
+            number wanted, and may return a tuple whose first item are the indices.
 
     >>> def nearest_to_the_middle(classifier, X):
     ...     return abs(X).sum(axis=1).argsort()

@@ -68,9 +68,20 @@ class Chromium:
             raise
 
     def open_page(
-        self, width: int = 1280, height: int = 900, *, dark: bool = False, touch: bool = False
+        self,
+        width: int = 1280,
+        height: int = 900,
+        *,
+        dark: bool = False,
+        touch: bool = False,
+        beside: Page | None = None,
     ) -> Page:
-        context = self.send("Target.createBrowserContext")["browserContextId"]
+        """A page with cookies and storage of its own, or with those of the one `beside` it."""
+        context = (
+            self.send("Target.createBrowserContext")["browserContextId"]
+            if beside is None
+            else beside.context
+        )
         target = self.send(
             "Target.createTarget", {"url": "about:blank", "browserContextId": context}
         )["targetId"]
@@ -166,7 +177,7 @@ class Page:
     def __init__(self, browser: Chromium, session: str, context: str) -> None:
         self._browser = browser
         self._session = session
-        self._context = context
+        self.context = context
         self.faults: list[str] = []
         self.dialogs: list[str] = []
 
@@ -174,7 +185,7 @@ class Page:
         return self._browser.send(method, params, self._session)
 
     def close(self) -> None:
-        self._browser.send("Target.disposeBrowserContext", {"browserContextId": self._context})
+        self._browser.send("Target.disposeBrowserContext", {"browserContextId": self.context})
 
     def heard(self, method: str, params: dict[str, Any]) -> None:
         if method == "Runtime.exceptionThrown":
@@ -221,8 +232,8 @@ class Page:
         found = f"document.querySelector({json.dumps(selector)})"
         return self.run(f"{found}?.checkVisibility() ? {found}.innerText : ''")
 
-    def press(self, key: str, *, shift: bool = False) -> None:
-        """A key of a keyboard, down and up again."""
+    def press(self, key: str, *, shift: bool = False, repeats_n: int = 0) -> None:
+        """A key of a keyboard, down and up again; one that is held down repeats."""
         is_letter = len(key) == 1 and key.isalpha()
         code = f"Key{key.upper()}" if is_letter else f"Digit{key}" if key.isdigit() else ""
         event = {"key": key, "code": code or CODES.get(key, key), "modifiers": 8 if shift else 0}
@@ -233,6 +244,9 @@ class Page:
         virtual = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38}
         event["windowsVirtualKeyCode"] = virtual.get(key, ord(key.upper()) if len(key) == 1 else 0)
         self.send("Input.dispatchKeyEvent", {"type": "keyDown", **event})
+        for _ in range(repeats_n):
+            time.sleep(0.05)
+            self.send("Input.dispatchKeyEvent", {"type": "keyDown", "autoRepeat": True, **event})
         event.pop("text", None)
         self.send("Input.dispatchKeyEvent", {"type": "keyUp", **event})
 

@@ -10,7 +10,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,12 @@ from headrace.query.budgets import Share
 from headrace.settings import parse
 
 START_S_MAX = 60.0
+
+FEATURES = [
+    {"amount": 9120.5, "age": 35.0},
+    *({"amount": 10.0 + i, "age": 20.0 + i} for i in range(59)),
+]
+CLASSES = ["ham", "spam", "phishing"]
 
 
 class LittleRun:
@@ -227,3 +233,7 @@ class DeskServer:
             return web.json_response({"error": words, "fault": "yours"}, status=status)
         self.run.labels_n = len(self.answers)
         return await handler(call)
+
+
+Open = Callable[..., DeskServer]
+"""Opens a desk: with features, classes, a role for ann, a run and settings."""

@@ -17,6 +17,7 @@ from headrace.bridges.desk.server import Server
 from headrace.errors import BadSettings
 from headrace.messages import RoundOrdered
 from headrace.query.orders import fault_of
+from headrace.settings import SchemaSettings
 
 CLASSES = ["ham", "spam"]
 
@@ -52,19 +53,23 @@ class FakeRun:
 class World:
     """A desk with three people, and a client of its server."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, schema: SchemaSettings | None = None, **settings: Any
+    ) -> None:
         self.folder = folder
         self.desk = Desk(DeskSettings(**settings), folder)
         self.people = People(folder / "people.json")
         self.tokens = {role: self.people.add(role, role) for role in ("annotator", "operator")}
         self.tokens["viewer"] = self.people.add("viewer", "viewer")
         self.run = FakeRun()
+        self.schema = schema
         self.acts: list[dict[str, Any]] = []
         self.client: Any = None
 
     def play(self, story: Callable[[World], Awaitable[None]]) -> None:
         async def told() -> None:
-            app = Server(self.desk, self.people, self.run, on_act=self._told).app
+            parts = self.desk, self.people, self.run
+            app = Server(*parts, schema=self.schema, on_act=self._told).app
             async with TestClient(TestServer(app)) as client:
                 self.client = client
                 await story(self)

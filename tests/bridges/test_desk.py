@@ -411,7 +411,7 @@ def test_a_session_is_a_cookie_that_no_other_site_can_use(world):
     async def story(w: World) -> None:
         status, me = await w.call("POST", "/v1/login", {"token": w.tokens["annotator"]}, role="")
         assert (status, me) == (200, {"name": "annotator", "role": "annotator"})
-        [cookie] = [one for one in w.client.session.cookie_jar if one.key == "headrace"]
+        [cookie] = [one for one in w.client.session.cookie_jar if one.key == "headrace-8780"]
         assert cookie["httponly"]
         assert cookie["samesite"] == "Strict"
         assert (await w.call("GET", "/v1/me", role=""))[0] == 200

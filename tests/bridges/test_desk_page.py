@@ -4,87 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridges.chromium import Chromium, Page, find_chromium
-from bridges.desk_server import DeskServer, LittleRun, LiveRun
-from headrace.messages import Features
+from bridges.desk_pages import ASKING, log_in, wait_ready
+from bridges.desk_server import FEATURES, DeskServer, LiveRun, Open
 
 pytestmark = pytest.mark.skipif(
     find_chromium() is None, reason="the page is tried in Chromium, which is not here"
 )
-
-ASKING = "document.body.dataset.state === 'asking'"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    folder = Path(tempfile.mkdtemp(prefix="headrace-chromium-"))
-    browser = Chromium(folder)
-    yield browser
-    browser.close()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-FEATURES = [
-    {"amount": 9120.5, "age": 35.0},
-    *({"amount": 10.0 + i, "age": 20.0 + i} for i in range(59)),
-]
-CLASSES = ["ham", "spam", "phishing"]
-Open = Callable[..., DeskServer]
-
-
-@pytest.fixture
-def open_desk(tmp_path: Path) -> Iterator[Open]:
-    with ExitStack() as opened:
-
-        def open_one(
-            features: Sequence[Features] = FEATURES,
-            classes: Sequence[str] = CLASSES,
-            role: str = "annotator",
-            run: LittleRun | None = None,
-            **settings: Any,
-        ) -> DeskServer:
-            made = DeskServer(tmp_path, features, list(classes), role, run, **settings)
-            opened.callback(made.close)
-            return made
-
-        yield open_one
-
-
-@pytest.fixture
-def desk(open_desk: Open) -> DeskServer:
-    return open_desk()
-
-
-@pytest.fixture(scope="module")
-def shared_page(chromium: Chromium) -> Iterator[Page]:
-    opened = chromium.open_page()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def page(shared_page: Page) -> Page:
-    """Empty, and a stranger everywhere: each desk has a port, and so a storage, of its own."""
-    shared_page.forget()
-    return shared_page
-
-
-def log_in(page: Page, desk: DeskServer) -> None:
-    page.go(f"{desk.url}#token={desk.token}")
-    wait_ready(page)
-
-
-def wait_ready(page: Page) -> None:
-    page.wait(f"{ASKING} && document.body.dataset.ready === 'yes'")
 
 
 def answer(page: Page, desk: DeskServer, key: str) -> dict[str, Any]:
@@ -243,6 +173,23 @@ def test_a_key_pressed_twice_answers_one_question(page: Page, desk: DeskServer) 
     page.wait("document.getElementById('said').textContent.startsWith('Answered')")
     wait_ready(page)
     assert len(desk.answers) == 1
+
+
+def test_a_button_held_down_by_a_key_answers_one_question(page: Page, desk: DeskServer) -> None:
+    log_in(page, desk)
+    page.run("document.querySelector('.class').focus()")
+    page.press("Enter", repeats_n=20)
+    wait_ready(page)
+    assert [given["request_id"] for given in desk.answers] == ["r/0"]
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0645\u06cc\u200c\u062e", "\U0001f469\u200d\U0001f4bb", "a\u00a0b"]
+)
+def test_a_class_is_answered_however_it_is_spelled(page: Page, open_desk: Open, name: str) -> None:
+    desk = open_desk(classes=["ham", name])
+    log_in(page, desk)
+    assert answer(page, desk, "2")["label"] == name
 
 
 def test_keys_can_be_switched_off(page: Page, desk: DeskServer) -> None:
@@ -444,6 +391,26 @@ def test_a_phone_shows_all_without_scrolling_sideways(chromium: Chromium, open_d
     page.close()
 
 
+def test_long_names_of_classes_leave_room_for_the_question(
+    chromium: Chromium, open_desk: Open
+) -> None:
+    page = chromium.open_page(360, 740, touch=True)
+    names = [f"{i} " + "a class that is called by a whole sentence " * 2 for i in range(9)]
+    desk = open_desk([{"comment": "What people are to read. " * 10}], names, texts=["comment"])
+    log_in(page, desk)
+    page.run("document.querySelector('.value').scrollIntoView({block: 'start'})")
+    top, end = page.run(
+        "['.value', '#answers'].map((s) => document.querySelector(s).getBoundingClientRect().top)"
+    )
+    assert end - top >= 150
+    classes = "[...document.querySelectorAll('.class')]"
+    assert page.run(f"{classes}.every((e) => e.scrollHeight <= e.clientHeight)") is True
+    page.click(".class:last-child")
+    page.wait("document.body.dataset.state === 'idle'")
+    assert desk.answers[-1]["label"] == names[-1]
+    page.close()
+
+
 def test_a_screen_reader_finds_names_for_everything(page: Page, desk: DeskServer) -> None:
     log_in(page, desk)
     page.wait("document.querySelector('#curve svg') !== null")
@@ -531,6 +498,24 @@ def test_after_a_session_ended_the_answer_goes_out_under_the_same_name(
     page.wait("document.getElementById('said').textContent.startsWith('Answered spam')")
     given = [(a["request_id"], a["label"], a["person"]) for a in desk.answers]
     assert given == [("r/1", "ham", "bob"), ("r/0", "spam", "ann")]
+
+
+def test_who_logs_in_in_another_tab_gives_no_answer_of_the_first(
+    chromium: Chromium, page: Page, desk: DeskServer
+) -> None:
+    log_in(page, desk)
+    bob = chromium.open_page(beside=page)
+    bob.go(f"{desk.url}#token={desk.people.add('bob', 'annotator')}")
+    wait_ready(bob)
+    assert (page.text("#who"), bob.text("#who")) == ("ann", "bob")
+    page.press("2")
+    page.wait("document.body.dataset.state === 'stranger'")
+    assert "somebody else logged in" in page.text("#login-why")
+    assert desk.answers == []
+    page.go(f"{desk.url}#token={desk.token}")
+    page.wait("document.getElementById('said').textContent.startsWith('Answered spam')")
+    assert [(a["request_id"], a["person"]) for a in desk.answers] == [("r/0", "ann")]
+    bob.send("Page.close")
 
 
 def test_a_note_outlives_the_end_of_a_session(page: Page, desk: DeskServer) -> None:

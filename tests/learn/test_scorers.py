@@ -1,4 +1,3 @@
-import copy
 import itertools
 import pickle
 
@@ -8,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import compose, linear_model, naive_bayes, optim, preprocessing
 
-from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
 from headrace.learn.models import build
 from headrace.learn.presets import Intercept
 from headrace.learn.scorers import scorer
-from headrace.learn.scorers.compiling import compile_model
 from learn.columns import Columns, stream
+from learn.scored import assert_answers_of_river, by_river, taught
 
 SCALER, MINMAX = preprocessing.StandardScaler, preprocessing.MinMaxScaler
 ONE_HOT, TYPE = preprocessing.OneHotEncoder, compose.SelectType
@@ -41,35 +39,6 @@ COMPILED = {
     "strong steps": lambda: SCALER() | LOGISTIC(optim.SGD(500.0), intercept_lr=50.0),
 }
 
-NOT_COMPILED = [
-    SCALER(window_size=10) | LOGISTIC(),
-    MINMAX() | LOGISTIC(),
-    SCALER() | SCALER() | LOGISTIC(),
-    ONE_HOT() | LOGISTIC(),
-    TYPE(str) | ONE_HOT(drop_first=True) | LOGISTIC(),
-    TYPE(str) | ONE_HOT() | SCALER() | LOGISTIC(),
-    compose.Select("x0") | LOGISTIC(),
-    SCALER() + TYPE(float) | LOGISTIC(),
-    SCALER() | linear_model.Perceptron(),
-    TYPE(str) | ONE_HOT() | GAUSSIAN(),
-    naive_bayes.BernoulliNB(),
-]
-
-
-def taught(model, columns, n=150, seed=1, missing=0.1):
-    learner = Learner(model, columns)
-    X, y = stream(columns, n, seed, missing)
-    for row, code in zip(X, y, strict=True):
-        learner.learn(row, int(code))
-    return learner
-
-
-def by_river(learner):
-    """The same learner, made to ask river row by row."""
-    other = copy.copy(learner)
-    other._scorer = None
-    return other
-
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 @pytest.mark.parametrize("kinds", [(5, 0, 2), (3, 2, 2), (3, 2, 4), (0, 2, 2)])
@@ -77,15 +46,12 @@ def by_river(learner):
 def test_a_compiled_model_answers_as_river_does(name, kinds, missing):
     columns = Columns(*kinds)
     learner = taught(COMPILED[name](), columns, missing=missing)
-    assert learner._scorer is not None
     # Codes 0 to 4 were learned; column and category come that nobody has learned.
     columns.add("late", "numeric")
     columns.add("late category", "categorical")
     X, _ = stream(columns, 60, seed=2, missing=missing)
     X[5:9, columns.kinds.index("categorical")] = 9.0
-    slow = by_river(learner)
-    found, expected = learner.probabilities(X), slow.probabilities(X)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert_answers_of_river(learner, X)
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -94,14 +60,8 @@ def test_scores_follow_every_label(name):
     learner = taught(COMPILED[name](), columns, n=3)
     X, y = stream(columns, 25, seed=5)
     for row, code in zip(X, y, strict=True):
-        found, expected = learner.probabilities(X[:4]), by_river(learner).probabilities(X[:4])
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        assert_answers_of_river(learner, X[:4])
         learner.learn(row, int(code))
-
-
-@pytest.mark.parametrize("model", NOT_COMPILED, ids=str)
-def test_what_is_not_known_exactly_is_left_to_river(model):
-    assert compile_model(model, Columns(2, 1)) is None
 
 
 @settings(max_examples=40, deadline=None)

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import headrace as hr
+from headrace.feeding import join_events
+from headrace.observe.declared import Declared
 from headrace.settings import parse
 
 UTC = dt.UTC
@@ -104,8 +106,8 @@ def rejected(event: hr.Event, **settings: object) -> hr.InputRejected:
 )
 def test_a_value_of_another_type_is_the_value_a_file_would_have(value, expected):
     found = hr.Event(id="e", at=0.0, features={"x": value, "other": 1})
-    outcome = hr.Engine(settings=parse({"seed": 1}))._join_events([found])
-    [batch] = list(outcome)
+    settings = parse({"seed": 1})
+    [batch] = join_events([found], settings.input, Declared(settings.columns))
     got = batch.row(0).features
     if isinstance(expected, int | float):
         expected = float(expected) if math.isfinite(expected) else None

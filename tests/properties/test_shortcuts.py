@@ -17,7 +17,8 @@ from headrace.observe.moments import DIGITS, RunningMoments
 from headrace.observe.schema import Schema
 from headrace.observe.seen import Seen, columns_of
 from headrace.observe.signals import is_wrong, likeliest_of
-from headrace.query.budgets import LABEL, Budget, Reserve, Share
+from headrace.query.accounts import LABEL
+from headrace.query.budgets import Budget, Reserve, Share
 from headrace.settings import ColumnsSettings, SchemaSettings
 
 NUMBERS = st.floats(-1e9, 1e9)

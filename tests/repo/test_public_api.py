@@ -10,12 +10,15 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import headrace
 from repo.test_docs import blocks
 from repo.tree import ROOT
 
@@ -68,6 +71,32 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
     told = (thing.__doc__ or "").strip()
     # A dataclass without a docstring gets its signature for one.
     assert told and not told.startswith(f"{attribute}(")
+
+
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """A page names an object, or a module, which stands for the public names in it."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
+    shown: list[object] = []
+    for path in re.findall(r"^::: (\S+)$", pages, re.MULTILINE):
+        thing = pkgutil.resolve_name(path)
+        shown.append(thing)
+        if inspect.ismodule(thing):
+            shown += [getattr(thing, name) for name in public(thing)]
+    listed = [name.partition(":") for name in public_names()]
+    lacking = [
+        f"{module}:{name}"
+        for module, _, name in listed
+        if not any(getattr(importlib.import_module(module), name) is one for one in shown)
+    ]
+    assert lacking == []
+
+
+def test_the_package_names_what_it_gives_out() -> None:
+    named = set(re.findall(r"`(\w+)`", headrace.__doc__ or ""))
+    assert [name for name in headrace.__all__ if name not in named] == []
 
 
 def imports_of(code: str) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ def open_database(
     - `upgrade`: SQL that brings a file of the previous version to this one.
 
     Threads may share the connection, one at a time. Raises `BadInput` for a file that is no SQLite,
-    or of another version.
+    of another version, or that can't be opened, and `OSError`.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "new" / "notes.sqlite"
@@ -41,6 +41,9 @@ def open_database(
     >>> db.close()
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # SQLite gives its other files, which have the same content, the rights that this one has.
+    path.touch(mode=0o600)
+    path.chmod(0o600)
     try:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -60,9 +63,10 @@ def open_database(
         except BaseException:
             db.close()
             raise
+    except sqlite3.OperationalError as error:
+        raise BadInput(f"{path} can't be used: {error}") from error
     except sqlite3.DatabaseError as error:
         raise BadInput(f"{path} {fault}: {error}") from error
-    path.chmod(0o600)
     return db
 
 

@@ -52,11 +52,16 @@ class _Found:
 class Files:
     """A bridge to people who work with files; see docs/FORMATS.md.
 
-    `folder` has the bridge's own memory and, unless `settings.folder` names another, `tasks/` and
-    `answers/`. With `outlives_power` files survive a loss of power.
+    Args:
+        settings: The section `[bridges.files]`.
+        folder: Has the bridge's own memory and, unless `settings.folder` names another, `tasks/`
+            and `answers/`.
+        clock: Returns the time, seconds since the epoch.
+        outlives_power: Whether files survive a loss of power.
 
-    Raises `BadSettings` for settings that don't fit together or a folder that was begun with
-    another format, and `BadInput` for a folder that can't be used.
+    Raises:
+        BadSettings: Settings don't fit together, or the folder was begun with another format.
+        BadInput: The folder can't be used.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -107,7 +112,15 @@ class Files:
 
     @staticmethod
     def faults_of(settings: FilesSettings) -> list[str]:
-        """Return what does not fit together, as sentences that begin with a setting's name."""
+        """Check settings.
+
+        Args:
+            settings: The section `[bridges.files]`.
+
+        Returns:
+            What does not fit together, as sentences that begin with a setting's name; empty if all
+            does.
+        """
         faults = faults_of_files(settings)
         try:
             format_class(settings.format, "format")
@@ -116,17 +129,29 @@ class Files:
         return faults
 
     def close(self) -> None:
+        """Close the bridge's own memory."""
         self._memory.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Store the tasks; write them when there are enough, or one has waited long enough."""
+        """Store the tasks; write them when there are enough, or one has waited long enough.
+
+        Args:
+            deliveries: Tasks to make or to remove.
+        """
         self._memory.take_deliveries(deliveries, self._clock())
         # The tasks are safe now; `receive` reports a folder that can't be written.
         with suppress(Unreachable):
             self._write_tasks()
 
     def receive(self, mark: str) -> Receipt:
-        """Return what is new in the files of answers; a fault of a file is reported once."""
+        """Read the files of answers; a fault of a file is reported once.
+
+        Args:
+            mark: The mark of an earlier receipt; "" at first.
+
+        Returns:
+            What is new since the mark.
+        """
         faults: list[str] = []
         replies, reached = self._memory.replies.read_after(mark, REPLIES_MAX)
         if not replies:

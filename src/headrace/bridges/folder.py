@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ..adapters.jsonl import Tail
+from ..adapters.jsonl import Tail, name_file_in_errors, write_all
 from ..adapters.sealing import Sealer
 from ..adapters.tables.records import is_export, is_table
 from ..errors import BadInput, BadSettings, NotSealed
@@ -164,10 +164,9 @@ class FolderEnd:
                 before = b"\n"
             if self.sealer is not None:
                 lines = self.sealer.seal_lines(lines, "answers", size + len(before))
-            rest = memoryview(before + b"".join(lines))
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
+            write_all(file, before + b"".join(lines), self.answers)
+            with name_file_in_errors(self.answers):
+                os.fsync(file.fileno())
 
     def close(self) -> None:
         if self._tail is not None:

@@ -84,8 +84,14 @@ class EventRow(dict[str, Any]):
 class Functions:
     """A bridge to labelling functions.
 
-    `folder` is for the bridge's own file; with `outlives_power` it survives a loss of power. Raises
-    `BadSettings` for a function that can't be imported, and for two of the same name.
+    Args:
+        settings: The section `[bridges.functions]`.
+        folder: For the bridge's own file.
+        clock: Returns the time, seconds since the epoch.
+        outlives_power: Whether the file survives a loss of power.
+
+    Raises:
+        BadSettings: A function can't be imported, or two have the same name.
 
     >>> import tempfile
     >>> settings = FunctionsSettings(functions=["builtins:len"], classes=["short", "long"])
@@ -117,7 +123,15 @@ class Functions:
 
     @staticmethod
     def faults_of(settings: FunctionsSettings) -> list[str]:
-        """Return what is wrong with the functions; each sentence begins with a setting's name."""
+        """Check settings.
+
+        Args:
+            settings: The section `[bridges.functions]`.
+
+        Returns:
+            What is wrong with the functions, as sentences that begin with a setting's name; empty
+            if nothing is.
+        """
         return _functions_of(settings)[1]
 
     @property
@@ -126,10 +140,15 @@ class Functions:
         return list(self._functions)
 
     def close(self) -> None:
+        """Close the bridge's own file."""
         self._db.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        """Let each function answer each request, and store the answers as replies."""
+        """Let each function answer each request, and store the answers as replies.
+
+        Args:
+            deliveries: Requests; those to remove are ignored.
+        """
         now = self._clock()
         replies_by_request = [
             (delivery.request_id, self._ask_functions(delivery.request, now))
@@ -148,7 +167,14 @@ class Functions:
             )
 
     def receive(self, mark: str) -> Receipt:
-        """Return the functions' answers, and their faults, each kind once."""
+        """Return the functions' answers, and their faults, each kind once.
+
+        Args:
+            mark: The mark of an earlier receipt; "" at first.
+
+        Returns:
+            What is new since the mark.
+        """
         replies, reached = self._replies.read_after(mark, REPLIES_MAX)
         faults, self._faults = tuple(self._faults), []
         return Receipt(replies=replies, mark=reached, faults=faults)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-from contextlib import ExitStack, closing
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from ..bridges.carrier import BridgeCarrier, End
 from ..bridges.folder import FolderEnd, check_answers, places_of
 from ..bridges.outbox import BridgeOutbox
 from ..drivers.audit.acts import FOLDER, Acts, open_worker_acts
-from ..errors import BadSettings
+from ..errors import BadInput, BadSettings
 from ..settings import Settings, load_for_kafka
 from .stopping import catch_stop_signals
 
@@ -118,8 +120,21 @@ def open_end(
         sealer = load_sealer(own_settings.sealing, own_settings.stream)
         end, settings = KafkaEnd(own_settings.kafka, sealer, via=name), own_settings
         folder = arguments.folder or arguments.settings.parent / "bridges"
+    opened.enter_context(name_files(folder))
     opened.callback(end.close)
     return settings, end, folder
+
+
+@contextmanager
+def name_files(folder: Path) -> Iterator[None]:
+    """Raise `BadInput` with the folder's name where SQLite can't write within: the disk is full."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise BadInput(
+            f"{folder} can't be written: {error}; make room there or give the right to write, and "
+            "start again: it goes on where it was"
+        ) from error
 
 
 def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:

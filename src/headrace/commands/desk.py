@@ -100,7 +100,7 @@ def main(arguments: argparse.Namespace) -> int:
         carrier = open_carrier(NAME, desk, end, folder, opened)
         run = JoinedRun(settings, arguments.state, desk_settings.metrics)
         opened.callback(run.close)
-        server = Server(desk, people, run, on_act=acts.record)
+        server = Server(desk, people, run, schema=settings.schema, on_act=acts.record)
         acts.record("desk_started")
         with catch_stop_signals() as stop:
             asyncio.run(_serve_desk(server, people, carrier, stop, acts))

@@ -41,7 +41,17 @@ NUMBERS_MIN = 20
 
 @dataclass
 class Result:
-    """A finished run: the last report, and every output in order."""
+    """A finished run.
+
+    Attributes:
+        report: The last report of the engine.
+        outputs: Every output, in order.
+
+    >>> from river import datasets
+    >>> result = run(Engine(seed=7), datasets.Phishing().take(20))
+    >>> result.report.events.observed_n, len(result.outputs) == len([*result.outputs])
+    (20, True)
+    """
 
     report: Report
     outputs: list[Output] = field(repr=False)
@@ -59,15 +69,24 @@ def run(
 ) -> Result:
     """Feed (features, truth) pairs, as river's datasets yield them, and answer the requests.
 
-    A pair may also be (`Event`, truth). Features without an event get the id "0", "1", ... and
-    one second from one to the next; a second run on one engine goes on counting. `oracle`, by
-    default `Delayed()`, answers every request. A truth is one class: a text, a number or a boolean;
-    if it is missing (None, NaN), nobody answers. `on_outputs` is called with the outputs of each
-    piece. Ends with ticks far enough for every answer to arrive and every deadline to pass.
+    Ends with ticks far enough for every answer to arrive and every deadline to pass. A single
+    event that can't be used is an `InputRejected` among the outputs.
 
-    Raises `BadSettings` when the model can learn none of the first labels, and `BadInput` for
-    truths that are no classes (several labels, numbers to predict), and when
-    not one event could be used; a single one that can't is an `InputRejected` among the outputs.
+    Args:
+        engine: The engine; a second run on one engine goes on counting.
+        events: Pairs (features, truth) or (`Event`, truth). Features without an event get the id
+            "0", "1", ... and one second from one to the next. A truth is one class: a text, a
+            number or a boolean; if it is missing (None, NaN), nobody answers.
+        oracle: Answers every request; by default `Delayed()`, who is right and answers at once.
+        on_outputs: Called with the outputs of each piece.
+
+    Returns:
+        The last report and all outputs.
+
+    Raises:
+        BadSettings: The model can learn none of the first labels.
+        BadInput: An item is no pair, truths are no classes (several labels, numbers to predict) or
+            all missing, or not one event could be used.
 
     >>> import headrace as hr
     >>> from river import datasets, linear_model, preprocessing

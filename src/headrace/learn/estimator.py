@@ -50,18 +50,19 @@ _Example: TypeAlias = tuple[dict[str, Any], int, float]
 class SklearnClassifier(base.Classifier):
     """A classifier or pipeline of scikit-learn that learns and predicts as river's classifiers do.
 
-    - `estimator`: copied without what it has learned.
-    - `memory_n`: the number of labelled examples kept, in order of learning.
-    - `refit_every_n`: for an estimator that is fitted anew, the labels between two fits; fewer at
-      first.
-    - `is_scaled`: whether numbers are standardised; estimators of counts, such as MultinomialNB,
-      need false.
-    - `seed`: the `random_state` of each part that has none.
+    While there is only one class, or the estimator can't be fitted on so few examples (under
+    `FEW_N`), the classes' shares are predicted. A class that has left the memory is no longer
+    known. An estimator without `predict_proba` gives its class the probability 1.
 
-    `class_weight` is by labels, as they are learned. A class that has left the memory is no longer
-    known. While there is only one class, or the
-    estimator can't be fitted on so few examples (under `FEW_N`), the classes' shares are predicted.
-    An estimator without `predict_proba` gives its class the probability 1.
+    Args:
+        estimator: Copied without what it has learned; its `class_weight` is by labels, as they are
+            learned.
+        memory_n: The number of labelled examples kept, in order of learning.
+        refit_every_n: For an estimator that is fitted anew, the labels between two fits; fewer at
+            first.
+        is_scaled: Whether numbers are standardised; estimators of counts, such as MultinomialNB,
+            need false.
+        seed: The `random_state` of each part that has none.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> model = SklearnClassifier(LogisticRegression())
@@ -108,7 +109,16 @@ class SklearnClassifier(base.Classifier):
     # ------------------------------------------------------------------------------- learning
 
     def learn_one(self, x: Mapping[Any, Any], y: Any, w: float = 1.0) -> None:
-        """Learn one example. Raises TypeError for a weight where the estimator takes none."""
+        """Learn one example.
+
+        Args:
+            x: Its features.
+            y: Its class.
+            w: Its weight.
+
+        Raises:
+            TypeError: The weight is not 1 and the estimator takes none.
+        """
         if w != 1.0 and not self._takes_weights:
             raise TypeError(f"{type(self.estimator).__name__} takes no sample_weight")
         if y not in self._labels:
@@ -189,9 +199,13 @@ class SklearnClassifier(base.Classifier):
             )
 
     def erase(self, names: Callable[[Mapping[Any, Any]], bool]) -> int:
-        """Forget the examples whose features `names` returns true for, and fit on the rest.
+        """Forget examples, and fit on the rest.
 
-        Returns how many were forgotten.
+        Args:
+            names: Whether to forget an example, by its features.
+
+        Returns:
+            How many were forgotten.
         """
         remaining = [example for example in self._memory if not names(example[0])]
         gone_n = len(self._memory) - len(remaining)
@@ -219,12 +233,27 @@ class SklearnClassifier(base.Classifier):
         return self._columns
 
     def predict_proba_one(self, x: dict[Hashable, Any], **kwargs: Any) -> dict[Any, float]:
-        """The probabilities by class; {} before the first label."""
+        """Predict for one event.
+
+        Args:
+            x: Its features.
+            kwargs: Not used; river's classifiers take them.
+
+        Returns:
+            Probabilities by class; {} before the first label.
+        """
         row = self._columns.row({str(name): value for name, value in x.items()})
         return dict(zip(self.labels, self.answers(row[np.newaxis])[0].tolist(), strict=True))
 
     def predict_proba_many(self, X: Any) -> Any:
-        """The probabilities for each row of a data frame, as a frame with a column per class."""
+        """Predict for each row of a pandas data frame.
+
+        Args:
+            X: A data frame of n rows, a column for each feature.
+
+        Returns:
+            Probabilities as a data frame of n rows, a column for each class.
+        """
         names = [str(name) for name in X.columns]
         rows = [
             self._columns.row(dict(zip(names, line, strict=True)))
@@ -234,9 +263,13 @@ class SklearnClassifier(base.Classifier):
         return type(X)(probabilities, index=X.index, columns=self.labels)
 
     def answers(self, rows: Floats) -> Floats:
-        """The probabilities of the `labels`, shape (n, m), for rows of `columns`, shape (n, width).
+        """Predict for encoded rows. A row has the same bits in any batch.
 
-        A row has the same bits in any batch.
+        Args:
+            rows: Rows of `columns`, shape (n, width).
+
+        Returns:
+            Probabilities of the `labels`, shape (n, m).
         """
         n, m = len(rows), len(self._known)
         if self._fitted is None:

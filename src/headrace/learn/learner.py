@@ -90,9 +90,12 @@ class Learner:
             self._scorer = SklearnScorer(self.model, self.schema)
         elif not self._own_labels:
             scorer = compile_model(self.model, self.schema)
-            # A model that needs `None` for missing features is scored by river.
-            needs_none = scorer and scorer.learns_originals and self._is_absence_kept is False
-            self._scorer = None if needs_none else scorer
+            if scorer is not None and self._is_absence_kept is False:
+                # A model that needs `None` for missing features, which trees can't be told.
+                scorer.passes_none = scorer.asks_for_none
+                if scorer.learns_originals and not scorer.asks_for_none:
+                    scorer = None
+            self._scorer = scorer
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorers, which are made from the model, and without failures."""
@@ -248,10 +251,12 @@ class Learner:
             return False
         label = self._own_labels.label(code, self.schema.classes)
         x = self._make_input(row, original)
-        if self._is_absence_kept is None and self._reads_originals:
+        if self._is_absence_kept is None and self._may_need_none:
             self._is_absence_kept = keeps_absence(
                 self.model, {name: x.get(name) for name in self.schema.names}, label
             )
+            if not self._is_absence_kept and not self._reads_originals:
+                self._compile()
             x = self._make_input(row, original)
         try:
             if self._table is not None:
@@ -423,6 +428,11 @@ class Learner:
         """Whether river scores the model event by event, from the features as they came."""
         return self._table is None and self._scorer is None
 
+    @property
+    def _may_need_none(self) -> bool:
+        """Whether the model may want None for a missing feature."""
+        return self._reads_originals or (self._scorer is not None and self._scorer.asks_for_none)
+
     def _make_input(self, row: Floats, original: Features | None) -> dict[str, Any]:
         """The features of one event for the model to learn or predict.
 
@@ -434,9 +444,7 @@ class Learner:
             scorer.is_refusing_texts or scorer.learns_originals
         )
         x = self._read.features(row, self.schema, None if is_row_enough else original)
-        if original is None:
-            return x
-        if self._reads_originals and self._is_absence_kept is False:
+        if self._is_absence_kept is False and self._may_need_none:
             return {name: x.get(name) for name in self.schema.names}
         return x
 

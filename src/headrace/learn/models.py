@@ -26,11 +26,21 @@ from .presets import RiverClassifier
 def build(
     name_or_path: str, seed: int, classes_n: int, options: Mapping[str, Any] | None = None
 ) -> RiverClassifier:
-    """Build a preset, or call `module:function`, which may be a class, with `options`.
+    """Build a preset, or call `module:function`, which may be a class.
 
-    `seed` is for presets. `classes_n` is the number of classes known so far: with exactly two,
-    `logistic` is river's LogisticRegression, else SoftmaxRegression. Raises `BadSettings` if there
-    is no such model, or if it does not pass `check_model`.
+    Args:
+        name_or_path: The name of a preset, or `module:function`.
+        seed: The seed of a preset.
+        classes_n: The number of classes known so far: with exactly two, `logistic` is river's
+            LogisticRegression, else SoftmaxRegression.
+        options: The arguments of the function; a preset has none.
+
+    Returns:
+        An unlearned classifier.
+
+    Raises:
+        BadSettings: There is no such model, it can't be called with the options, or it does not
+            pass `check_model`.
 
     >>> build("logistic", seed=7, classes_n=2)["model"].__class__.__name__
     'LogisticRegression'
@@ -68,7 +78,15 @@ def as_model(model: Any) -> Any:
 
 
 def check_model(model: Any) -> None:
-    """Raise `BadSettings` if the model is no classifier, or cannot be reproduced or stored.
+    """Check that a model is a classifier of river which can be reproduced and stored.
+
+    Args:
+        model: The model. The engine wraps a classifier of scikit-learn before it checks it.
+
+    Raises:
+        BadSettings: The model is a class, no classifier of river, one that decides by itself what
+            to ask, a committee that has learned labels, a model with a part without a seed, or one
+            that can't be cloned or pickled.
 
     >>> from river import linear_model
     >>> check_model(linear_model.LinearRegression())

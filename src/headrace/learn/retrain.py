@@ -211,7 +211,29 @@ def attempt_job(job: RetrainJob) -> tuple[Challenger | None, str | None]:
 
 
 def finish_job(job: RetrainJob, at: float) -> RetrainFinished:
-    """Run a job, and return its end at the time `at`, seconds, as the input for the engine."""
+    """Run a retraining job; it never raises because a model failed.
+
+    Args:
+        job: The job, as `Engine.job` returns it.
+        at: When it was done, seconds since the epoch.
+
+    Returns:
+        The input for the engine, with the challenger or the error.
+
+    >>> from headrace import Answer, Engine, Event, Settings
+    >>> from headrace.query.budgets import Share
+    >>> from headrace.settings import LearnSettings, ModelSettings
+    >>> learn = LearnSettings(retrain_every_n=8, retrain_labels_min=8)
+    >>> settings = Settings(seed=7, model=ModelSettings(name="naive-bayes"), learn=learn)
+    >>> engine = Engine(budget=Share(0.5), settings=settings)
+    >>> outputs = engine.feed([Event(id=str(i), at=i, features={"x": i}) for i in range(50)])
+    >>> ids = [request.request_id for request in engine.open_requests()]
+    >>> answers = [Answer(request_id=ids[i], label="ab"[i % 2], at=50.0) for i in range(8)]
+    >>> order = engine.feed(answers)[-1]
+    >>> finished = finish_job(engine.job(order.job_id), at=60.0)
+    >>> [type(output).__name__ for output in engine.feed([finished])]
+    ['ModelKept']
+    """
     challenger, error = attempt_job(job)
     return RetrainFinished(job_id=job.job_id, at=at, challenger=challenger, error=error)
 

@@ -15,9 +15,9 @@ import numpy as np
 from river import base
 
 from ..messages import Context, Features
-from .committee.committee import Committee, default_members, without_free_texts
+from .committee.committee import Committee
 from .committee.evidence import Floats, Rows
-from .committee.members import RiverMember
+from .committee.members import RiverMember, default_members, without_free_texts
 from .committee.stacker import Stacker, logs_of
 from .habits import takes_weight
 from .schema_view import SchemaView

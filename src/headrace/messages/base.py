@@ -12,7 +12,13 @@ Features: TypeAlias = dict[str, Value]
 
 
 def class_name(label: object) -> str:
-    """The one spelling of a class, so that `1`, `1.0` and `"1"` from three tools are one class.
+    """Spell a class, so that `1`, `1.0` and `"1"` from three tools are one class.
+
+    Args:
+        label: The class as it came.
+
+    Returns:
+        Its one spelling.
 
     >>> class_name(True), class_name(1), class_name(1.0), class_name("spam")
     ('true', '1', '1', 'spam')

@@ -19,10 +19,21 @@ from .rounds import RoundOrdered
 
 
 class Event(Message, frozen=True, kw_only=True):
-    """One item of the input stream.
+    """One item of the input stream, with the prediction of the model that served it, if known.
 
-    `probabilities` and `predicted` are those of the model that served the event, when the log has
-    them; they are kept apart from the predictions of Headrace's own model.
+    Attributes:
+        id: The id; an event whose id came before is rejected.
+        at: When it happened, seconds since the epoch.
+        features: The features by name: numbers, texts, booleans, or None where missing.
+        predicted: The class that the served model predicted.
+        probabilities: The probabilities that it gave, by class. They are kept apart from those of
+            Headrace's own model.
+        key: What the event belongs to, such as a customer; an erasure may name it.
+        model_version: The version of the served model.
+
+    >>> event = Event(id="e-1", at=60.0, features={"amount": 12.5, "country": "NL"})
+    >>> event.features["amount"]
+    12.5
     """
 
     id: str
@@ -81,12 +92,25 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class EventBatch:
     """n events as columns; they mean exactly what the same events mean one by one.
 
-    `numbers` has shape (n, d), float64, one column for each name in `number_names`; a missing value
-    is NaN, an infinity stays for `Schema.rows` to count. A feature that has any value which is not
-    a number stands in `texts` instead: a list of n raw values. `names` holds all features in order
-    of the first event that has a value for them, and within one event in its own order.
-    `originals` are the features of each event as they came, where events came one by one.
-    `probabilities` has shape (n, k) over `served_classes`; a row is NaN where the log had none.
+    Attributes:
+        ids: The ids, a list of n texts.
+        at: The times, shape (n,), seconds since the epoch.
+        names: All features, in order of the first event that has a value for them, and within one
+            event in its own order.
+        number_names: The d features whose values are all numbers.
+        numbers: Their values, shape (n, d); a missing value is NaN, an infinity stays for
+            `Schema.rows` to count.
+        texts: The other features, by name: n raw values each.
+        predicted: The classes that the served model predicted, n of them.
+        served_classes: The k classes of `probabilities`.
+        probabilities: Those of the served model, shape (n, k); a row is NaN where the log had none.
+        keys: The keys of the events, n of them.
+        model_versions: The versions of the served model, n of them.
+        originals: The features of each event as they came, where events came one by one.
+
+    >>> batch = EventBatch.from_arrays([[1.5], [2.5]], ["x"], ids=["a", "b"], at=[10.0, 11.0])
+    >>> len(batch), batch.row(1).features
+    (2, {'x': 2.5})
     """
 
     ids: list[str]
@@ -106,14 +130,22 @@ class EventBatch:
     def from_arrays(
         cls, X: Any, names: Sequence[str], *, ids: Sequence[str], at: Any
     ) -> EventBatch:
-        """Return events whose features are all numbers: bit for bit the same as dicts of floats.
+        """Make a batch of events whose features are all numbers: the same bits as dicts of floats.
 
-        `X`, shape (n, d), has a row for each event, and `names` names its d columns; NaN is a
-        missing value. `ids` are n texts; `at`, shape (n,), is in seconds since the epoch. The
-        engine copies what it keeps: arrays that were fed may be overwritten.
+        The engine copies what it keeps: arrays that were fed may be overwritten.
 
-        Raises `BadInput` where shapes do not fit, names are not different texts, or values are no
-        numbers, such as dates.
+        Args:
+            X: The features, shape (n, d), a row for each event; NaN is a missing value.
+            names: The names of the d columns.
+            ids: The ids, n texts.
+            at: The times, shape (n,), seconds since the epoch.
+
+        Returns:
+            The batch, an input of `Engine.feed`.
+
+        Raises:
+            BadInput: Shapes do not fit, names are not different texts, ids are no texts, or values
+                are no numbers, such as dates.
 
         >>> batch = EventBatch.from_arrays([[1.5, 2.0]], ["x", "y"], ids=["a"], at=[10.0])
         >>> batch.row(0).features
@@ -140,11 +172,31 @@ class EventBatch:
         return len(self.ids)
 
     def original(self, i: int) -> Features:
-        """The features of event i as they came: whole numbers and booleans keep their types."""
+        """Return the features of one event as they came.
+
+        Whole numbers and booleans keep their types.
+
+        Args:
+            i: The place of the event in the batch, from 0.
+
+        Returns:
+            The features by name.
+        """
         return self.row(i).features if self.originals is None else self.originals[i]
 
     def row(self, i: int) -> Event:
-        """Return event i as a message of its own."""
+        """Return one event as a message of its own.
+
+        Args:
+            i: The place of the event in the batch, from 0.
+
+        Returns:
+            The event; numbers are floats, and NaN and infinities are None.
+
+        >>> batch = EventBatch.from_arrays([[1.5, np.nan]], ["x", "y"], ids=["a"], at=[10.0])
+        >>> batch.row(0).features
+        {'x': 1.5, 'y': None}
+        """
         features: Features = {}
         column_of = {name: j for j, name in enumerate(self.number_names)}
         for name in self.names:
@@ -181,7 +233,18 @@ def _floats(name: str, values: Any) -> NDArray[np.float64]:
 
 
 class Answer(Message, frozen=True, kw_only=True):
-    """One annotator's reply to one request. `label=None` means "cannot tell"."""
+    """One annotator's reply to one request.
+
+    Attributes:
+        request_id: The id of the request, as in `LabelRequested`.
+        label: The class; None means "cannot tell".
+        at: When the annotator answered, seconds since the epoch. It does not move the clock.
+        annotator: Who answered. A second answer by the same annotator corrects the first.
+
+    >>> answer = Answer(request_id="8a04c3416f459c72de7412b5dd1ee580", label="fraud", at=60.0)
+    >>> answer.label, answer.annotator
+    ('fraud', '')
+    """
 
     request_id: str
     label: str | None
@@ -190,13 +253,30 @@ class Answer(Message, frozen=True, kw_only=True):
 
 
 class Tick(Message, frozen=True, kw_only=True):
-    """Time has passed and nothing else happened."""
+    """Time has passed and nothing else happened; what was due by then happens now.
+
+    Attributes:
+        at: The time, seconds since the epoch.
+
+    >>> from headrace import Engine
+    >>> Engine().feed([Tick(at=60.0)])
+    []
+    """
 
     at: float
 
 
 class Withdrawal(Message, frozen=True, kw_only=True):
-    """Somebody withdraws a question: its event was deleted, or its label is known otherwise."""
+    """Somebody withdraws a question: its event was deleted, or its label is known otherwise.
+
+    Attributes:
+        request_id: The id of the request.
+        at: When it was withdrawn, seconds since the epoch.
+        reason: Why, in words; `RequestWithdrawn` repeats it.
+
+    >>> Withdrawal(request_id="8a04c3416f459c72de7412b5dd1ee580", at=60.0).reason
+    'withdrawn'
+    """
 
     request_id: str
     at: float
@@ -204,9 +284,18 @@ class Withdrawal(Message, frozen=True, kw_only=True):
 
 
 class RetrainFinished(Message, frozen=True, kw_only=True):
-    """A job ordered by `RetrainRequested` is done; `challenger` is its `learn.retrain.Challenger`.
+    """A job ordered by `RetrainRequested` is done.
 
     A recorded run stores only the job's id: a replay computes the challenger again.
+
+    Attributes:
+        job_id: The number of the job.
+        at: When it was done, seconds since the epoch.
+        challenger: The retrained model, a `learn.retrain.Challenger`; None if the job failed.
+        error: Why the job failed; None if it did not.
+
+    >>> RetrainFinished(job_id=0, at=60.0, error="out of memory").challenger is None
+    True
     """
 
     job_id: int

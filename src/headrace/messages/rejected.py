@@ -39,10 +39,22 @@ class Reason(StrEnum):
 
 
 class InputRejected(Message, frozen=True, kw_only=True):
-    """An input could not be used. `reason` is one of `Reason`.
+    """An input could not be used.
 
-    `source` and `position` say where the input came from: a file and a byte offset, or a topic,
-    partition and offset; they are empty and -1 for an object passed by a program.
+    Attributes:
+        reason: Why, one of `Reason` (docs/REJECTS.md).
+        detail: What is wrong, in words.
+        at: When it was rejected, seconds since the epoch.
+        input_id: The id of the event, request or order, as far as it could be read.
+        source: Where the input came from, a file, or a topic and partition; empty for an object
+            passed by a program.
+        position: Its place there, a byte offset or an offset; -1 for an object passed by a program.
+        raw: The start of the input as it came; empty where privacy hides it.
+
+    >>> from headrace import Answer, Engine
+    >>> [rejected] = Engine().feed([Answer(request_id="nobody asked", label="fine", at=60.0)])
+    >>> str(rejected.reason), rejected.input_id
+    ('unknown_request', 'nobody asked')
     """
 
     reason: str

@@ -55,12 +55,17 @@ class Decoded:
 class Decoder:
     """Decodes lines of an inference log as [input] says, and their features as [columns] declares.
 
-    Raises `BadSettings` where the settings can't be followed: no path of the id or the time, a
-    name twice in `feature_names` or `classes`, no function at `decoder`.
+    Args:
+        settings: The section `[input]`.
+        columns: The section `[columns]`; by default nothing is declared.
 
-    `has_headers`: the function at `decoder` has a parameter for the headers of each record.
-    `is_joining`: requests and responses are separate records, so that the events of a line depend
-    on the lines before.
+    Attributes:
+        has_headers: Whether the function at `decoder` has a parameter for the headers of each
+            record.
+
+    Raises:
+        BadSettings: There is no path of the id or the time, a name twice in `feature_names` or
+            `classes`, no such zone, or no function at `decoder`.
 
     >>> line = b'{"id": 7, "at": "2024-05-01T12:00:00Z", "features": {"x": 1, "colour": "red"}}'
     >>> decoded = Decoder(InputSettings()).decode([line, b"", b"{}"])
@@ -95,6 +100,10 @@ class Decoder:
 
     @property
     def is_joining(self) -> bool:
+        """Whether requests and responses are separate records, so that the events of a line depend
+        on the
+        lines before.
+        """
         return self._join is not None
 
     def decode(
@@ -105,15 +114,21 @@ class Decoder:
         headers: Sequence[Headers] = (),
         halves: Halves | None = None,
     ) -> Decoded:
-        """Decode the events of these lines as one batch.
-
-        - `source`, `positions[i]`: where line i came from; rejections have both.
-        - `headers[i]`: the headers of line i; not needed where `has_headers` is false.
-        - `halves`: the records that wait to be joined (`[input.join]`); changed in place. If None,
-          only records within these lines are joined.
+        """Decode the events of lines as one batch.
 
         The batch takes 8 bytes for each event and each feature that any of them has: pass some
         hundreds of lines at a time.
+
+        Args:
+            lines: The lines, as bytes.
+            source: Where they came from; rejections have it.
+            positions: The place of each line there; rejections have it.
+            headers: The headers of each line; not needed where `has_headers` is false.
+            halves: The records that wait to be joined (`[input.join]`); changed in place. If None,
+                only records within these lines are joined.
+
+        Returns:
+            The batch, the number of events in each line, and the rejections. No line raises.
         """
         if not self._declared.is_any and (batch := self._plain.batch(lines)) is not None:
             return Decoded(batch, [1] * len(batch), [])

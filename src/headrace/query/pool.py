@@ -28,9 +28,12 @@ PARTS = ("members", "asked", "labelled", "reservoir", "costs")
 class Labelled(NamedTuple):
     """The latest events of the shard that have a label, `ASKED_MAX` at most.
 
-    `X` has shape (l, d), as `Pool.X`; `codes`, shape (l,), are the places of their classes among
-    the columns of `Pool.probabilities`. No event is listed where `query.uncertainty_from` is
-    "disagreement", as its columns are no classes.
+    No event is listed where `query.uncertainty_from` is "disagreement", as its columns are no
+    classes.
+
+    Attributes:
+        X: The features, shape (l, d), as `Pool.X`.
+        codes: The places of their classes among the columns of `Pool.probabilities`, shape (l,).
     """
 
     X: NDArray[np.float64]
@@ -38,16 +41,23 @@ class Labelled(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The events of the reservoir: `X`, shape (r, d), as in `Pool`, and hashed ids, shape (r,)."""
+    """The events of the reservoir.
+
+    Attributes:
+        X: The features, shape (r, d), as `Pool.X`.
+        keys: The hashed ids, shape (r,).
+    """
 
     X: NDArray[np.float64]
     keys: NDArray[np.uint64]
 
 
 class Neighbours(NamedTuple):
-    """The m nearest events of the reservoir for each candidate, the nearest first.
+    """The m nearest events of the reservoir for each of n candidates, the nearest first.
 
-    `distances`, shape (n, m), are those of `Pool.points`; `rows`, (n, m), are places in the sample.
+    Attributes:
+        distances: The distances of `Pool.points`, shape (n, m).
+        rows: Their places in the sample, shape (n, m).
     """
 
     distances: NDArray[np.float64]
@@ -56,21 +66,32 @@ class Neighbours(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pool:
-    """n candidates.
+    """The n candidates of a round, as columns. A query strategy reads them and changes nothing.
 
-    `X` has shape (n, d): numbers as they are, categories as codes, NaN where missing; `is_category`
-    has shape (d,). `probabilities` has shape (n, k), rows summing to 1: those that uncertainty is
-    read from (`query.uncertainty_from`). `keys`, shape (n,), are the hashed ids, for `Chance`.
-    `at`, shape (n,), is in seconds. `wanted_n` is how many will be chosen.
+    What only some strategies read (`PARTS`) is None where no strategy needs it or there is none.
 
-    What only some strategies read (`PARTS`) is None where no strategy needs it or there is none:
+    Attributes:
+        ids: The ids of the events, a list of n texts.
+        keys: Their hashed ids, for `Chance`, shape (n,).
+        at: Their times, shape (n,), seconds since the epoch.
+        X: Their d features, shape (n, d): numbers as they are, categories as codes, NaN where
+            missing.
+        is_category: Whether each feature is a category, shape (d,).
+        probabilities: Those that uncertainty is read from (`query.uncertainty_from`), shape (n, k),
+            rows summing to 1.
+        wanted_n: How many will be chosen.
+        members: The probabilities by each of the m members of the model, shape (m, n, k).
+        asked: The features of the latest events asked before, `ASKED_MAX` at most, shape (l, d).
+        labelled: Those of the latest events that have a label, a `Labelled`.
+        reservoir: A sample of all events, which `neighbours` searches, a `Sample`.
+        costs: The expected price of each candidate's label, shape (n,), in the money of
+            `query.budget.price`; None where labels have no price.
 
-    - `members`, shape (m, n, k): the probabilities by each member of the model;
-    - `asked`, shape (l, d): the features of the latest events asked before, `ASKED_MAX` at most;
-    - `labelled`: those of the latest events that have a label;
-    - `reservoir`: a sample of all events, which `neighbours` searches;
-    - `costs`, shape (n,): the expected price of each candidate's label, in the money of
-      `query.budget.price`; None where labels have no price.
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.5, 0.5]]), wanted_n=1)
+    >>> len(pool), pool.row(1).ids
+    (2, ['b'])
     """
 
     ids: list[str]
@@ -97,11 +118,25 @@ class Pool:
         return len(self.ids)
 
     def row(self, i: int) -> Pool:
-        """Return a pool of candidate i alone."""
+        """Return a pool of one candidate alone.
+
+        Args:
+            i: The place of the candidate, from 0.
+
+        Returns:
+            The pool, with `wanted_n` = 1, beside the same other events.
+        """
         return replace(self.take(np.array([i])), wanted_n=1)
 
     def take(self, rows: NDArray[np.intp]) -> Pool:
-        """Return a pool of these candidates, in this order, beside the same other events."""
+        """Return a pool of some candidates, in a given order.
+
+        Args:
+            rows: Their places, shape (m,).
+
+        Returns:
+            The pool of m candidates, beside the same other events.
+        """
         return replace(
             self,
             ids=[self.ids[i] for i in rows.tolist()],
@@ -114,7 +149,11 @@ class Pool:
         )
 
     def read_only(self) -> Pool:
-        """Return the same candidates and parts in read-only arrays."""
+        """Lock the arrays, so that other code can't change them.
+
+        Returns:
+            The same candidates and parts in read-only arrays.
+        """
         arrays = ("keys", "at", "X", "is_category", "probabilities", "members", "asked", "costs")
         locked: dict[str, Any] = {name: _lock_array(getattr(self, name)) for name in arrays}
         locked["ids"] = list(self.ids)
@@ -125,15 +164,28 @@ class Pool:
         return replace(self, **locked)
 
     def alone(self, but: Iterable[str] = ()) -> Pool:
-        """Return the candidates without `PARTS`, apart from the parts named in `but`."""
+        """Leave `PARTS` out.
+
+        Args:
+            but: The names of the parts to keep.
+
+        Returns:
+            The same candidates; other parts are None.
+        """
         left_out: dict[str, Any] = dict.fromkeys(part for part in PARTS if part not in but)
         return replace(self, **left_out)
 
     def spread(self, rows: NDArray[np.intp] | slice) -> float:
-        """Return the mean squared distance of two of these rows, of which there are two at least.
+        """Compute how far apart candidates are.
 
         Numbers are scaled by the pool's own deviation; two categories that differ are 1 apart, as
         in `points`; a missing category is one of its own.
+
+        Args:
+            rows: The places of at least two candidates, shape (m,), or a slice.
+
+        Returns:
+            The mean squared distance of two of them.
         """
         mean, variance = self._moments()
         centred = self._centre_rows(self.X[rows], mean)
@@ -158,21 +210,46 @@ class Pool:
         return np.where(np.isnan(numbers), 0.0, numbers - mean)
 
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return these rows as points for distances, shape (len(rows), d').
+        """Make points of candidates, for distances.
 
         Numbers are scaled by the pool's own mean and deviation, missing ones stand at the mean;
-        each category seen among the rows becomes a column of its own.
+        each category seen among the rows becomes a column of its own, and two that differ are 1
+        apart.
+
+        Args:
+            rows: The places of m candidates, shape (m,).
+
+        Returns:
+            The points, shape (m, d').
+
+        >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+        ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+        ...     probabilities=np.ones((2, 1)), wanted_n=1)
+        >>> pool.points(np.arange(2)).tolist()
+        [[-1.0], [1.0]]
         """
         return self._place_rows(self.X[rows])
 
     def points_with_asked(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return candidates and events asked before as points of one space: (n, d') and (l, d')."""
+        """Make points of candidates and events asked before, in one space.
+
+        Returns:
+            The points of the n candidates, shape (n, d'), and of the l other events, shape (l, d').
+        """
         return self.points_beside(self.X[:0] if self.asked is None else self.asked)
 
     def points_beside(
         self, rows: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return candidates and other events, `rows` of shape (l, d), as points of one space."""
+        """Make points of candidates and other events, in one space.
+
+        Args:
+            rows: The features of the l other events, shape (l, d), or fewer columns: features that
+                were first seen later count as missing.
+
+        Returns:
+            The points of the n candidates, shape (n, d'), and of the l other events, shape (l, d').
+        """
         if rows.shape[1] < self.X.shape[1]:
             # Features that were first seen after these events count as missing.
             lacking_n = self.X.shape[1] - rows.shape[1]
@@ -181,10 +258,16 @@ class Pool:
         return both[: len(self)], both[len(self) :]
 
     def neighbours(self, most_n: int) -> Neighbours:
-        """Return the nearest events of the reservoir, `most_n` at most, for each candidate.
+        """Find the nearest events of the reservoir for each candidate.
 
         All candidates have the same number; no event is its own neighbour. A call costs one
         distance for each pair of a candidate and an event of the reservoir.
+
+        Args:
+            most_n: The most neighbours of a candidate.
+
+        Returns:
+            Their distances and places in the reservoir, the nearest first.
 
         >>> keys = np.array([1, 2], np.uint64)
         >>> sample = Sample(np.array([[0.0], [1.0], [5.0]]), np.array([1, 3, 4], np.uint64))

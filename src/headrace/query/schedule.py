@@ -31,10 +31,18 @@ GROWTH = 1.5
 class Situation:
     """The state of requests and answers by which a workflow decides.
 
-    `now` is the clock, in seconds; `can_ask_n` the labels that may be asked now; `labels_n` those
-    that have come. `open_n` requests are open, `batch_open_n` of them from the last regular round,
-    which asked `batch_n`. `answers_per_s` is the pace of the latest answers, None before there are
-    two. `is_idle` says that no request was open at some moment since the last round.
+    Attributes:
+        now: The clock, seconds since the epoch.
+        can_ask_n: The labels that may be asked now.
+        labels_n: The labels that have come.
+        open_n: The requests that are open.
+        batch_n: How many the last regular round asked.
+        batch_open_n: How many of these are open.
+        answers_per_s: The pace of the latest answers, per second; None before there are two.
+        is_idle: Whether no request was open at some moment since the last round.
+
+    >>> Situation(0.0, 30, 5, 2, 10, 2, None, False).answered_share
+    0.8
     """
 
     now: float
@@ -53,12 +61,29 @@ class Situation:
 
 
 class Workflow(Protocol):
-    """When to ask, and how many. `waits` says that it depends on answers, not on events alone."""
+    """When to ask, and how many; `headrace.testing.check_workflow` checks one.
+
+    Attributes:
+        waits: Whether it depends on answers, not on events alone.
+
+    >>> class TwoByTwo:
+    ...     waits = True
+    ...     def batch_n(self, situation): return 2 if situation.open_n == 0 else 0
+    >>> TwoByTwo().batch_n(Situation(0.0, 30, 5, 0, 2, 0, None, True))
+    2
+    """
 
     waits: ClassVar[bool]
 
     def batch_n(self, situation: Situation) -> int:
-        """Return how many events to ask about now; 0 means not now."""
+        """Decide how many events to ask about now.
+
+        Args:
+            situation: The state of requests and answers.
+
+        Returns:
+            A whole number of at least 0; 0 means not now.
+        """
 
 
 @dataclass

@@ -42,7 +42,24 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The present numbers of one stream; `limits` are the limits that were reached.
+    """The present numbers of one stream, in sections; docs/METRICS.md lists them with their units.
+
+    Attributes:
+        stream: The name of the stream.
+        limits: The limits that were reached.
+        events: Events that came, and those rejected.
+        schema: Features and classes.
+        asking: Requests, rounds and the strategy.
+        budget: Labels that may be asked, and those spent.
+        labels: Labels that settled, and other ends of requests.
+        answers: Answers that came.
+        annotators: How the annotators answer.
+        noise: Labels that look wrong.
+        model: What the model has learned, and where it failed.
+        retraining: Retrainings, adopted challengers, roll-backs.
+        drift: The drift level and what is watched.
+        estimates: The accuracy, estimated from the labels.
+        worker: Of a worker on Kafka: its partitions, snapshots and lag.
 
     >>> from headrace import Engine
     >>> report = Engine().report

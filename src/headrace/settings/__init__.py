@@ -5,6 +5,7 @@ from .columns import ColumnsSettings
 from .drift import DriftSettings, WatchSettings
 from .join import JoinSettings
 from .label import LabelSettings
+from .loading import load, load_for_kafka
 from .privacy import PrivacySettings
 from .query import BudgetSettings, ColdStartSettings, QuerySettings, RoundSettings
 from .sealing import SealingSettings
@@ -19,8 +20,6 @@ from .sections import (
     SchemaSettings,
     Settings,
     check,
-    load,
-    load_for_kafka,
     parse,
 )
 

@@ -1,22 +1,19 @@
-"""The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
+"""The whole configuration as frozen structs; `parse` makes it from a mapping.
 
 The sections without a module of their own are defined here; each other section is in the module
 of its name (`[label]` in `settings.label`), and `[worker]` is in `settings.kafka`.
-`settings.reading` builds a section from a mapping.
+`settings.reading` builds a section from a mapping; `settings.loading` reads a file.
 docs/SETTINGS.md is generated from these modules: the description beside a field is its reference.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
-from msgspec.structs import replace
 
-from ..errors import BadInput, BadSettings
+from ..errors import BadSettings
 from ..query.slices import faults_of_slices
 from .answers import AnswersSettings, Unit, faults_of_answers
 from .audit import AuditSettings
@@ -339,7 +336,38 @@ class RunSettings(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """The root: `stream` and `seed` stand at the top of the file, before any section."""
+    """The root: `stream` and `seed` stand at the top of the file, before any section.
+
+    Attributes:
+        stream: The name of the stream, in metrics and reports.
+        seed: The seed of every random choice.
+        input: Where the fields of an event stand in the log.
+        columns: The kinds of single features, where they are declared and not inferred.
+        answers: Where the fields of an answer stand.
+        schema: Declared features and classes.
+        model: The model.
+        observe: What is remembered of the stream.
+        query: Which events are asked about, when, and how many.
+        label: How answers become labels.
+        learn: How labels are learned, and when the model is retrained.
+        drift: What is watched for drift, and by which detectors.
+        evaluation: How the accuracy is estimated.
+        retention: After how many days events are forgotten.
+        run: Snapshots and ticks of `headrace run`.
+        http: The HTTP server of metrics.
+        kafka: The brokers and topics of a worker.
+        worker: The other settings of a worker.
+        queue: A queue or a stream that events are read from.
+        privacy: What requests and rejections show.
+        audit: The audit log.
+        sealing: Encryption of requests and answers at rest.
+        bridges: Bridges to labelling tools, by name.
+
+    Most fields are sections, whose settings docs/SETTINGS.md lists, with units and bounds.
+
+    >>> Settings(seed=7).query.strategy
+    'margin'
+    """
 
     stream: Annotated[str, about("Name of the stream, in metrics and reports.")] = "default"
     seed: Annotated[
@@ -377,46 +405,17 @@ class Settings(Section, frozen=True, kw_only=True):
 # ---------------------------------------------------------------------------------- reading
 
 
-def load(path: Path) -> Settings:
-    """Read a TOML file; relative paths of key files start from its folder.
-
-    Raises `BadSettings` with every fault, `BadInput` if the file can't be read or is not TOML.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
-    except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8: {error.reason}; save it as UTF-8") from error
-    try:
-        raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadInput(f"{path} is not TOML: {error}") from error
-    settings, folder = parse(raw), path.parent.absolute()
-    privacy, sealing = settings.privacy, settings.sealing
-    if privacy.key_file:
-        privacy = replace(privacy, key_file=str(folder / privacy.key_file))
-    if sealing.keys_file:
-        sealing = replace(sealing, keys_file=str(folder / sealing.keys_file))
-    return replace(settings, privacy=privacy, sealing=sealing)
-
-
-def load_for_kafka(path: Path) -> Settings:
-    """Read as `load` does; relative paths in `[kafka]` and `[worker]` start from the folder too."""
-    settings, folder = load(path), path.parent
-    kafka, worker = settings.kafka, settings.worker
-    files = {
-        name: str(folder / getattr(kafka, name))
-        for name in ("ca_file", "cert_file", "key_file", "password_file")
-        if getattr(kafka, name)
-    }
-    if "://" not in worker.snapshots:
-        worker = replace(worker, snapshots=str(folder / worker.snapshots))
-    return replace(settings, kafka=replace(kafka, **files), worker=worker)
-
-
 def parse(raw: dict[str, Any]) -> Settings:
-    """Build the settings from a parsed TOML file. Raises `BadSettings` with every fault.
+    """Make the settings of a mapping, such as a parsed TOML file.
+
+    Args:
+        raw: Sections and settings by name.
+
+    Returns:
+        The settings, checked.
+
+    Raises:
+        BadSettings: Settings are unknown, out of bounds or contradict each other; with every fault.
 
     >>> parse({"sed": 3, "query": {"budget": {"share": 2}}})
     Traceback (most recent call last):
@@ -433,7 +432,17 @@ def parse(raw: dict[str, Any]) -> Settings:
 
 
 def check(settings: Settings) -> list[str]:
-    """List contradictions between settings that are each valid alone; empty when there are none."""
+    """Find contradictions between settings that are each valid alone.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A sentence for each; empty when there are none.
+
+    >>> check(Settings())
+    []
+    """
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)

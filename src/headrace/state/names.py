@@ -16,6 +16,7 @@ RENAMED: dict[str, str] = {
 """The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {
     "messages": ("messages.inputs", "messages.outputs", "messages.rejected"),
+    "query.budgets": ("query.budgets.budget", "query.budgets.plain", "query.budgets.reserve"),
     "settings": ("settings.sections", "settings.label"),
 }
 """The modules that hold the classes now, by a module that was split up."""

@@ -62,18 +62,21 @@ def check_bridge(
 ) -> None:
     """Check that a bridge carries every task and every answer, whenever its process is killed.
 
-    `new` returns a tool without tasks, which may keep files in the folder that is passed to it.
     Eight requests are sent, one of them written to the log twice; some are answered, one answer is
     a refusal and one is corrected; one request is withdrawn and one expires. The process is killed
-    before each of its acts in turn (with `acts`, only before the acts with these numbers), and once
-    with half of its tasks sent; then a new process goes on. In the end the tool must have one task
-    for each open request, and never have had two; every answer must be in the log, and the last
-    answer of each annotator must be the last there.
+    before each of its acts in turn, and once with half of its tasks sent; then a new process goes
+    on. In the end the tool must have one task for each open request, and never have had two; every
+    answer must be in the log, and the last answer of each annotator must be the last there.
 
-    With `may_repeat` a task may be in the tool twice: a queue can't search its tasks, so its
-    readers recognise repeated tasks by their request.
+    Args:
+        new: Returns a tool without tasks, a `Rig`, which may keep files in the folder that is
+            passed to it.
+        may_repeat: Whether a task may be in the tool twice: a queue can't search its tasks, so its
+            readers recognise repeated tasks by their request.
+        acts: The process is killed only before the acts with these numbers, from 0.
 
-    Raises `AssertionError` with a sentence that says what is broken, and before which act.
+    Raises:
+        AssertionError: It breaks a rule; the text says which, and before which act it was killed.
 
     >>> from headrace.testing.bridges import ListRig
     >>> check_bridge(ListRig)

@@ -13,8 +13,7 @@ import pickle
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,19 +32,20 @@ from ..observe.drift.detectors import check_detector as check_unfed
 from ..observe.schema import Schema
 from ..query.accounts import LABEL, AskedLabel, OwnBooks
 from ..query.budgets import Account, Budget
-from ..query.pool import Labelled, Pool, Sample
+from ..query.pool import Pool
 from ..query.strategies import Strategy, needs_of
 from ..query.strategies.mixed import Mixture
 from ..query.strategies.state import Pick, keeps_state, tell_strategy
 from ..settings import SchemaSettings
 from .claims import claim
+from .pools import make_pool, make_pools, with_more
 from .spending import check_spending
 
 CLASSES = ["fine", "fraud", "unseen"]
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Check a query strategy `(Pool, Chance) -> utilities`.
+    """Check a query strategy.
 
     Utilities must be finite, float and one a candidate, for pools of one to sixty candidates with
     no class, one class or several, with missing values and without. The strategy must not change
@@ -57,6 +57,12 @@ def check_strategy(strategy: Strategy) -> None:
     A strategy with state is tried new and after it was notified of questions, labels and drift: a
     copy and a pickled one must behave the same, calling it must not change its state, and after
     `forget_events` no feature of any event may be left.
+
+    Args:
+        strategy: A callable `(Pool, Chance) -> utilities`.
+
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> from headrace.query.strategies.uncertainty import margin
     >>> check_strategy(margin)
@@ -71,7 +77,7 @@ def check_strategy(strategy: Strategy) -> None:
 
 
 def _check_utilities(name: str, strategy: Strategy) -> None:
-    for pool in _make_pools():
+    for pool in make_pools():
         size = f"a pool of {len(pool)} candidates with {pool.probabilities.shape[1]} classes"
         before = pickle.dumps(pool)
         try:
@@ -98,7 +104,7 @@ def _check_utilities(name: str, strategy: Strategy) -> None:
 
 def _check_state(name: str, strategy: Strategy) -> None:
     """Check that only notifications change the state, that copies have it, and that it forgets."""
-    pool = _with_more(Chance(11), _make_pool(Chance(11), 60, 3, 5))
+    pool = with_more(Chance(11), make_pool(Chance(11), 60, 3, 5))
     notified = copy.deepcopy(strategy)
     _tell_all(notified, pool, range(20))
     before = pickle.dumps(notified)
@@ -141,7 +147,7 @@ def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
 
 
 def check_budget(make: Callable[[], Account]) -> None:
-    """Check that a budget's account keeps exact books; `make` must return a new one on each call.
+    """Check that a budget's account keeps exact books.
 
     Balances must be whole numbers of billionths of a label; events and time must earn the same in
     one call or in many; nothing earned may be lost; a label charged and refunded must leave no
@@ -152,6 +158,12 @@ def check_budget(make: Callable[[], Account]) -> None:
     late or never, and with late answers taken and refused: at no time may more be spent than
     allowed or less be charged than may have to be paid, and control draw, rare class, drift and
     audits must each get their part (`spending`).
+
+    Args:
+        make: Returns a new account on each call.
+
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> from headrace.query.budgets import Share
     >>> check_budget(lambda: Share(0.05))
@@ -222,12 +234,18 @@ def _check_own_books(name: str, account: Account) -> None:
 
 
 def check_detector(make: Callable[[], Detector]) -> None:
-    """Check a drift detector; `make` must return a new one, without data, on each call.
+    """Check a drift detector.
 
     It must accept numbers from 0 to 1, with 0 and 1 among them; `drift_detected` must be true or
     false after each. The same numbers must give the same alarms, in a copy too, and after pickling
     it must go on where it was. On steady numbers it must be silent most of the time, and it must
     find a rise from one error in ten to nine in ten within 1,000 numbers.
+
+    Args:
+        make: Returns a new detector, without data, on each call.
+
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> from river import drift
     >>> check_detector(drift.ADWIN)
@@ -294,13 +312,20 @@ class _Plenty:
 
 
 def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool = True) -> None:
-    """Check that a classifier can be used; `make` must return a new, unlearned one on each call.
+    """Check that a classifier can be used.
 
     It must be a classifier of river or scikit-learn with every seed set that can be cloned and
     pickled. Probabilities over three classes must sum to 1, whatever is missing or new; one row
     must give the same bits in any batch; the same examples must give the same model, here, after
-    pickling and, unless `in_two_processes` is false, in two processes with different hash seeds.
-    For that `make` must be importable by its name from its module, and Python is started twice.
+    pickling and in two processes with different hash seeds.
+
+    Args:
+        make: Returns a new, unlearned model on each call.
+        in_two_processes: Whether two processes are tried. For that `make` must be importable by its
+            name from its module, and Python is started twice.
+
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> from river import naive_bayes
     >>> check_model(naive_bayes.GaussianNB, in_two_processes=False)
@@ -361,87 +386,6 @@ def _run_elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
 
 
 # ------------------------------------------------------------------------------- what is tried
-
-
-def _make_pools() -> Iterator[Pool]:
-    chance = Chance(11)
-    for n in (1, 2, 17, 60):
-        for classes_n in (0, 1, 2, 5):
-            for wanted_n in (1, 5, 100):
-                pool = _make_pool(chance, n, classes_n, wanted_n)
-                yield pool
-                yield _with_more(chance, pool)
-            yield _with_nothing_known(pool)
-    for pool in _odd_pools(_make_pool(chance, 12, 3, 4)):
-        yield pool
-        yield _with_more(chance, pool)
-
-
-def _odd_pools(pool: Pool) -> Iterator[Pool]:
-    """Yield the pool without candidates, without features, and with candidates that are alike."""
-    yield pool.take(np.arange(0))
-    yield replace(pool, X=pool.X[:, :0], is_category=pool.is_category[:0])
-    yield replace(pool, X=np.full_like(pool.X, np.nan))
-    yield replace(pool, X=np.ones_like(pool.X), probabilities=np.full((12, 3), 1.0 / 3.0))
-    twins = np.arange(12) // 2 * 2
-    yield replace(pool, X=pool.X[twins], probabilities=pool.probabilities[twins])
-
-
-def _with_more(chance: Chance, pool: Pool) -> Pool:
-    """Return the pool with three members, one of which has learned nothing, and all other parts.
-
-    The events asked before have one feature less; every second of them has a label. Some events of
-    the reservoir are candidates, and the costs of labels are arbitrary.
-    """
-    n, k = pool.probabilities.shape
-    members = np.stack([pool.probabilities, pool.probabilities[:, ::-1], np.ones((n, k))])
-    members[2] /= max(1, k)
-    asked = pool.X[: (n + 1) // 2, : min(3, pool.X.shape[1])].copy()
-    labelled = asked[:: 2 if k else 1][: len(asked) if k else 0]
-    codes = np.arange(len(labelled)) % max(1, k)
-    others = _make_pool(chance, 30, k, 1)
-    width = pool.X.shape[1]
-    keys = np.concatenate([others.keys, pool.keys[::2]])
-    reservoir = Sample(np.vstack([others.X[:, :width], pool.X[::2]]), keys)
-    costs = 0.5 + 3.0 * chance.uniforms("costs", pool.keys)
-    return replace(
-        pool,
-        members=members,
-        asked=asked,
-        labelled=Labelled(labelled.copy(), codes),
-        reservoir=reservoir,
-        costs=costs,
-    )
-
-
-def _with_nothing_known(pool: Pool) -> Pool:
-    """Return the pool as at the very start: nothing was asked or labelled, no event was kept."""
-    width = pool.X.shape[1]
-    return replace(
-        pool,
-        asked=np.empty((0, width)),
-        labelled=Labelled(np.empty((0, width)), np.empty(0, dtype=np.int64)),
-        reservoir=Sample(np.empty((0, width)), np.empty(0, dtype=np.uint64)),
-    )
-
-
-def _make_pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
-    ids = [f"{n}/{classes_n}/{i}" for i in range(n)]
-    keys = chance.keys(ids)
-    X = np.stack([chance.uniforms(f"x{j}", keys) for j in range(4)], axis=1)
-    X[:, 2] = np.floor(X[:, 2] * 3.0)
-    X[::3, 0] = np.nan
-    X[:, 3] = np.nan
-    p = np.stack([chance.uniforms(f"p{j}", keys) for j in range(max(1, classes_n))], axis=1)
-    if classes_n:
-        # Some are certain, some uniform: zeros and ties are where strategies fail.
-        p[::4] = 1.0
-        p[1::5] = 0.0
-        p[1::5, 0] = 1.0
-    p = (p / p.sum(axis=1, keepdims=True))[:, :classes_n]
-    is_category = np.array([False, False, True, False])
-    at = 1_000.0 + np.arange(n, dtype=np.float64)
-    return Pool(ids, keys, at, X, is_category, np.ascontiguousarray(p), wanted_n)
 
 
 def _make_events(n: int) -> list[Event]:

@@ -26,14 +26,20 @@ STANDARD_ERRORS = 5.0
 
 
 def check_online(make: Callable[[], Rule]) -> None:
-    """Check a rule that asks on arrival; `make` must return a new rule on each call.
+    """Check a rule that asks on arrival.
 
     Its probabilities must be from 0 to 1 for events with no class, one class or several, with
     missing values, sure and doubted, at rates from 0 to 1; it must not change the event. The same
     events in batches of any size must give the same draws, in a copy too, and after pickling it
     must go on where it was. Over many seeds each event must be asked as often as its propensity,
     which is never 0, and no stretch may cost more than was earned plus the four labels of debt that
-    a draw may make. Raises `AssertionError` with a sentence that says what is broken.
+    a draw may make.
+
+    Args:
+        make: Returns a new rule on each call.
+
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> from headrace.query.rules import make_rule
     >>> check_online(lambda: make_rule("split", {}))

@@ -16,15 +16,38 @@ from ..messages import Answer, LabelRequested
 
 
 class Oracle(Protocol):
-    """The interface: `answers(request, truth, classes)` returns answers, dated when they come."""
+    """The interface of a simulated annotator, for `run`.
 
-    def answers(
-        self, request: LabelRequested, truth: str, classes: Sequence[str]
-    ) -> list[Answer]: ...
+    >>> class Sulking:
+    ...     def answers(self, request, truth, classes): return []
+    >>> from headrace import Engine, run
+    >>> result = run(Engine(seed=7), [({"x": i}, "fine") for i in range(60)], Sulking())
+    >>> result.report.labels.settled_n
+    0
+    """
+
+    def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        """Answer a request.
+
+        Args:
+            request: The request.
+            truth: The class of its event.
+            classes: The classes known so far, sorted.
+
+        Returns:
+            The answers that will come, each with the time when it comes in `at`, seconds; none if
+            nobody answers.
+        """
 
 
 class Delayed:
-    """One annotator who is always right and answers after `delay_s` seconds.
+    """One annotator who is always right and answers after some time.
+
+    Args:
+        delay_s: The time until an answer comes, at least 0, seconds.
+
+    Raises:
+        BadSettings: The delay is below 0.
 
     >>> Delayed(delay_s=60)
     Delayed(delay_s=60)
@@ -39,6 +62,17 @@ class Delayed:
         return f"Delayed(delay_s={self.delay_s})"
 
     def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        """Answer a request with the truth.
+
+        Args:
+            request: The request.
+            truth: The class of its event.
+            classes: The classes known so far, sorted.
+
+        Returns:
+            The answers that will come, each with the time when it comes in `at`, seconds; none
+            where a second opinion is wanted.
+        """
         if "oracle" in request.not_by:
             # There is no second annotator for a second opinion.
             return []
@@ -47,13 +81,27 @@ class Delayed:
 
 
 class Crowd:
-    """`annotators_n` people: late by a log-normal time, sometimes wrong, unsure or silent.
+    """Several people: late by a log-normal time, sometimes wrong, unsure or silent.
 
-    Each request goes to `answers_n` of them, none of whom gave an earlier opinion. Delays have the
-    median `delay_s`, in seconds, and their logarithm the standard deviation `spread`. `wrong`,
-    `unsure` and `silent` are shares of the answers. `seed` is the seed of their luck. Raises
-    `BadSettings` unless `answers_n` is from 1 to `annotators_n`, no share is below 0, and their sum
-    is at most 1.
+    Args:
+        annotators_n: The number of people.
+        answers_n: How many of them get each request, 1 to `annotators_n`; none of those who gave an
+            earlier opinion.
+        delay_s: The median of the delays, seconds.
+        spread: The standard deviation of the delays' logarithm.
+        wrong: The share of the answers that name another class, 0 to 1.
+        unsure: The share of the answers that cannot tell, 0 to 1.
+        silent: The share of the answers that never come, 0 to 1.
+        seed: The seed of their luck.
+
+    Raises:
+        BadSettings: `answers_n` is out of bounds, a share is below 0, or their sum is above 1.
+
+    >>> from headrace import Engine, run
+    >>> crowd = Crowd(wrong=0.0, unsure=0.0, silent=0.0, seed=7)
+    >>> result = run(Engine(seed=7), [({"x": i}, "fine") for i in range(60)], crowd)
+    >>> result.report.labels.settled_n == result.report.asking.requests_n
+    True
     """
 
     def __init__(
@@ -83,6 +131,17 @@ class Crowd:
         self.chance = Chance(seed)
 
     def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        """Let some of the people answer a request.
+
+        Args:
+            request: The request.
+            truth: The class of its event.
+            classes: The classes known so far, sorted.
+
+        Returns:
+            The answers that will come, each with the time when it comes in `at`, seconds; only
+            those that come.
+        """
         first = int(self.chance.uniform("annotator", request.request_id) * self.annotators_n)
         answers = []
         turns = ((first + turn) % self.annotators_n + 1 for turn in range(self.annotators_n))

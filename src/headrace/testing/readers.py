@@ -27,12 +27,14 @@ def check_decoder(
     same a second time, after other records, and after bytes that it can't read; a record that is
     cut in half must be refused by an exception or be read, and must not end the process.
 
-    - `path`: the function, as the setting names it: `module:function`.
-    - `records`: examples of your log, at least one.
-    - `headers`: those of each record on Kafka, for a function with a parameter `headers`.
+    Args:
+        path: The function, as the setting names it: `module:function`.
+        records: Examples of your log, at least one.
+        headers: Those of each record on Kafka, for a function with a parameter `headers`.
 
-    Raises `AssertionError` with a sentence that says what is broken, and `BadSettings` if there is
-    no such function or it can't be called with a record.
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
+        BadSettings: There is no such function, or it can't be called with a record.
 
     >>> check_decoder("json:loads", [b'{"id": "e1"}', b'[{"id": "e2"}, {"id": "e3"}]'])
     >>> check_decoder("json:loads", [b"17"])
@@ -74,12 +76,14 @@ def check_format(
     back with the ids and labels that were given, and nothing else. No bytes may make it raise:
     halves of a file of answers, and files of something else, are faults or are left out.
 
-    - `make`: makes the format from its settings, as the class itself does.
-    - `fill(tasks, labels)`: the person: returns the file of answers for a file of tasks, with the
-      label of each request id.
-    - `settings`: of the bridge; by default two classes, "fine" and "fraud".
+    Args:
+        make: Makes the format from its settings, as the class itself does.
+        fill: The person: takes a file of tasks and the label of each request id, and returns the
+            file of answers.
+        settings: Those of the bridge; by default two classes, "fine" and "fraud".
 
-    Raises `AssertionError` with a sentence that says what is broken.
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> class Words:
     ...     suffix = ".txt"

@@ -11,13 +11,18 @@ from .claims import claim
 
 
 def check_workflow(make: Callable[[], Workflow]) -> None:
-    """Check a workflow; `make` must return a new one on each call.
+    """Check a workflow.
 
     It must return whole numbers of at least 0 in any situation; the same situations in the same
     order must give the same numbers, in a copy and after pickling too. With nothing open and labels
     to spend it must ask something in the end, so that no stream waits for ever; also where open
-    questions are scored again and all of them are withdrawn before any has an answer. Raises
-    `AssertionError` with a sentence that says what is broken.
+    questions are scored again and all of them are withdrawn before any has an answer.
+
+    Args:
+        make: Returns a new workflow on each call.
+
+    Raises:
+        AssertionError: It breaks a rule; the text says which.
 
     >>> from headrace.query.schedule import Sequential
     >>> check_workflow(Sequential)

@@ -268,8 +268,8 @@ def test_a_packed_file_that_is_broken_says_so(content: bytes, tmp_path: Path) ->
     with pytest.raises(BadInput, match="can't be unpacked"):
         run(tmp_path, tmp_path / "e.jsonl.gz")
     (tmp_path / "a.jsonl.gz").write_bytes(content)
-    places = Places(events=write(tmp_path / "e.jsonl", rows()), answers=tmp_path / "a.jsonl.gz",
-                    requests=tmp_path / "r.jsonl", state=tmp_path / "other")  # fmt: skip
+    places = RunFiles(events=write(tmp_path / "e.jsonl", rows()), answers=tmp_path / "a.jsonl.gz",
+                      requests=tmp_path / "r.jsonl", state=tmp_path / "other")  # fmt: skip
     with pytest.raises(BadInput, match=r"a.jsonl.gz can't be read"):
         run_files(places, parse(RAW))
 

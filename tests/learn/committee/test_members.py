@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from river import forest, linear_model, neighbors, tree
+from river import forest, neighbors, tree
 
 from headrace.learn.committee.committee import Committee
 from headrace.learn.committee.discriminant import Discriminant
@@ -65,7 +65,7 @@ def test_a_member_is_asked_about_what_is_in_rows_whatever_it_learned(monkeypatch
 
 def test_members_that_are_asked_row_by_row_are_named():
     for model, name in (
-        (linear_model.Perceptron(), "the committee's Perceptron"),
+        (tree.SGTClassifier(), "the committee's SGTClassifier"),
         (neighbors.KNNClassifier(), "the committee's KNNClassifier"),
         (MODELS["tree"](), ""),
     ):

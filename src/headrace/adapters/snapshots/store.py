@@ -62,23 +62,27 @@ class Snapshot:
 class SnapshotStore:
     """The snapshots of one series of one stream: a folder here, or one that fsspec reaches.
 
-    - `place`: a folder or a URL: `s3://bucket/prefix`, `gs://...`, `memory://...`; a `file://` is
-      the folder it names.
-    - `stream`: the name of the stream, which stands in every file.
-    - `series`: one of many in a place, such as `shard-3`; it has its own folder below the place.
-    - `keys`: sign and verify; by default from `load_keys`. Load them once for many series.
-    - `kept_n`: how many files are kept, at least 1.
-
     Two processes may write the same series, such as a worker that doesn't know yet that another has
     taken over: each file is whole, the highest number is the newest, and no process removes a
     number above its own. Methods may be called from any thread; they wait for disk or network.
 
-    `newest` is the path of the snapshot that was read or written last. `refused` has one sentence
-    for each file that `read_latest` refused, `not_removed` one for each file that the last `write`
-    could not remove.
+    Args:
+        place: A folder or a URL: `s3://bucket/prefix`, `gs://...`, `memory://...`; a `file://` is
+            the folder it names.
+        stream: The name of the stream, which stands in every file.
+        series: One of many in a place, such as `shard-3`; it has its own folder below the place.
+        keys: Sign and verify; by default from `load_keys`. Load them once for many series.
+        kept_n: How many files are kept, at least 1.
 
-    Raises `BadSettings` for a bad place, series or `kept_n`, for a package that is not installed
-    and for keys that can't be read; `OSError` for a folder that can't be created.
+    Attributes:
+        newest: The path of the snapshot that was read or written last.
+        refused: A sentence for each file that `read_latest` refused.
+        not_removed: A sentence for each file that the last `write` could not remove.
+
+    Raises:
+        BadSettings: The place, series or `kept_n` is bad, a package is not installed, or keys can't
+            be read.
+        OSError: A folder can't be created.
 
     >>> import tempfile
     >>> keys = Keys(b"k" * 32)
@@ -130,15 +134,25 @@ class SnapshotStore:
         at: float | None = None,
         oldest: int = 0,
     ) -> str:
-        """Write snapshot number `seq`, then remove all up to it but the latest `kept_n`.
+        """Write a snapshot, then remove all up to it but the latest `kept_n`.
 
-        `blob` is the frozen state, `positions` has the place at which to go on in each input, `at`
-        is the stream's time, in seconds since the epoch. With `oldest` every number below it is
-        removed too, and each half-written file that was there at the `write` before: whoever began
-        it was killed. Returns the path or URL; by then a local file survives a loss of power, and a
-        remote one was read back. Raises `OSError` if it can't be written, in a remote place
-        `FolderUnreachable`, and the earlier snapshots are then still there; also if one below
-        `oldest` can't be removed.
+        By the return a local file survives a loss of power, and a remote one was read back.
+
+        Args:
+            seq: Its number, at least 0.
+            blob: The frozen state.
+            positions: The place at which to go on in each input.
+            at: The stream's time, seconds since the epoch.
+            oldest: Every number below it is removed too and, unless it is 0, each half-written file
+                that was there at the `write` before: whoever began it was killed.
+
+        Returns:
+            The path or URL.
+
+        Raises:
+            BadSettings: The number is below 0.
+            OSError: It can't be written, and the earlier ones are then still there, or one below
+                `oldest` can't be removed; in a remote place `FolderUnreachable`.
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
@@ -167,15 +181,22 @@ class SnapshotStore:
         seq_min: int = 0,
         before: int | None = None,
     ) -> Snapshot | None:
-        """Return the newest snapshot that is ours, whole and unaltered; `None` if there is none.
+        """Read the newest snapshot that is ours, whole and unaltered. Refused files stay where they
+        are.
 
-        `read` is called with the snapshot; where it raises `BadInput`, the previous one is tried.
-        `seq_min` is a number that the caller knows was written: an older file, which somebody may
-        have put back, is refused. With `before` only lower numbers are looked at. Refused files
-        stay where they are.
+        Args:
+            read: Called with the snapshot; where it raises `BadInput`, the previous one is tried.
+            seq_min: A number that the caller knows was written: an older file, which somebody may
+                have put back, is refused.
+            before: Only lower numbers are looked at.
 
-        Raises `OSError` if the folder can't be listed, and `FolderUnreachable` if no snapshot
-        passes but one could not be read from the remote place just now.
+        Returns:
+            The snapshot; None if there is none.
+
+        Raises:
+            OSError: The folder can't be listed.
+            FolderUnreachable: No snapshot passes, but one could not be read from the remote place
+                just now.
         """
         self.refused = []
         tried: set[int] = set()
@@ -210,10 +231,14 @@ class SnapshotStore:
         return None
 
     def read_positions(self) -> list[dict[str, int | str]]:
-        """Return the `positions` of all snapshots that are ours and whole, the oldest first.
+        """Read the `positions` of all snapshots.
 
-        Raises `OSError` if the folder can't be listed, and `FolderUnreachable` if one can't be
-        read.
+        Returns:
+            Those of all that are ours and whole, the oldest first.
+
+        Raises:
+            OSError: The folder can't be listed, or one can't be read; in a remote place
+                `FolderUnreachable`.
         """
         found = []
         for seq in _select_numbers(self._folder.list_names(), None):
@@ -233,10 +258,15 @@ class SnapshotStore:
         return self.refused[:_REFUSED_SHOWN_MAX] + more
 
     def remove_before(self, seq: int) -> None:
-        """Remove every snapshot below this number, and files that killed processes left behind.
+        """Remove old snapshots, and files that killed processes left behind.
 
-        Call it only where no other process writes the series. Raises `OSError` if a file can't be
-        removed.
+        Call it only where no other process writes the series.
+
+        Args:
+            seq: Every snapshot below this number is removed.
+
+        Raises:
+            OSError: A file can't be removed.
         """
         names = self._folder.list_names()
         for name in names:
@@ -247,10 +277,15 @@ class SnapshotStore:
                 self._folder.remove(_make_name(number))
 
     def clear(self) -> int:
-        """Remove every snapshot, even those that `read_latest` refuses; return how many there were.
+        """Remove every snapshot, even those that `read_latest` refuses.
 
-        Call it only where no other process writes the series. Raises `OSError` if one can't be
-        removed, and may then still be read.
+        Call it only where no other process writes the series.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            OSError: One can't be removed, and may then still be read.
         """
         names = [_make_name(seq) for seq in _parse_numbers(self._folder.list_names())]
         for name in names:

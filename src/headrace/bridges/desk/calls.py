@@ -50,7 +50,11 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def read_body(request: web.Request, kind: Any) -> Any:
     """Return the JSON body of a call as a struct of type `kind`. Raises `Refused`."""
-    return decode_body(await request.read() or b"{}", kind)
+    try:
+        content = await request.read()
+    except web.RequestPayloadError as error:
+        raise Refused(400, "The body can't be unpacked.") from error
+    return decode_body(content or b"{}", kind)
 
 
 def decode_body(content: bytes, kind: Any) -> Any:

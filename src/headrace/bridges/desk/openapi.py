@@ -119,7 +119,7 @@ def _describe_call(
 ) -> dict[str, Any]:
     faults = {400: "the call is wrong", 401: "nobody is logged in", 403: "not for this role"}
     faults |= {404: "there is no such thing", 409: "not now", 413: "the body is too large"}
-    faults |= {421: "the Host is not ours", 429: "too many calls"}
+    faults |= {421: "the Host is not ours", 429: "too many calls", 503: "not now, by our fault"}
     responses: dict[str, Any] = {
         str(status): {"description": sentence, "content": {"application/json": {"schema": _FAULT}}}
         for status, sentence in faults.items()

@@ -139,7 +139,7 @@ class People:
 
 def _hash_token(token: str) -> str:
     # A token has 256 random bits, so nobody can guess it, and a fast digest will do.
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 class Pace:

@@ -17,7 +17,6 @@ underrated is found out. People who are not known yet get all their questions in
 
 from __future__ import annotations
 
-import hashlib
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
@@ -175,9 +174,3 @@ def rank_of(request: LabelRequested) -> float:
     if request.reason not in DRAWN_AT_RANDOM and (request.priority or not request.judges):
         return request.priority
     return RANDOM_FIRST if request.reason in DRAWN_AT_RANDOM else min(request.utility, RANDOM_FIRST)
-
-
-def event_of(request: LabelRequested) -> str:
-    """Return a hash of the event's id; it reveals no more than the request id, stored unsealed."""
-    event_id = request.event_id.encode(errors="surrogatepass")
-    return hashlib.blake2b(event_id, digest_size=8).hexdigest()

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
 from ...errors import BadSettings
 from ...messages import LabelRequested
+from ...settings import SchemaSettings
 from ...settings.http import is_loopback
 from ..bridge import Unreachable
 from .alerts import ordered_by
@@ -36,12 +39,13 @@ from .calls import (
     Route,
     read_body,
 )
+from .classes import check_label
 from .features import QUESTIONS_N, Usual
 from .openapi import describe_api
 from .people import Pace, People, Person
 from .routing import Comparisons
 
-LABEL_MAX, NOTE_MAX = 500, 2_000
+NOTE_MAX = 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
 REFUSALS_PER_S, REFUSALS_AT_ONCE = 1.0, 60
 """The pace of refusals in the audit log; those beyond are only counted there."""
@@ -49,6 +53,7 @@ KEYS_N = 9
 STEADY_N = 10
 """From so many labels on estimates are compared: with fewer the interval spans everything."""
 COOKIE = "headrace"
+"""The name of the cookie; the port is added, since a browser sends it to all ports of a host."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
@@ -62,6 +67,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_PAGE = {file.name: file for file in (files(__package__) / "page").iterdir()}
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 NOBODY = Person("", "viewer", "")
@@ -116,7 +122,8 @@ class Call:
 class Server:
     """The web application of one desk. Raises `BadSettings` for an address that is not safe.
 
-    `on_act` is called for each entry of the audit log: with `what` happened, and fields by name.
+    `schema` says which classes the run takes. `on_act` is called for each entry of the audit log:
+    with `what` happened, and fields by name.
     """
 
     def __init__(
@@ -125,6 +132,7 @@ class Server:
         people: People,
         run: Run,
         *,
+        schema: SchemaSettings | None = None,
         on_act: Callable[..., None] = lambda what, **fields: None,
     ) -> None:
         self.settings = desk.settings
@@ -132,6 +140,8 @@ class Server:
         self._store = desk.store
         self._people = people
         self._run = run
+        self._schema = schema or SchemaSettings()
+        self._cookie = f"{COOKIE}-{self.settings.port}"
         self._pace = Pace(self.settings.calls_per_s, math.ceil(10 * self.settings.calls_per_s))
         self._logins = Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
         self._on_act = on_act
@@ -164,6 +174,10 @@ class Server:
             response = _make_fault(error.status, f"{error.reason}.", "yours")
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
+        except (OSError, sqlite3.OperationalError) as error:
+            why = getattr(error, "strerror", None) or error  # strangers get no paths
+            response = _make_fault(503, f"The desk can't store this: {why}; try again.", "ours")
+            request.app.logger.error("%s %s failed: %s", request.method, request.path, error)
         except Exception as error:
             response = _make_fault(500, f"{type(error).__name__}; the desk's log has more.", "ours")
             request.app.logger.exception("%s %s failed", request.method, request.path)
@@ -207,10 +221,14 @@ class Server:
                 self._count_call(self._logins, caller)
                 self._report_refusal("login_refused", remote=request.remote)
         else:
-            person = self._people.by_session(request.cookies.get(COOKIE, ""))
+            person = self._people.by_session(request.cookies.get(self._cookie, ""))
             is_safe = request.method in ("GET", "HEAD")
             if person is not None and not is_safe and request.headers.get("X-Headrace") != "1":
                 raise Refused(403, "The header X-Headrace: 1 is missing.")
+            # All tabs of a browser have one session: a page names the person that it shows.
+            named = unquote(request.headers.get("X-Headrace-Name", ""))
+            if person is not None and named not in ("", person.name):
+                raise Refused(401, f"{person.name} has logged in in this browser meanwhile.")
         if person is None:
             raise Refused(401, "Log in first: headrace desk --add NAME gives a link.")
         self._count_call(self._pace, person.name)
@@ -244,7 +262,7 @@ class Server:
         call.act = {"by": person.name, "role": person.role, "remote": call.request.remote}
         response = web.json_response({"name": person.name, "role": person.role})
         response.set_cookie(
-            COOKIE,
+            self._cookie,
             self._people.open_session(person),
             httponly=True,
             samesite="Strict",
@@ -254,18 +272,18 @@ class Server:
         return response
 
     async def _log_out(self, call: Call) -> web.Response:
-        self._people.close_session(call.request.cookies.get(COOKIE, ""))
+        self._people.close_session(call.request.cookies.get(self._cookie, ""))
         response = web.Response(status=204)
-        response.del_cookie(COOKIE, path="/")
+        response.del_cookie(self._cookie, path="/")
         return response
 
     # ---------------------------------------------------------------------------- the page
 
     async def _serve_page(self, call: Call) -> web.Response:
         name = call.request.match_info.get("name", "index.html")
+        page = _PAGE.get(name)
         kind = _KINDS.get(Path(name).suffix)
-        page = files(__package__) / "page" / name
-        if kind is None or "/" in name or "\\" in name or not page.is_file():
+        if page is None or kind is None:
             raise Refused(404, "There is no such file.")
         return web.Response(text=page.read_text("utf-8"), content_type=kind, charset="utf-8")
 
@@ -295,7 +313,8 @@ class Server:
 
     def _can_add_class(self) -> bool:
         # Where no classes are declared, people must be able to name the first ones.
-        return self.settings.new_classes or not self._run.list_classes()
+        is_closed = self._schema.classes_closed or not self.settings.new_classes
+        return not is_closed or not self._run.list_classes()
 
     # ------------------------------------------------------------------------------ labelling
 
@@ -355,7 +374,10 @@ class Server:
     async def _store_answer(self, call: Call) -> web.Response:
         person = call.person
         body = await read_body(call.request, AnswerGiven)
-        label = None if body.label is None else self._check_label(body.label)
+        label = body.label
+        if label is not None:
+            classes, can_add = self._list_classes(), self._can_add_class()
+            label = check_label(label, classes, self._schema, can_add=can_add)
         if len(body.note) > NOTE_MAX:
             raise Refused(400, f"The note is longer than {NOTE_MAX} characters.")
         took_s = body.took_s
@@ -374,14 +396,6 @@ class Server:
         given = {"request_id": body.request_id, "label": label, "at": at}
         call.act |= {"request_id": body.request_id, "label": label}
         return web.json_response(given, status=201)
-
-    def _check_label(self, label: str) -> str:
-        if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
-            raise Refused(400, f"A class is a text of 1 to {LABEL_MAX} characters in one line.")
-        if not self._can_add_class() and label not in self._list_classes():
-            known = ", ".join(self._list_classes())[:500]
-            raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
-        return label
 
     async def _undo_answer(self, call: Call) -> web.Response:
         person = call.person

@@ -15,19 +15,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ...adapters.sealing import Sealer
+from ...errors import BadInput
 from ...label.consensus import select_standing
 from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
 from ..database import SealedCells, open_database, open_transaction
-from .routing import HERE_S, WAITING_N, Known, choose_suited, event_of, is_as_they_come, rank_of
+from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
+from .tables import SCHEMA, SEALED, VERSION, event_of, log_of
 
 UNDO_S = 5.0
 """How long an answer can be undone as if it had not been given (seconds)."""
@@ -36,37 +37,6 @@ KEPT_N = 20_000
 """How many answers, and questions that are over, are remembered."""
 
 SERIES_N = 400
-VERSION = 2
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS questions (
-    n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
-    rank REAL NOT NULL, is_open INTEGER NOT NULL DEFAULT 1, event TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS by_rank ON questions (is_open, rank DESC, n);
-CREATE INDEX IF NOT EXISTS by_event ON questions (event);
-CREATE TABLE IF NOT EXISTS leases (
-    request_id TEXT NOT NULL, person TEXT NOT NULL, until REAL NOT NULL, given REAL NOT NULL,
-    PRIMARY KEY (request_id, person));
-CREATE TABLE IF NOT EXISTS passed (
-    request_id TEXT NOT NULL, person TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (request_id, person));
-CREATE TABLE IF NOT EXISTS answers (
-    n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL, person TEXT NOT NULL,
-    label TEXT, note TEXT NOT NULL, took_s REAL, saw_guess INTEGER NOT NULL, at REAL NOT NULL,
-    is_undone INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS by_request ON answers (request_id, n);
-CREATE INDEX IF NOT EXISTS by_person ON answers (person, n);
-CREATE TABLE IF NOT EXISTS series (
-    labels_n INTEGER PRIMARY KEY, accuracy REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL);
-"""
-
-_ANSWER = "n || ' ' || request_id || ' ' || person"
-_SEALED = (
-    ("questions", "body", "request_id"),
-    ("answers", "label", _ANSWER),
-    ("answers", "note", _ANSWER),
-)
-
 _REQUEST = msgspec.json.Decoder(LabelRequested)
 
 
@@ -83,8 +53,7 @@ class Store:
 
     `lease_s` is how long a question is one person's, `expertise_share` the share of questions given
     by expertise (`routing`). With `outlives_power` content survives a loss of power. A `sealer`
-    seals questions, labels and notes (`SealedCells`), but not who answered which question, and
-    when.
+    seals questions, labels and notes (`SealedCells`), not who answered which question, and when.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -103,22 +72,23 @@ class Store:
         outlives_power: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._path = path
         self._lease_s = lease_s
         self._expertise_share = expertise_share
         self._clock = clock
         self._lock = threading.Lock()
         self._db = open_database(
             path,
-            _SCHEMA,
+            SCHEMA,
             version=VERSION,
             fault="is no desk's",
             outlives_power=outlives_power,
             # The event of a question from version 1 is not known.
             upgrade="ALTER TABLE questions ADD COLUMN event TEXT NOT NULL DEFAULT '';",
         )
-        self._db.create_function("log_of", 1, _log_of, deterministic=True)
+        self._db.create_function("log_of", 1, log_of, deterministic=True)
         try:
-            self._cells = SealedCells(self._db, path, sealer, _SEALED)
+            self._cells = SealedCells(self._db, path, sealer, SEALED)
         except BaseException:
             self._db.close()
             raise
@@ -157,15 +127,28 @@ class Store:
                 )
 
     def read_replies(self, mark: str) -> Receipt:
-        """Return the answers behind number `mark` up to the first that can still be undone."""
+        """Return the answers behind number `mark` that can no longer be undone.
+
+        Raises `BadInput` for a mark behind the latest answer: another file was read before.
+        """
+        start = int(mark or 0)
         with self._lock:
-            answers = self._db.execute(
+            given_n = self._query_number(
+                "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'answers'"
+            )
+            if start > given_n:
+                raise BadInput(
+                    f"{self._path} has {given_n} answers, and {start} were read of it; put it back "
+                    "as it was, or give the desk another --folder"
+                )
+            now = self._clock()
+            # Up to the first that can be undone: a clock that was set back mixes up their times.
+            rows = self._db.execute(
                 "SELECT n, request_id, person, label, at, is_undone FROM answers "
-                "WHERE n > ? ORDER BY n LIMIT 500",
-                (int(mark or 0),),
+                "WHERE n > ? AND n < COALESCE((SELECT MIN(n) FROM answers WHERE n > ? AND "
+                "at > ? AND at <= ?), n + 1) ORDER BY n LIMIT 500",
+                (start, start, now - UNDO_S, now),
             ).fetchall()
-        now = self._clock()
-        rows = [*takewhile(lambda row: not _can_be_undone(row[4], now), answers)]
         return Receipt(
             tuple(
                 Reply(
@@ -191,22 +174,20 @@ class Store:
         with self._lock, open_transaction(self._db):
             row = self._db.execute(
                 "SELECT q.request_id, q.body FROM leases l JOIN questions q USING (request_id) "
-                "WHERE l.person = ? AND l.until > ? AND q.is_open = 1",
+                "WHERE l.person = ? AND l.until > ?",
                 (person, now),
             ).fetchone()
             if row is None:
                 row = self._choose_question(person, known or {}, now)
             if row is None:
                 return None
-            until = self._lease_question(row[0], person, now)
+            until = now + self._lease_s
+            self._db.execute("DELETE FROM leases WHERE person = ? OR until <= ?", (person, now))
+            self._db.execute(
+                "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
+                (row[0], person, until, now),
+            )
             return Leased(self._decode_request(*row), until)
-
-    def _lease_question(self, request_id: str, person: str, now: float) -> float:
-        """Lease a question to a person in place of any other; return until when."""
-        until = now + self._lease_s
-        self._db.execute("DELETE FROM leases WHERE person = ? OR until <= ?", (person, now))
-        self._db.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", (request_id, person, until, now))
-        return until
 
     def _choose_question(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
         """Return the question for this person: the first free one, or the one that suits."""
@@ -273,31 +254,35 @@ class Store:
         """Store an answer; return when it was given, or None if no such question is known.
 
         `label` is None for "cannot tell". An answer to a question that is over is stored too, as a
-        correction or a late opinion; the run decides if it counts.
+        correction or a late opinion; the run decides if it counts. The same answer again, as after
+        a reply that got lost, is no new one.
         """
+        now = self._clock()
         with self._lock, open_transaction(self._db):
             question = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
             if question is None:
                 return None
-            # A correction is later than what it corrects, also where the clock was set back.
-            query = "SELECT COALESCE(MAX(at), 0.0) FROM answers WHERE request_id = ? AND person = ?"
-            before = self._db.execute(query, (request_id, person)).fetchone()[0]
-            at = max(self._clock(), math.nextafter(before, math.inf))
-            cursor = self._db.execute(
-                "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
-                "VALUES (?, ?, NULL, '', ?, ?, ?)",
-                (request_id, person, took_s, saw_guess, at),
-            )
-            self._write_answer(cursor.lastrowid, request_id, person, label, note)
+            earlier = self._find_answer(request_id, person)
+            if earlier is not None and earlier[1:] == (label, note):
+                now = earlier[0]
+            else:
+                # The run takes the latest for the one that counts.
+                now = now if earlier is None else max(now, math.nextafter(earlier[0], math.inf))
+                cursor = self._db.execute(
+                    "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
+                    "VALUES (?, ?, NULL, '', ?, ?, ?)",
+                    (request_id, person, took_s, saw_guess, now),
+                )
+                self._write_answer(cursor.lastrowid, request_id, person, label, note)
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
             request = self._decode_request(request_id, question[0])
-            if self._has_enough(request):
+            if len(self._list_answers(request)) >= request.answers_wanted:
                 self._end_request(request_id)
-        return at
+        return now
 
     def pass_on(self, person: str, request_id: str) -> None:
         """Leave this question to somebody else; it comes back to this person last."""
@@ -313,22 +298,33 @@ class Store:
     def undo_answer(self, person: str) -> str | None:
         """Undo a person's last answer, lease its question to them again, and return its id.
 
-        An answer that was handed on stays until a new one corrects it. None without an answer.
+        An answer that was handed on stays until a new one corrects it, and its question stays over
+        for others. None without an answer.
         """
-        now = self._clock()
         with self._lock, open_transaction(self._db):
+            now = self._clock()
             row = self._db.execute(
-                "SELECT n, request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
+                "SELECT request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
                 "ORDER BY n DESC LIMIT 1",
                 (person,),
             ).fetchone()
             if row is None:
                 return None
-            n, request_id, at = row
-            if _can_be_undone(at, now):
-                self._db.execute("UPDATE answers SET is_undone = 1 WHERE n = ?", (n,))
-            self._db.execute("UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,))
-            self._lease_question(request_id, person, now)
+            request_id, at = row
+            if now - UNDO_S < at <= now:
+                self._db.execute(
+                    "UPDATE answers SET is_undone = 1 WHERE request_id = ? AND person = ? "
+                    "AND at > ? AND at <= ?",
+                    (request_id, person, now - UNDO_S, now),
+                )
+                self._db.execute(
+                    "UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,)
+                )
+            self._db.execute("DELETE FROM leases WHERE person = ?", (person,))
+            self._db.execute(
+                "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
+                (request_id, person, now + self._lease_s, now),
+            )
         return str(request_id)
 
     def find_question(self, request_id: str) -> LabelRequested | None:
@@ -454,13 +450,30 @@ class Store:
             stored[1] = self._cells.seal_text(note.encode(), "answers.note", row)
         self._db.execute("UPDATE answers SET label = ?, note = ? WHERE n = ?", (*stored, n))
 
-    def _read_label(
-        self, n: int, request_id: str, person: str, stored: str | bytes | None
+    def _find_answer(self, request_id: str, person: str) -> tuple[float, str | None, str] | None:
+        """Return when a person last answered a question, with which label and note; or None."""
+        row = self._db.execute(
+            "SELECT n, at, label, note FROM answers WHERE request_id = ? AND person = ? "
+            "AND is_undone = 0 ORDER BY n DESC LIMIT 1",
+            (request_id, person),
+        ).fetchone()
+        if row is None:
+            return None
+        n, at, label, stored = row
+        note = self._read_cell("note", n, request_id, person, stored) or ""
+        return at, self._read_label(n, request_id, person, label), note
+
+    def _read_label(self, *answer: Any) -> str | None:
+        return self._read_cell("label", *answer)
+
+    def _read_cell(
+        self, column: str, n: int, request_id: str, person: str, stored: str | bytes | None
     ) -> str | None:
         if stored is None or not self._cells.are_sealed:
             return stored  # type: ignore[return-value]  # without keys it is text
         cell = stored.encode() if isinstance(stored, str) else stored
-        return self._cells.unseal_text(cell, "answers.label", f"{n} {request_id} {person}").decode()
+        row = f"{n} {request_id} {person}"
+        return self._cells.unseal_text(cell, f"answers.{column}", row).decode()
 
     def _query_number(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
@@ -485,17 +498,3 @@ class Store:
             for n, person, label, at in rows
         ]
         return select_standing(answers, request.answers_wanted)
-
-    def _has_enough(self, request: LabelRequested) -> bool:
-        """Whether a request has as many answers as it wants; the run may ask for one more."""
-        return len(self._list_answers(request)) >= request.answers_wanted
-
-
-def _can_be_undone(at: float, now: float) -> bool:
-    """Whether an answer can be undone; not if the clock was set back since, to before it."""
-    return now - UNDO_S < at <= now
-
-
-def _log_of(seconds: float | None) -> float | None:
-    """Return the logarithm of seconds, which count as at least a tenth of a second."""
-    return None if seconds is None else math.log(max(0.1, seconds))

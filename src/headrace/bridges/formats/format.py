@@ -29,8 +29,15 @@ _BOM = b"\xef\xbb\xbf"
 class Given:
     """One answer as it stands in a file.
 
-    `line` counts from 1. `label` is a class, or None where the annotator cannot tell. `at`, in
-    seconds since the epoch, is None and `annotator` is "" where the file has no such value.
+    Attributes:
+        line: Its line or number in the file, from 1.
+        request_id: The id of the request.
+        label: A class, or None where the annotator cannot tell.
+        at: When it was given, seconds since the epoch; None where the file has no such value.
+        annotator: Who answered; "" where the file has no such value.
+
+    >>> Given(1, "r1", "fraud").at is None
+    True
     """
 
     line: int
@@ -42,7 +49,18 @@ class Given:
 
 @dataclass(slots=True)
 class Reading:
-    """What was read from a file: answers, ids of requests without an answer, and faults."""
+    """What was read from a file.
+
+    Attributes:
+        given: The answers, in order.
+        blank: The ids of requests without an answer.
+        faults: Sentences about lines that can't be used, `FAULTS_MAX` at most.
+        faults_n: The number of such lines.
+
+    >>> reading = Reading()
+    >>> reading.fault("this is no JSON object", 3); reading.faults
+    ['line 3: this is no JSON object']
+    """
 
     given: list[Given] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
@@ -50,13 +68,27 @@ class Reading:
     faults_n: int = 0
 
     def fault(self, sentence: str, line: int = 0) -> None:
-        """Note what is wrong with a line, or with the whole file if `line` is 0."""
+        """Note a fault.
+
+        Args:
+            sentence: What is wrong.
+            line: The line, from 1; 0 means the whole file.
+        """
         self.faults_n += 1
         if self.faults_n <= FAULTS_MAX:
             self.faults.append(f"line {line}: {sentence}" if line else sentence)
 
     def id_in(self, found: dict[str, Any], name: str, line: int) -> str:
-        """Return the request id of a record, under the key `name`; "", and a fault, without it."""
+        """Read the request id of a record.
+
+        Args:
+            found: The record.
+            name: The key of the id.
+            line: The record's line, from 1.
+
+        Returns:
+            The id; "", and a fault is noted, where there is none.
+        """
         value = found.get(name)
         if isinstance(value, str) and value:
             return value
@@ -64,14 +96,31 @@ class Reading:
         return ""
 
     def label_in(self, value: object, line: int) -> str | None:
-        """Return a class that is a text or a number; None, and a fault, for anything else."""
+        """Read a class.
+
+        Args:
+            value: What stands for the class, a text or a number.
+            line: Its line, from 1.
+
+        Returns:
+            The class; None, and a fault is noted, for anything else.
+        """
         if isinstance(value, str | int | float):
             return class_name(value)
         self.fault(f"the label is {format_value(value)}; must be a text", line)
         return None
 
     def only_label(self, chosen: Collection[object], line: int, none: str = "") -> str | None:
-        """Return the only chosen class; else None, and a fault, which is `none` for no class."""
+        """Read the class where a tool lets several be chosen.
+
+        Args:
+            chosen: What was chosen.
+            line: Its line, from 1.
+            none: The fault where nothing was chosen.
+
+        Returns:
+            The only chosen class; else None, and a fault is noted.
+        """
         if len(chosen) == 1:
             return self.label_in(next(iter(chosen)), line)
         several = f"{len(chosen)} classes were chosen; one can be right"
@@ -79,9 +128,15 @@ class Reading:
         return None
 
     def time_in(self, value: object, line: int) -> float | None:
-        """Return the time of an answer: a number of seconds, or RFC 3339, in UTC without a zone.
+        """Read the time of an answer.
 
-        None where there is no value; None, and a fault, where it can't be read.
+        Args:
+            value: A number of seconds, or RFC 3339, in UTC without a zone.
+            line: Its line, from 1.
+
+        Returns:
+            Seconds since the epoch; None where there is no value, and, with a fault, where it can't
+            be read.
         """
         if value is None or value == "":
             return None
@@ -92,7 +147,15 @@ class Reading:
             return None
 
     def objects_in(self, array: list[Any], kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the objects of an array, each with its number from 1; other items are faults."""
+        """Read the objects of an array; other items are faults.
+
+        Args:
+            array: The array.
+            kind: What an item should be, for the fault.
+
+        Yields:
+            The number of an object, from 1, and the object.
+        """
         for n, item in enumerate(array, start=1):
             if isinstance(item, dict):
                 yield n, item
@@ -101,15 +164,39 @@ class Reading:
 
 
 class Format(Protocol):
-    """How one tool reads tasks and writes answers; the class takes the settings."""
+    """How one tool reads tasks and writes answers; the class takes the settings.
+
+    `headrace.testing.check_format` checks a format, and has an example of one.
+
+    Attributes:
+        suffix: The end of the names of its files, such as ".jsonl".
+
+    >>> from headrace.bridges.formats.doccano import Doccano
+    >>> Doccano(FilesSettings()).suffix
+    '.jsonl'
+    """
 
     suffix: str
 
     def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
-        """Return the content of a file of tasks: the same bytes for the same requests."""
+        """Write a file of tasks: the same bytes for the same requests.
+
+        Args:
+            requests: The requests.
+
+        Returns:
+            The content of the file.
+        """
 
     def replies_of(self, content: bytes) -> Reading:
-        """Read the answers in a file of the tool. Raises nothing, whatever the bytes are."""
+        """Read a file of answers. It raises nothing, whatever the bytes are.
+
+        Args:
+            content: The content of the file.
+
+        Returns:
+            The answers and faults in it.
+        """
 
 
 # -------------------------------------------------------------------------------------- tasks

@@ -127,9 +127,16 @@ def faust_brokers(kafka: KafkaSettings) -> list[str]:
 
 
 def make_producer(kafka: KafkaSettings, **changes: Any) -> Any:
-    """Return an `AIOKafkaProducer`, not started: all replicas acknowledge, retries write once.
+    """Make a producer, not started: all replicas acknowledge, retries write once.
 
-    `changes` override its options. While the brokers are away, `stop` waits: give it a deadline.
+    While the brokers are away, `stop` waits: give it a deadline.
+
+    Args:
+        kafka: The section `[kafka]`.
+        changes: Override its options.
+
+    Returns:
+        An `AIOKafkaProducer`.
     """
     options = {
         "acks": "all",
@@ -144,11 +151,17 @@ def make_producer(kafka: KafkaSettings, **changes: Any) -> Any:
 
 
 def make_consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) -> Any:
-    """Return an `AIOKafkaConsumer`, not started, that commits nothing by itself.
+    """Make a consumer, not started, that commits nothing by itself.
 
-    With a `group` it shares partitions with the other members: call `subscribe`. Without one it
-    reads the partitions passed to `assign`, from where `seek` puts it: it never chooses a place by
-    itself. `changes` override its options.
+    Args:
+        kafka: The section `[kafka]`.
+        group: With a group it shares partitions with the other members: call `subscribe`. Without
+            one it reads the partitions passed to `assign`, from where `seek` puts it: it never
+            chooses a place by itself.
+        changes: Override its options.
+
+    Returns:
+        An `AIOKafkaConsumer`.
     """
     options: dict[str, Any] = {
         "enable_auto_commit": False,
@@ -174,7 +187,15 @@ def make_consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: 
 
 
 def make_admin(kafka: KafkaSettings, **changes: Any) -> Any:
-    """Return an `AIOKafkaAdminClient`, not started; end it with `close`, not `stop`."""
+    """Make an admin client, not started; end it with `close`, not `stop`.
+
+    Args:
+        kafka: The section `[kafka]`.
+        changes: Override its options.
+
+    Returns:
+        An `AIOKafkaAdminClient`.
+    """
     kind = import_extra("aiokafka.admin").AIOKafkaAdminClient
     return kind(**client_options(kafka), **(passed_on(kafka, kind) | changes))
 
@@ -183,9 +204,15 @@ async def check_brokers(kafka: KafkaSettings) -> None:
     """Check that a broker can be reached, and that none leads us off loopback unsafely.
 
     The settings have the first addresses only, whose brokers name the others. Only the first are
-    connected to here. Raises `NoBroker` with the reason of each, which aiokafka would only log;
-    `BadSettings` if all refuse us or show a certificate that we don't trust, or where brokers on
-    loopback send their clients away from it without TLS.
+    connected to here.
+
+    Args:
+        kafka: The section `[kafka]`.
+
+    Raises:
+        NoBroker: None can be reached; with the reason of each, which aiokafka would only log.
+        BadSettings: All refuse us or show a certificate that we don't trust, or brokers on loopback
+            send their clients away from it without TLS.
     """
     failed = import_extra("aiokafka.errors").KafkaError
     reasons, may_pass = [], False

@@ -22,16 +22,13 @@ from numpy.typing import NDArray
 from river import base
 
 from ...messages import Context, Moments
-from ...observe.values import is_free_text
 from ..failures import Act, Failures
 from ..members import as_distributions
-from ..presets import long_memory_members
 from .blas import one_blas_thread
-from .discriminant import Discriminant
 from .evidence import Floats, Member, Rows
 from .gaussian_process import GaussianProcess
 from .keeping import Keeping, LabelledEvent
-from .members import RiverMember
+from .members import RiverMember, default_members, without_free_texts
 from .stacker import Stacker, logs_of
 
 EARLY_N = 100
@@ -46,25 +43,19 @@ class Committee(Keeping, base.Classifier):
     """A Gaussian process, a discriminant and river classifiers, pooled by their earlier accuracy.
 
     Features may be numbers or texts; features and classes may come and go. Nothing is random: the
-    same calls return the same answers, bit for bit on one type of machine.
+    same calls return the same answers, bit for bit on one type of machine. docs/COMMITTEE.md has
+    the equations, the papers and the measurements.
 
-    Parameters
-    ----------
-    members
-        Unlearned objects with `fit` and `predict` of `evidence.Member`, and river classifiers. By
-        default a Gaussian process, a discriminant, river's softmax regression and naive Bayes. A
-        member that raises, or whose answer is no distribution, counts as undecided for that answer.
-        A member's `trust` is its weight, as a multiple of a river classifier's, before labels
-        judge it.
-    memory_n
-        The most labelled events kept as evidence. A label costs O(memory_n^3).
-    pools
-        Whether the members' weights are learned; otherwise they keep those of their `trust`.
-    tunes
-        Whether the members' slow settings move.
+    Args:
+        members: Unlearned objects with `fit` and `predict` of `evidence.Member`, and river
+            classifiers. By default a Gaussian process, a discriminant, river's softmax regression
+            and naive Bayes. A member that raises, or whose answer is no distribution, counts as
+            undecided for that answer. A member's `trust` is its weight, as a multiple of a river
+            classifier's, before labels judge it.
+        memory_n: The most labelled events kept as evidence. A label costs O(memory_n^3).
+        pools: Whether the members' weights are learned; otherwise they keep those of their `trust`.
+        tunes: Whether the members' slow settings move.
 
-    Examples
-    --------
     >>> from river import datasets, metrics
     >>> model, accuracy = Committee(), metrics.Accuracy()
     >>> for x, y in datasets.Phishing().take(300):
@@ -107,7 +98,11 @@ class Committee(Keeping, base.Classifier):
     # ---------------------------------------------------------------------------------- watching
 
     def observe_one(self, x: Features) -> None:
-        """Observe an event, labelled or not: it moves the clock, and later the scale."""
+        """Observe an event, labelled or not: it moves the clock, and later the scale.
+
+        Args:
+            x: Its features.
+        """
         moments = {
             str(name): Moments(1, float(value), 0.0)
             for name, value in x.items()
@@ -135,12 +130,16 @@ class Committee(Keeping, base.Classifier):
     ) -> None:
         """Learn one label.
 
-        - `x`, `y`: the features and the class of its event; `w`: its weight.
-        - `at`: when the event happened, always in the same unit; by default events are counted.
-        - `key`: a label replaces the previous one with the same key, e.g. a corrected answer.
-        - `context`: contains the members' opinions when the event came, by which they are judged.
+        Args:
+            x: The features of its event.
+            y: Its class.
+            w: Its weight.
+            at: When the event happened, always in the same unit; by default events are counted.
+            key: A label replaces the previous one with the same key, e.g. a corrected answer.
+            context: Contains the members' opinions when the event came, by which they are judged.
 
-        Raises `ValueError` if every member is a river classifier and none could learn it.
+        Raises:
+            ValueError: Every member is a river classifier and none could learn it.
         """
         self.labels_n += 1
         is_moving = self.labels_n >= self._moves_at
@@ -188,7 +187,14 @@ class Committee(Keeping, base.Classifier):
         return opinions
 
     def said_in(self, context: Context) -> Floats | None:
-        """The opinions in a context, shape (members, classes); None if it has none."""
+        """Read the members' opinions in a context.
+
+        Args:
+            context: What a request carried.
+
+        Returns:
+            The opinions, shape (members, classes); None if it has none.
+        """
         if not context.opinions:
             return None
         opinions = np.zeros((len(self._members), len(self.classes)))
@@ -223,13 +229,25 @@ class Committee(Keeping, base.Classifier):
     # -------------------------------------------------------------------------------- predicting
 
     def predict_proba_one(self, x: Features, **kwargs: Any) -> dict[Any, float]:
-        """Probabilities of the classes learned so far, as of now; {} before the first label."""
+        """Predict the classes learned so far for one event, as of now.
+
+        Args:
+            x: Its features.
+            kwargs: Not used; river's classifiers take them.
+
+        Returns:
+            Probabilities by class; {} before the first label.
+        """
         return self.predict_proba_rows(self._rows_of([x], self._now))[0]
 
     def predict_proba_many(self, X: Any) -> Any:
-        """The probabilities for each row of a DataFrame, as a DataFrame of the same library.
+        """Predict for each row of a data frame. The bits of a row do not depend on the other rows.
 
-        The bits of a row do not depend on the other rows.
+        Args:
+            X: A data frame of n rows, a column for each feature.
+
+        Returns:
+            Probabilities as a data frame of the same library, n rows, a column for each class.
         """
         frame = nw.from_native(X, eager_only=True)
         answers = self.pooled(self._rows_of(frame.rows(named=True), self._now))
@@ -237,7 +255,14 @@ class Committee(Keeping, base.Classifier):
         return nw.from_dict(columns, backend=frame.implementation).to_native()
 
     def predict_proba_rows(self, rows: Rows) -> list[dict[Any, float]]:
-        """The probabilities by class for each of the rows; {} for a row on which all failed."""
+        """Predict for encoded rows.
+
+        Args:
+            rows: n events.
+
+        Returns:
+            n dicts of probabilities by class; {} for a row on which all members failed.
+        """
         pooled = self.pooled(rows)
         return [
             {} if row and math.isnan(row[0]) else dict(zip(self.classes, row, strict=True))
@@ -245,14 +270,26 @@ class Committee(Keeping, base.Classifier):
         ]
 
     def pooled(self, rows: Rows) -> Floats:
-        """Pooled probabilities of n rows, shape (n, classes); (n, 0) before the first label.
+        """Pool the members' opinions about encoded rows.
 
-        A row on which every member failed is NaN.
+        Args:
+            rows: n events.
+
+        Returns:
+            Probabilities, shape (n, classes), (n, 0) before the first label; NaN where all failed.
         """
         return self.pooled_of(*self.heard(rows))
 
     def pooled_of(self, said: Floats, has_failed: NDArray[np.bool_]) -> Floats:
-        """Pooled probabilities, shape (n, classes), from the two arrays that `heard` returns."""
+        """Pool opinions that were heard before.
+
+        Args:
+            said: Opinions, shape (members, n, classes), as `heard` returns them.
+            has_failed: On which rows every member failed, shape (n,), as `heard` returns it.
+
+        Returns:
+            Probabilities, shape (n, classes); NaN where all failed.
+        """
         if not self._examples:
             return np.full(said.shape[1:], 1.0 / max(1, len(self.classes)))
         pooled = self.pool_opinions(said)
@@ -261,15 +298,37 @@ class Committee(Keeping, base.Classifier):
         return pooled
 
     def pool_opinions(self, opinions: Floats) -> Floats:
-        """Pool opinions of shape (members, n, classes) into distributions, shape (n, classes)."""
+        """Pool opinions by the stacker alone.
+
+        Args:
+            opinions: Opinions, shape (members, n, classes).
+
+        Returns:
+            Probabilities, shape (n, classes).
+        """
         return self.stacker.pool(logs_of(opinions))
 
     def opinions(self, rows: Rows) -> Floats:
-        """Each member's opinions, shape (members, n, classes); uniform if it has no valid one."""
+        """Ask each member about encoded rows.
+
+        Args:
+            rows: n events.
+
+        Returns:
+            Opinions, shape (members, n, classes); uniform where a member has no valid one.
+        """
         return self.heard(rows)[0]
 
     def heard(self, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
-        """`opinions`, and on which of the rows every member failed, shape (n,)."""
+        """Ask each member about encoded rows, and say where all failed.
+
+        Args:
+            rows: n events.
+
+        Returns:
+            Opinions, shape (members, n, classes), and on which rows every member failed, shape
+            (n,).
+        """
         shape = (len(rows), len(self.classes))
         if not self._examples:
             # Before the first label, or after all were forgotten, there is nothing to fit.
@@ -296,7 +355,14 @@ class Committee(Keeping, base.Classifier):
         return as_distributions(opinions), ~np.logical_or.reduce(is_fine, axis=0)
 
     def by_class(self, said: Floats) -> dict[Any, tuple[float, ...]]:
-        """Opinions of shape (members, classes) by class, with 6 digits, as a log stores them."""
+        """Turn opinions into what a log stores.
+
+        Args:
+            said: Opinions, shape (members, classes).
+
+        Returns:
+            A tuple of the members' opinions by class, with 6 digits.
+        """
         return {
             name: tuple(float(f"{p:.6g}") for p in said[:, code].tolist())
             for code, name in enumerate(self.classes)
@@ -315,15 +381,19 @@ class Committee(Keeping, base.Classifier):
         return self._is_fit
 
     def river_places(self) -> list[int]:
-        """The numbers of the members that are river classifiers."""
+        """Return the numbers of the members that are river classifiers."""
         return [n for n, member in enumerate(self._members) if isinstance(member, RiverMember)]
 
     def river_members(self) -> list[RiverMember]:
-        """The members that are river classifiers, not copied."""
+        """Return the members that are river classifiers, not copied."""
         return [member for member in self._members if isinstance(member, RiverMember)]
 
     def take_river_members(self, members: Sequence[RiverMember]) -> None:
-        """Replace the river members by others: the same classifiers, trained in another way."""
+        """Replace the river members by others: the same classifiers, trained in another way.
+
+        Args:
+            members: As many as there are now, in the same order.
+        """
         for place, member in zip(self.river_places(), members, strict=True):
             self._members[place] = member
         self._is_fit = []
@@ -340,7 +410,7 @@ class Committee(Keeping, base.Classifier):
         return None
 
     def member_names(self) -> list[str]:
-        """A name for each member, in their order."""
+        """Return a name for each member, in their order."""
         return [
             type(member.model).__name__
             if isinstance(member, RiverMember)
@@ -349,7 +419,7 @@ class Committee(Keeping, base.Classifier):
         ]
 
     def trusts(self) -> list[float]:
-        """The weight of each member before labels judge it; 1 for a river classifier."""
+        """Return the weight of each member before labels judge it; 1 for a river classifier."""
         return [float(getattr(member, "trust", 1.0)) for member in self._members]
 
     def _rows_of(self, xs: Sequence[Features], at: float) -> Rows:
@@ -379,7 +449,7 @@ class Committee(Keeping, base.Classifier):
             return _FAILED
 
     def failures_by_member(self) -> dict[str, Failures]:
-        """The failures by member name, without members that never failed."""
+        """Return the failures by member name, without members that never failed."""
         pairs = zip(self.member_names(), self.failures, strict=True)
         return {name: failures for name, failures in pairs if failures.first}
 
@@ -409,27 +479,6 @@ class Committee(Keeping, base.Classifier):
 def _quiet() -> np.errstate:
     """Silence numpy's warnings: members may divide by 0, and their answers are checked."""
     return np.errstate(all="ignore")
-
-
-_PLAIN = frozenset((float, int, bool, type(None)))
-
-
-def default_members() -> list[Any]:
-    """The members of a `Committee` that is made without `members`."""
-    return [GaussianProcess(), Discriminant(), *long_memory_members()]
-
-
-def without_free_texts(x: Features) -> Features:
-    """The features without free texts, for river members: these would store each as a category."""
-    if _PLAIN.issuperset(map(type, x.values())):
-        return x
-    if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
-        return {
-            name: value
-            for name, value in x.items()
-            if not (isinstance(value, str) and is_free_text(value))
-        }
-    return x
 
 
 def _is_of_fewer(opinion: Any, shape: tuple[int, int]) -> bool:

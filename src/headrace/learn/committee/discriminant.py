@@ -19,7 +19,14 @@ _FLOOR = 0.02  # Added to every variance, in units of the whole stream's varianc
 
 
 class Discriminant:
-    """One member of a committee; `half_life_n` is the age in labels at which a label weighs half.
+    """Linear discriminant analysis that forgets, as a member of a committee.
+
+    Class means and one covariance for all classes (Hastie, Tibshirani, Friedman, "The elements of
+    statistical learning", 2009, eq. 4.10), shrunk towards its diagonal while labels are few, in the
+    manner of Friedman, "Regularized discriminant analysis" (JASA 84, 1989).
+
+    Args:
+        half_life_n: The age, in labels, at which a label weighs half.
 
     >>> Z, codes = np.array([[-1.0], [-0.9], [1.0], [1.1]]), np.array([0, 0, 1, 1])
     >>> evidence = Evidence(Z=Z, codes=codes, at=np.arange(4.0), weights=np.ones(4), classes_n=2,
@@ -41,10 +48,18 @@ class Discriminant:
         return {"half_life_n": self.half_life_n}
 
     def tune(self, evidence: Evidence) -> None:
-        """There is nothing to tune."""
+        """Do nothing: there is nothing to tune.
+
+        Args:
+            evidence: All labelled rows that are kept.
+        """
 
     def fit(self, evidence: Evidence) -> None:
-        """Solve for the evidence: O(m d min(m, d) + min(m, d)^3) for m rows of d columns."""
+        """Solve for the evidence; costs O(m d min(m, d) + min(m, d)^3).
+
+        Args:
+            evidence: m rows of d columns.
+        """
         Z = evidence.Z
         weight = 0.5 ** (evidence.age_in_labels / self.half_life_n) * evidence.weights
         member_of = evidence.one_hot * weight[:, np.newaxis]
@@ -61,7 +76,14 @@ class Discriminant:
         self._constants = np.log(n + 1.0 / len(n)) - 0.5 * squares - 1e3 * is_unseen
 
     def predict(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, k); the time does not matter."""
+        """Predict; the time of a row does not matter.
+
+        Args:
+            rows: n events.
+
+        Returns:
+            Probabilities, shape (n, k).
+        """
         return softmax(product_by_row(rows.Z, self._directions) + self._constants)
 
 

@@ -19,14 +19,23 @@ Floats: TypeAlias = NDArray[np.float64]
 class Evidence:
     """m labelled rows, in order of time.
 
-    - `Z`: scaled columns, shape (m, d).
-    - `codes`: the classes, 0 to `classes_n` - 1, shape (m,).
-    - `at`: times, shape (m,), all in the same unit; `weights`: the labels' weights, shape (m,),
-      usually 1.
-    - `feature_of`: the number of the feature that each column was made from, shape (d,); all
-      columns of one categorical feature share it.
-    - `label_gap`, `event_gap`: the mean time from one label, or event, to the next.
-    - `course`: how the rows came to be, for members that solve only for what has changed.
+    Attributes:
+        Z: Scaled columns, shape (m, d).
+        codes: The classes, 0 to `classes_n` - 1, shape (m,).
+        at: Times, shape (m,), all in the same unit.
+        weights: The labels' weights, shape (m,), usually 1.
+        classes_n: The number of classes.
+        feature_of: The number of the feature that each column was made from, shape (d,); all
+            columns of one categorical feature share it.
+        label_gap: The mean time from one label to the next.
+        event_gap: The mean time from one event to the next.
+        course: How the rows came to be, for members that solve only for what has changed.
+
+    >>> evidence = Evidence(Z=np.zeros((2, 1)), codes=np.array([0, 1]), at=np.arange(2.0),
+    ...     weights=np.ones(2), classes_n=2, feature_of=np.zeros(1, int), label_gap=1.0,
+    ...     event_gap=1.0)
+    >>> evidence.one_hot.tolist(), evidence.age_in_labels.tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [1, 0])
     """
 
     Z: Floats
@@ -53,7 +62,14 @@ class Evidence:
         return np.arange(len(self) - 1, -1, -1)
 
     def take(self, places: NDArray[np.intp]) -> Evidence:
-        """The rows at these places."""
+        """Select rows.
+
+        Args:
+            places: Their places, shape (n,).
+
+        Returns:
+            The n rows in this order.
+        """
         return replace(
             self,
             Z=self.Z[places],
@@ -63,7 +79,14 @@ class Evidence:
         )
 
     def joined(self, other: Evidence) -> Evidence:
-        """These rows followed by the others, with the gaps, classes and course of the others."""
+        """Append other rows.
+
+        Args:
+            other: Rows of the same columns.
+
+        Returns:
+            These rows followed by the others, with the gaps, classes and course of the others.
+        """
         return replace(
             other,
             Z=np.concatenate([self.Z, other.Z]),
@@ -96,10 +119,17 @@ class Course:
 class Rows:
     """n events to predict the class of.
 
-    - `Z`: scaled columns, shape (n, d); `at`: times, shape (n,).
-    - `classes_n`: the number of classes; `features(i)`: the features of event i.
-    - `X`, `schema`: if the events come from a table, its rows, shape (n, width), and its columns,
-      a `SchemaView`.
+    Attributes:
+        Z: Scaled columns, shape (n, d).
+        at: Times, shape (n,).
+        classes_n: The number of classes.
+        features: Returns the features of event i.
+        X: If the events come from a table, its rows, shape (n, width).
+        schema: The columns of that table, a `SchemaView`.
+
+    >>> rows = Rows(Z=np.zeros((2, 1)), at=np.zeros(2), classes_n=2, features=lambda i: {"x": i})
+    >>> len(rows), rows.features(1)
+    (2, {'x': 1})
     """
 
     Z: Floats
@@ -118,18 +148,42 @@ class Member(Protocol):
 
     It may have a `trust`: its weight before labels judge it, as a multiple of a river classifier's;
     1 by default.
+
+    >>> class Frequent:
+    ...     def tune(self, evidence): pass
+    ...     def fit(self, evidence): self.shares = evidence.one_hot.mean(axis=0)
+    ...     def predict(self, rows): return np.tile(self.shares, (len(rows), 1))
+    >>> from headrace.models import Committee
+    >>> model = Committee([Frequent()])
+    >>> model.learn_one({"x": 1.0}, "fine"); model.predict_proba_one({"x": 2.0})
+    {'fine': 1.0}
     """
 
     def tune(self, evidence: Evidence) -> None:
-        """Move slow settings a step; called at fixed places in the sequence of labels."""
+        """Move slow settings a step; called at fixed places in the sequence of labels.
+
+        Args:
+            evidence: All labelled rows that are kept.
+        """
         ...
 
     def fit(self, evidence: Evidence) -> None:
-        """Solve for the evidence. This moves no setting and may be called any number of times."""
+        """Solve for the evidence. This moves no setting and may be called any number of times.
+
+        Args:
+            evidence: All labelled rows that are kept.
+        """
         ...
 
     def predict(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, classes_n); a row's bits do not depend on the other rows."""
+        """Predict; a row's bits do not depend on the other rows.
+
+        Args:
+            rows: n events.
+
+        Returns:
+            Probabilities, shape (n, classes_n).
+        """
         ...
 
 

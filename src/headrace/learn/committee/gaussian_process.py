@@ -46,10 +46,14 @@ _STATE = ("has_relevance", "has_time", "_features_n", "_settings", "_moments", "
 
 
 class GaussianProcess:
-    """One member of a committee.
+    """A Gaussian process on one-hot labels that tunes itself, as a member of a committee.
 
-    `has_relevance`, `has_time`: whether each feature has a relevance, and whether evidence ages;
-    both can be switched off to measure their benefit.
+    Regression in closed form (Rasmussen and Williams, "Gaussian processes for machine learning",
+    2006, eq. 2.25), whose settings climb the marginal likelihood (eq. 5.9).
+
+    Args:
+        has_relevance: Whether each feature has a relevance of its own.
+        has_time: Whether evidence ages. Both can be switched off to measure their benefit.
 
     >>> Z, codes = np.array([[-1.0], [-0.9], [1.0], [1.1]]), np.array([0, 0, 1, 1])
     >>> evidence = Evidence(Z=Z, codes=codes, at=np.arange(4.0), weights=np.ones(4), classes_n=2,
@@ -98,7 +102,11 @@ class GaussianProcess:
     # ---------------------------------------------------------------------------------- learning
 
     def tune(self, evidence: Evidence) -> None:
-        """Move the settings one step up the likelihood; costs O(m^2 d) and a `fit`."""
+        """Move the settings one step up the likelihood; costs O(m^2 d) and a `fit`.
+
+        Args:
+            evidence: m rows of d columns; nothing happens below 8.
+        """
         if len(evidence) < TUNED_MIN:
             return
         solved = self._solve(evidence)
@@ -110,9 +118,12 @@ class GaussianProcess:
         self._move(self._compute_gradient(rows, solved.kernel, slope))
 
     def fit(self, evidence: Evidence) -> None:
-        """Solve for the evidence of m rows of d columns.
+        """Solve for the evidence.
 
         It costs O(m^3 + m^2 d) at the start of a course and after settings moved, O(m^2) per step.
+
+        Args:
+            evidence: m rows of d columns.
         """
         solved = self._solve(evidence)
         rows, inverse = solved.rows, solved.inverse
@@ -290,9 +301,16 @@ class GaussianProcess:
         )
 
     def predict(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, k); a row older than the newest label is given that time.
+        """Predict; a row older than the newest label is given that time.
 
-        Raises `BrokenInvariant` before the first `fit`.
+        Args:
+            rows: n events.
+
+        Returns:
+            Probabilities, shape (n, k).
+
+        Raises:
+            BrokenInvariant: There was no `fit` before.
         """
         if self._fitted is None:
             raise BrokenInvariant("a Gaussian process predicts what it was not fitted for")

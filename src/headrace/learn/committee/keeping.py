@@ -72,7 +72,11 @@ class Keeping:
         return len(self._examples)
 
     def remember(self, example: LabelledEvent) -> None:
-        """Store a label; the previous one with its key leaves, and above `memory_n` the oldest."""
+        """Store a label; the previous one with its key leaves, and above `memory_n` the oldest.
+
+        Args:
+            example: The labelled event.
+        """
         if example.key is not None:
             self.forget(example.key)
             self._by_key[example.key] = example
@@ -96,16 +100,24 @@ class Keeping:
         return next(n for n, other in enumerate(self._course) if other is example)
 
     def forget(self, key: Hashable) -> None:
-        """Forget a label, e.g. one that became disputed; river members have learned it for good."""
+        """Forget a label, e.g. one that became disputed; river members have learned it for good.
+
+        Args:
+            key: The key of the label; an unknown one is ignored.
+        """
         example = self._by_key.get(key)
         if example is not None:
             self._drop(next(i for i, other in enumerate(self._examples) if other is example))
             self.start_course()
 
     def erase(self, is_gone: Callable[[Hashable, Features, float], bool]) -> int:
-        """Forget labels by their key, features and time, and texts that are in no other label.
+        """Forget labels, and texts that are in no other label; river members learned them for good.
 
-        Returns how many were forgotten. River members have learned them for good.
+        Args:
+            is_gone: Whether to forget a label, by its key, features and time.
+
+        Returns:
+            How many were forgotten.
         """
         places = [n for n, x in enumerate(self._examples) if is_gone(x.key, x.x, x.at)]
         for place in reversed(places):
@@ -134,7 +146,7 @@ class Keeping:
         self._event_gap = max(since_first / max(1, self.events_n - 1), 1e-9)
 
     def evidence(self) -> Evidence:
-        """The evidence in order of time, and the course that led to it."""
+        """Return the evidence in order of time, and the course that led to it."""
         if self._course_rows is None:
             course = Course(self._rows_from(0, self._base_n))
             for number, gone in enumerate(self._gone, start=course.base_n):

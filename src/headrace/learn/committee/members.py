@@ -1,4 +1,6 @@
-"""A river classifier as a member of a committee: it learns one label at a time and forgets nothing.
+"""The members of a committee: the default ones, and a river classifier as one.
+
+A river classifier learns one label at a time and forgets nothing.
 
 If the model can be compiled (`scorers`), rows of a table are scored at once, otherwise one by one.
 """
@@ -10,11 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from ...observe.values import is_free_text
+from ..presets import long_memory_members
 from ..schema_view import SchemaView
 from ..scorers.compiling import compile_model
 from ..scorers.originals import OriginalsScorer
 from ..scorers.scorer import Scorer, by_class, code_of
+from .discriminant import Discriminant
 from .evidence import Floats, Rows
+from .gaussian_process import GaussianProcess
+
+_PLAIN = frozenset((float, int, bool, type(None)))
 
 
 class RiverMember:
@@ -80,3 +88,21 @@ class RiverMember:
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorer, which is made from the model."""
         return {**self.__dict__, "_scorer": None, "_scorer_schema": None}
+
+
+def default_members() -> list[Any]:
+    """The members of a `Committee` that is made without `members`."""
+    return [GaussianProcess(), Discriminant(), *long_memory_members()]
+
+
+def without_free_texts(x: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The features without free texts, for river members: these would store each as a category."""
+    if _PLAIN.issuperset(map(type, x.values())):
+        return x
+    if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
+        return {
+            name: value
+            for name, value in x.items()
+            if not (isinstance(value, str) and is_free_text(value))
+        }
+    return x

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from ..mixed import MixedNB
 from ..schema_view import Floats, SchemaView
+from .block import Block, Text
 from .inputs import Inputs
-from .scorer import Scorer, code_of
+from .pipeline import PipelineScorer, share_out
+from .scorer import code_of
 
 PDF_FLOOR = 10e-10
 """The constant that river's GaussianNB adds to every density before the logarithm."""
 
 
-class BayesScorer(Scorer):
+class BayesScorer(PipelineScorer):
     """GaussianNB and MixedNB: log prior, floored log densities of numbers, log chances of texts.
 
     A feature that no class has learned counts the same for all classes and is left out.
@@ -32,7 +35,8 @@ class BayesScorer(Scorer):
         known: dict[str, None] = {}
         for of_class in by_class:
             known.update(dict.fromkeys(of_class))
-        names = self._take_columns(known)
+        self._read_steps()
+        names = self._choose(known)
         shape = (len(by_class), len(names))
         if names != self._read[0]:
             self._read = names, {}
@@ -48,12 +52,22 @@ class BayesScorer(Scorer):
         self._priors = np.array([math.log(n / total) for n in counts.values()])
         if self._inputs.has_intercept:
             self._priors += [_log_density(g.get("(intercept)"), 1.0) for g in by_class]
-        self._tables = []
-        for j, texts in self._texts.items():
-            name, final = self._schema.names[j], self._final
-            if name in final.texts:
-                lines = [[final.log_chance(c, name, text) for c in counts] for text in texts]
-                self._tables.append((j, np.array([*lines, [0.0] * len(counts)])))
+        if isinstance(self._final, MixedNB):
+            self._set_tables(
+                {
+                    i: self._read_chances(text, list(counts))
+                    for i, text in enumerate(self._behind.texts)
+                    if text.name in self._final.texts
+                }
+            )
+
+    def _read_chances(self, text: Text, labels: list[Any]) -> Floats:
+        """The log chance of each text of a column in each class."""
+
+        def line_of(value: str) -> list[float]:
+            return [self._final.log_chance(label, text.name, value) for label in labels]
+
+        return self._table_of(text, line_of, [0.0] * len(labels))
 
     def _read_gaussians(
         self, counted: tuple[Any, float], gaussians: Any
@@ -67,16 +81,20 @@ class BayesScorer(Scorer):
             known = by_label[label] = (count, pairs)
         return known[1]
 
-    def _answers(self, X: Floats) -> Floats:
-        numbers, is_missing = self._numbers(X)
-        distances = (numbers[:, np.newaxis, :] - self._centres) * self._precisions
+    def _answer_block(self, block: Block) -> tuple[Floats, Block]:
+        whole, block = block, self._chosen(block)
+        distances = (block.numbers[:, np.newaxis, :] - self._centres) * self._precisions
         logs = np.log(PDF_FLOOR + np.exp(-0.5 * distances * distances) * self._heights)
-        if is_missing.any():
-            logs = np.where(is_missing[:, np.newaxis, :], 0.0, logs)
+        if block.is_absent.any():
+            logs = np.where(block.is_absent[:, np.newaxis, :], 0.0, logs)
+        if block.is_none is not None:
+            # Without a variance a Gaussian does not look at the value.
+            is_varied = (self._precisions > 0.0).any(axis=0)
+            logs = np.where(block.is_none[:, np.newaxis, :], 0.0, logs)
+            whole = whole.fail(block.is_none & is_varied)
         joint = logs.sum(axis=2) + self._priors
-        self._add_categories(X, joint)
-        powers = np.exp(joint - joint.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        self._add_tables(block, joint)
+        return share_out(joint), whole
 
 
 def _mean_and_precision(gaussian: Any) -> tuple[float, float]:

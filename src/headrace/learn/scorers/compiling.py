@@ -1,13 +1,14 @@
 """Choosing the scorer of a river model; a model without one is scored by river, row by row.
 
-`_MAKERS` names the models that may be the last step of a pipeline. What may stand before it is said
+`_MODELS` names the models that may be the last step of a pipeline. What may stand before it is said
 in `inputs`; trees, their ensembles and searches for neighbours say so themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from inspect import getattr_static
 from typing import Any
 
 from river import compose, linear_model, naive_bayes, optim
@@ -15,12 +16,24 @@ from river import compose, linear_model, naive_bayes, optim
 from ..mixed import MixedNB
 from ..schema_view import SchemaView
 from .bayes import BayesScorer
-from .inputs import Inputs, pass_step
-from .linear import LogisticScorer, SoftmaxScorer
+from .counts import BernoulliScorer, ComplementScorer, MultinomialScorer
+from .inputs import ORIGINAL_NUMBERS, Inputs, Place, asks_for_none, read_steps
+from .linear import LogisticScorer, MarginScorer, SoftmaxScorer
 from .mondrian import MondrianScorer, is_of_mondrian_trees
 from .neighbours import NeighboursScorer, is_of_neighbours
 from .scorer import Scorer
 from .trees import TreeScorer, is_of_trees
+
+
+@dataclass(frozen=True)
+class _Model:
+    """How a kind of model is scored. `refuses_texts`: it raises on a text; see `Place`."""
+
+    scorer: Callable[[Any, Inputs, SchemaView], Scorer]
+    reads_codes: bool = False
+    is_smooth: bool = True
+    refuses_texts: bool = False
+    takes: Callable[[Any, Inputs], bool] = lambda final, inputs: not inputs.has_intercept
 
 
 def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
@@ -32,38 +45,82 @@ def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
     >>> compile_model(neighbors.KNNClassifier(), None) is None
     True
     """
-    if is_of_trees(model):
-        return TreeScorer(model, schema)
-    if is_of_mondrian_trees(model):
-        return MondrianScorer(model, schema)
-    if is_of_neighbours(model):
-        return NeighboursScorer(model, schema)
+    for is_of_kind, scorer in _ALONE:
+        if is_of_kind(model):
+            return scorer(model, schema)
     steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
-    inputs = Inputs()
-    for step in steps[:-1]:
-        following = pass_step(inputs, step)
-        if following is None:
-            return None
-        inputs = following
-    make = _MAKERS.get(type(steps[-1]))
-    return None if make is None else make(steps[-1], inputs, schema)
-
-
-def _make_logistic(final: Any, inputs: Inputs, schema: SchemaView) -> Scorer | None:
-    if type(final.loss).mean_func is not optim.losses.BinaryLoss.mean_func:
+    final = steps[-1]
+    kind = _kind_of(final)
+    if kind is None:
         return None
-    raises = inputs.has_texts and inputs.encoder is None
-    inputs = replace(inputs, is_refusing_texts=inputs.is_refusing_texts or raises)
-    return LogisticScorer(final, inputs, schema)
+    place = Place(reads_codes=kind.reads_codes, is_smooth=kind.is_smooth)
+    before = Inputs(has_none=asks_for_none(model))
+    inputs = read_steps(before, steps[:-1], place)
+    if inputs is None:
+        return None
+    is_refusing = inputs.is_refusing_texts or (kind.refuses_texts and inputs.has_texts)
+    if is_refusing or inputs.reads_originals:
+        # The model learns the events' own values, which may be of other types than those in rows.
+        inputs = read_steps(replace(before, number_types=ORIGINAL_NUMBERS), steps[:-1], place)
+    if inputs is None or not kind.takes(final, inputs):
+        return None
+    inputs = replace(inputs, is_refusing_texts=is_refusing, has_none=before.has_none)
+    return kind.scorer(final, inputs, schema)
 
 
-def _make_bayes(final: Any, inputs: Inputs, schema: SchemaView) -> Scorer | None:
-    return BayesScorer(final, inputs, schema) if inputs.encoder is None else None
+def _kind_of(final: Any) -> _Model | None:
+    """The kind of the model; a subclass is of its base's kind if it answers as its base does."""
+    for base in type(final).__mro__:
+        if base in _MODELS:
+            is_same = all(
+                getattr_static(type(final), name, None) is getattr_static(base, name, None)
+                for name in _ANSWERING
+            )
+            return _MODELS[base] if is_same else None
+    return None
 
 
-_MAKERS: dict[type, Callable[[Any, Inputs, SchemaView], Scorer | None]] = {
-    linear_model.LogisticRegression: _make_logistic,
-    linear_model.SoftmaxRegression: SoftmaxScorer,
-    naive_bayes.GaussianNB: _make_bayes,
-    MixedNB: _make_bayes,
+_ANSWERING = (
+    *("predict_proba_one", "weights", "_raw_dot_one", "_raw_dot", "joint_log_likelihood"),
+    *("p_class", "p_feature_given_class", "n_terms", "log_chance", "_log_gaussian_pdf"),
+)
+"""The methods that a subclass must not change; those that a model has not are None."""
+
+
+def _has_sigmoid(final: Any, inputs: Inputs) -> bool:
+    return type(final.loss).mean_func is optim.losses.BinaryLoss.mean_func
+
+
+def _compares_exactly(final: Any, inputs: Inputs) -> bool:
+    return not inputs.has_intercept and (inputs.is_exact or final.true_threshold == 0.0)
+
+
+_MODELS: dict[type, _Model] = {
+    linear_model.LogisticRegression: _Model(
+        LogisticScorer, reads_codes=True, refuses_texts=True, takes=_has_sigmoid
+    ),
+    linear_model.PAClassifier: _Model(
+        MarginScorer, reads_codes=True, takes=lambda final, inputs: True
+    ),
+    linear_model.ALMAClassifier: _Model(
+        MarginScorer, reads_codes=True, takes=lambda final, inputs: True
+    ),
+    linear_model.SoftmaxRegression: _Model(
+        SoftmaxScorer, reads_codes=True, takes=lambda final, inputs: True
+    ),
+    naive_bayes.GaussianNB: _Model(BayesScorer, takes=lambda final, inputs: True),
+    MixedNB: _Model(
+        BayesScorer, takes=lambda final, inputs: not (inputs.has_none and inputs.has_texts)
+    ),
+    naive_bayes.MultinomialNB: _Model(MultinomialScorer, refuses_texts=True),
+    naive_bayes.ComplementNB: _Model(ComplementScorer, refuses_texts=True),
+    naive_bayes.BernoulliNB: _Model(
+        BernoulliScorer, is_smooth=False, refuses_texts=True, takes=_compares_exactly
+    ),
 }
+
+_ALONE: tuple[tuple[Callable[[Any], bool], Callable[[Any, SchemaView], Scorer]], ...] = (
+    (is_of_trees, TreeScorer),
+    (is_of_mondrian_trees, MondrianScorer),
+    (is_of_neighbours, NeighboursScorer),
+)

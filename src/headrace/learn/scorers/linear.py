@@ -1,58 +1,108 @@
-"""Scorers of river's linear models: logistic and softmax regression."""
+"""Scorers of river's linear models: logistic and softmax regression, perceptron, PA and ALMA."""
 
 from __future__ import annotations
 
 from itertools import repeat
+from typing import Any
 
 import numpy as np
+from river import linear_model
 
 from ..schema_view import Floats
-from .scorer import Scorer, code_of
+from .block import Block
+from .pipeline import PipelineScorer, share_out
+from .scorer import code_of
 
 
-class _LinearScorer(Scorer):
+class _LinearScorer(PipelineScorer):
     """Base of the linear models: numbers times weights, plus the weights of the categories."""
 
-    def _take_weights(self, weights: list[dict[str, float]]) -> None:
-        known: dict[str, None] = {}
+    def _take_weights(self, weights: list[Any]) -> None:
+        self._read_steps()
+        self._known_names: dict[str, None] = {}
         for of_class in weights:
-            known.update(dict.fromkeys(of_class))
-        names = self._take_columns(known)
+            self._known_names.update(dict.fromkeys(of_class))
+        names = self._choose(self._known_names)
         self._weights = np.array([[*map(w.get, names, repeat(0.0))] for w in weights])
-        self._tables = []
-        for j, texts in self._texts.items():
-            encoded = [f"{self._schema.names[j]}_{text}" for text in texts]
-            lines = [[w.get(name, 0.0) for w in weights] for name in encoded]
-            self._tables.append((j, np.array([*lines, [0.0] * len(weights)])))
+        nothing = [0.0] * len(weights)
+        tables = {}
+        for i, text in enumerate(self._behind.texts):
+            if text.is_coded:
 
-    def _raw(self, X: Floats) -> Floats:
-        numbers, is_missing = self._numbers(X)
-        numbers[is_missing] = 0.0
+                def line_of(value: str | None, name: str = text.name) -> list[float]:
+                    encoded = f"{name}_{value}"
+                    return [w.get(encoded, 0.0) for w in weights]
+
+                tables[i] = self._table_of(text, line_of, nothing)
+        self._set_tables(tables)
+
+    def _raw(self, whole: Block) -> tuple[Floats, Block]:
+        block = self._chosen(whole)
+        numbers = np.where(block.is_absent, 0.0, block.numbers)
         raw = np.add.reduce(numbers[:, np.newaxis, :] * self._weights, axis=2)
-        self._add_categories(X, raw)
-        return np.asarray(raw)
+        self._add_tables(block, raw)
+        return np.asarray(raw), self._refuse(whole, block)
+
+    def _refuse(self, whole: Block, block: Block) -> Block:
+        """The block in which rows fail where a feature that has a weight is no number."""
+        if block.is_none is not None:
+            whole = whole.fail(block.is_none)
+        return self._refuse_texts(whole, self._known_names)
 
 
-class LogisticScorer(_LinearScorer):
-    """river's LogisticRegression: sigmoid, 0 below -30 and 1 above 30."""
+class _BinaryScorer(_LinearScorer):
+    """Base of the models of two classes: a sigmoid, 0 below -30 and 1 above 30."""
+
+    def _learned(self) -> tuple[Any, float]:
+        """The weights and the intercept."""
+        raise NotImplementedError
 
     def _refresh(self) -> None:
         self._codes = [0, 1]
-        weights = self._final.weights
+        weights, self._constant = self._learned()
         self._take_weights([weights])
-        self._constant = float(self._final.intercept)
         if self._inputs.has_intercept:
             self._constant += weights.get("(intercept)", 0.0)
 
-    def _answers(self, X: Floats) -> Floats:
-        raw = self._raw(X)[:, 0] + self._constant
+    def _answer_block(self, block: Block) -> tuple[Floats, Block]:
+        raw, block = self._raw(block)
+        raw = raw[:, 0] + self._constant
         p = 1.0 / (1.0 + np.exp(-raw))
         p[raw < -30.0] = 0.0
         p[raw > 30.0] = 1.0
-        answers = np.empty((len(X), 2))
+        answers = np.empty((len(raw), 2))
         answers[:, 0] = 1.0 - p
         answers[:, 1] = p
-        return answers
+        return answers, block
+
+
+class LogisticScorer(_BinaryScorer):
+    """river's LogisticRegression and Perceptron.
+
+    They read every feature, also without a weight: one that is no number raises, NaN makes NaN.
+    """
+
+    def _learned(self) -> tuple[Any, float]:
+        return self._final.weights, float(self._final.intercept)
+
+    def _refuse(self, whole: Block, block: Block) -> Block:
+        others = self._others
+        if len(others):
+            is_strange = ~np.isfinite(whole.numbers[:, others]) & ~whole.is_absent[:, others]
+            whole = whole.fail(is_strange)
+        if whole.is_none is not None:
+            whole = whole.fail(whole.is_none)
+        return self._refuse_texts(whole)
+
+
+class MarginScorer(_BinaryScorer):
+    """river's PAClassifier and ALMAClassifier."""
+
+    def _learned(self) -> tuple[Any, float]:
+        final = self._final
+        if isinstance(final, linear_model.ALMAClassifier):
+            return final.w, 0.0
+        return final.weights, float(final.intercept)
 
 
 class SoftmaxScorer(_LinearScorer):
@@ -66,7 +116,6 @@ class SoftmaxScorer(_LinearScorer):
         if self._inputs.has_intercept:
             self._constants = np.array([w.get("(intercept)", 0.0) for w in weights.values()])
 
-    def _answers(self, X: Floats) -> Floats:
-        raw = self._raw(X) + self._constants
-        powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    def _answer_block(self, block: Block) -> tuple[Floats, Block]:
+        raw, block = self._raw(block)
+        return share_out(raw + self._constants), block

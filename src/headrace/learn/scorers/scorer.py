@@ -12,13 +12,10 @@ One difference remains: if a categorical feature `a` has a value `b` and another
 from __future__ import annotations
 
 import math
-from itertools import repeat
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..mixed import MixedNB
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 
@@ -68,15 +65,13 @@ class Scorer:
         self._final = final
         self._inputs = inputs
         self._schema = schema
-        self._reads_texts = inputs.encoder is not None or type(final) is MixedNB
-        self._reads_texts &= inputs.has_texts
+        self._reads_texts = False
         self.is_refusing_texts = inputs.is_refusing_texts
+        self.asks_for_none = inputs.has_none
+        self.passes_none = False
         self._texts: dict[int, list[str]] = {}
         self._codes: list[int] = []
         self._columns = np.zeros(0, dtype=np.intp)
-        self._chosen: tuple[Any, Any, list[str]] = ((), (), [])
-        self._means = np.zeros(0)
-        self._factors = np.zeros(0)
         self._tables: list[tuple[int, Floats]] = []
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
@@ -94,10 +89,6 @@ class Scorer:
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             blocks = [self._answers(X[i : i + block]) for i in range(0, len(X), block)]
         answers = blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros((0, m))])
-        if self._inputs.is_refusing_texts and set(self._schema.kinds) != {"numeric"}:
-            for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
-                if kind != "numeric":
-                    answers[~np.isnan(X[:, j])] = np.nan
         return self._codes, answers
 
     @property
@@ -120,48 +111,6 @@ class Scorer:
     def _answers(self, X: Floats) -> Floats:
         raise NotImplementedError
 
-    # ------------------------------------------------------------------------------- numbers
-
-    def _take_columns(self, known: Any) -> list[str]:
-        """Choose the model's numeric columns, with their scaling, and return their names."""
-        scaler, columns = self._inputs.scaler, (tuple(self._schema.names), known.keys())
-        if columns != self._chosen[:2]:
-            self._choose_columns(known)
-        names = self._chosen[2]
-        if scaler is not None:
-            means = [*map(scaler.means.get, names, repeat(0.0))]
-            self._means = np.array(means, dtype=float)
-            if scaler.with_std:
-                variances = map(scaler.vars.get, names, repeat(0.0))
-                # Without variance river's scaler returns 0.
-                self._factors = np.array([1.0 / v**0.5 if v else 0.0 for v in variances])
-        return names
-
-    def _choose_columns(self, known: Any) -> None:
-        schema, chosen = self._schema, list[tuple[int, str]]()
-        if self._inputs.has_numbers:
-            chosen = [
-                (j, name)
-                for j, (name, kind) in enumerate(zip(schema.names, schema.kinds, strict=True))
-                if kind == "numeric" and name in known
-            ]
-        names = [name for _, name in chosen]
-        self._columns = np.array([j for j, _ in chosen], dtype=np.intp)
-        self._means = np.zeros(len(names))
-        self._factors = np.ones(len(names))
-        self._chosen = tuple(schema.names), dict.fromkeys(known).keys(), names
-
-    def _numbers(self, X: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """The scaled columns of the model, shape (n, d), and where values are missing."""
-        columns = self._columns
-        if len(columns) and X.shape[1] <= columns[-1]:
-            X = np.pad(X, ((0, 0), (0, columns[-1] + 1 - X.shape[1])), constant_values=np.nan)
-        scaled = X.take(columns, axis=1)
-        if self._inputs.scaler is not None:
-            scaled -= self._means
-            scaled *= self._factors
-        return scaled, np.isnan(scaled)
-
     # ---------------------------------------------------------------------------- categories
 
     def _learn_texts(self, X: Floats) -> bool:
@@ -179,11 +128,3 @@ class Scorer:
                 texts.append(str(self._schema.features(row)[self._schema.names[j]]))
                 has_new = True
         return has_new
-
-    def _add_categories(self, X: Floats, raw: Floats) -> None:
-        """Add the values in the table of each categorical column to raw, shape (n, m)."""
-        for j, table in self._tables:
-            if j < X.shape[1]:
-                codes = X[:, j]
-                # The last line of a table is for missing values.
-                raw += table[np.where(np.isnan(codes), len(table) - 1, codes).astype(np.intp)]

@@ -38,17 +38,35 @@ class DriftLevel(enum.IntEnum):
 class Detector(Protocol):
     """The interface of your own detectors: an object like those of `river.drift`.
 
-    `update` takes numbers in [0, 1], one after another; a higher number is worse. After each,
-    `drift_detected` says whether the newest ones differ from those before; an attribute
-    `warning_detected`, if there is one, that they may. After an alarm the detector must start
-    afresh by itself. It must use no clock and no random numbers except from a seed of its own, and
-    be picklable, since it is part of the state; `headrace.testing.check_detector` checks this.
+    An attribute `warning_detected`, if there is one, says that the newest numbers may differ. After
+    an alarm the detector must start afresh by itself. It must use no clock and no random numbers
+    except from a seed of its own, and be picklable, since it is part of the state;
+    `headrace.testing.check_detector` checks this.
+
+    >>> class ThreeInRow:
+    ...     def __init__(self): self.n, self.drift_detected = 0, False
+    ...     def update(self, x):
+    ...         self.n = self.n + 1 if x > 0.5 else 0
+    ...         self.drift_detected, self.n = self.n >= 3, self.n % 3
+    >>> detector = ThreeInRow()
+    >>> for x in (0.0, 1.0, 1.0, 1.0): detector.update(x)
+    >>> detector.drift_detected
+    True
     """
 
     @property
-    def drift_detected(self) -> bool: ...
+    def drift_detected(self) -> bool:
+        """Whether the newest numbers differ from those before."""
 
-    def update(self, x: float) -> Any: ...
+    def update(self, x: float) -> Any:
+        """Take the next number.
+
+        Args:
+            x: A number from 0 to 1; a higher one is worse.
+
+        Returns:
+            Anything; it is not used.
+        """
 
 
 # ---------------------------------------------------------------------------- river's detectors

@@ -87,6 +87,8 @@ OF_FUNCTIONS.update(
 )
 
 STRATEGIES: dict[str, Strategy] = KNOWN
+"""The query strategies by the names that `query.strategy` takes, with their default options."""
+
 STRATEGIES |= {
     "random": random,
     "least_confidence": least_confidence,
@@ -132,9 +134,18 @@ _TRIED_N = 16
 def resolve(
     strategy: str | Strategy, options: Mapping[str, Any] | None = None
 ) -> tuple[str, Strategy]:
-    """Return name and callable of a strategy: a known name, `module:function`, an entry point.
+    """Find a strategy by a known name, `module:function`, or the name of an entry point.
 
-    `options` are for a name; a callable has its own. Raises `BadSettings` with every fault.
+    Args:
+        strategy: A name, or a strategy itself.
+        options: The options of a named strategy; a callable has its own.
+
+    Returns:
+        The name and the callable.
+
+    Raises:
+        BadSettings: No strategy has the name, or options or `needs` can't be used; with every
+            fault.
 
     >>> resolve("margn")
     Traceback (most recent call last):

@@ -37,8 +37,16 @@ class RankedBatch:
     Cardoso, Silva, Canuto, Moro, Gonçalves, "Ranked batch-mode active learning", Information
     Sciences 379, 2017, eq. 1: a (1 - similarity) + (1 - a) unsure, with a the share of events that
     have no label yet, so that doubt counts for more as labels come. Similarity is Gaussian, its
-    width the median distance. `by` names the strategy of doubt, whose utilities are scaled to 0
-    to 1.
+    width the median distance.
+
+    Attributes:
+        by: The strategy of doubt, a name or a callable; its utilities are scaled to 0 to 1.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1, asked=np.array([[1.0]]))
+    >>> int(RankedBatch()(pool, Chance(0)).argmax())
+    1
     """
 
     by: str | Strategy = "margin"
@@ -76,7 +84,20 @@ class RankedBatch:
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """The sum of several strategies' utilities, each by rank from 0 to 1, with these weights."""
+    """The sum of several strategies' utilities, each by rank from 0 to 1, with weights.
+
+    Attributes:
+        of: The weights, above 0, by the names of the strategies.
+
+    Raises:
+        BadSettings: No strategy is named, or a weight is no number above 0.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> WeightedSum({"margin": 2.0, "entropy": 1.0})(pool, Chance(0)).tolist()
+    [0.0, 3.0]
+    """
 
     of: Mapping[str, float] = field(
         default_factory=lambda: {"margin": 1.0, "information_density": 1.0}
@@ -105,9 +126,22 @@ class WeightedSum:
 
 @dataclass(frozen=True)
 class TwoStage:
-    """The strategy `first` makes a shortlist, and `then` orders it.
+    """One strategy makes a shortlist, and another orders it.
 
-    `per_label` candidates are shortlisted for each label wanted, at most 1,000 in all.
+    Attributes:
+        first: The strategy that makes the shortlist, a name or a callable.
+        then: The strategy that orders it, a name or a callable.
+        per_label: The candidates shortlisted for each label wanted, 1 to 1,000; at most 1,000 in
+            all.
+
+    Raises:
+        BadSettings: `per_label` is out of bounds.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> TwoStage(first="margin", then="entropy", per_label=1)(pool, Chance(0)).tolist()
+    [0.0, 2.0]
     """
 
     first: str | Strategy = "margin"
@@ -146,7 +180,16 @@ class PerCost:
     Return on investment (Haertel, Seppi, Ringger, Carroll, "Return on investment for active
     learning", NIPS workshop on cost-sensitive learning, 2008). The costs follow from
     `price_by_class` and `price_doubt` of `query.budget`; where labels have no price all are equal.
-    `by` names the strategy; its utilities below 0 count as 0.
+
+    Attributes:
+        by: The other strategy, a name or a callable; its utilities below 0 count as 0.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1,
+    ...     costs=np.array([1.0, 8.0]))
+    >>> PerCost("margin")(pool, Chance(0)).round(3).tolist()
+    [0.2, 0.1]
     """
 
     by: str | Strategy = "margin"

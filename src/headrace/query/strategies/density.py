@@ -26,6 +26,18 @@ class InformationDensity:
 
     Settles and Craven, "An analysis of active learning strategies for sequence labeling tasks",
     EMNLP 2008, eq. 13, with a Gaussian similarity whose width is the median distance.
+
+    Attributes:
+        beta: The exponent, 0 to 10; with 0 it is the margin alone.
+
+    Raises:
+        BadSettings: `beta` is out of bounds.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> InformationDensity(beta=0.0)(pool, Chance(0)).round(3).tolist()
+    [0.2, 0.8]
     """
 
     beta: float = 1.0
@@ -55,6 +67,19 @@ class ReservoirDensity:
     events, not among the candidates of this round alone: an event that is like nothing in the
     stream is an outlier, however unsure the model is. Similarity is Gaussian, not a cosine; its
     width is the median distance of candidates. While there is no reservoir it is the entropy alone.
+
+    Attributes:
+        neighbours_n: The number of nearest events, 1 to 1,000.
+        beta: The exponent, 0 to 10; with 0 it is the entropy alone.
+
+    Raises:
+        BadSettings: An option is out of bounds.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> ReservoirDensity()(pool, Chance(0)).round(3).tolist()
+    [0.325, 0.673]
     """
 
     neighbours_n: int = NEIGHBOURS_N
@@ -96,6 +121,12 @@ class Typicality:
     before are clustered into as many groups as events were asked and labels are wanted; a candidate
     is typical if its 20 nearest neighbours are near. For the very first labels, when doubt means
     nothing.
+
+    >>> pool = Pool(ids=["a", "b", "c"], keys=np.arange(3, dtype=np.uint64), at=np.zeros(3),
+    ...     X=np.array([[0.0], [1.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.full((3, 2), 0.5), wanted_n=1)
+    >>> int(Typicality()(pool, Chance(0)).argmax())
+    1
     """
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)

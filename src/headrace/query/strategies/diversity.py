@@ -37,6 +37,12 @@ class KCenter:
     ICLR 2018, algorithm 1 (the greedy 2-approximation of Gonzalez, 1985), over the features. If
     no event was asked before, the first choice is the one nearest to the mean. Costs wanted_n * n
     distances.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.full((2, 2), 0.5), wanted_n=1, asked=np.array([[1.0]]))
+    >>> int(KCenter()(pool, Chance(0)).argmax())
+    1
     """
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
@@ -68,7 +74,17 @@ class KMeans:
 
     Lloyd's algorithm from a k-means++ start whose luck is hashed (Arthur and Vassilvitskii, SODA
     2007); for active learning Zhdanov, "Diverse mini-batch active learning", arXiv 1901.05954,
-    algorithm 1: with `weighted` the utility of `margin` is the weight of a candidate.
+    algorithm 1.
+
+    Attributes:
+        weighted: Whether the utility of `margin` is the weight of a candidate; otherwise all weigh
+            1.
+
+    >>> pool = Pool(ids=["a", "b", "c"], keys=np.arange(3, dtype=np.uint64), at=np.zeros(3),
+    ...     X=np.array([[0.0], [4.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.full((3, 2), 0.5), wanted_n=1)
+    >>> int(KMeans(weighted=False)(pool, Chance(0)).argmax())
+    1
     """
 
     weighted: bool = True
@@ -131,6 +147,12 @@ class Badge:
     gradient lower bounds", ICLR 2020, algorithm 1. The model's last layer is taken to be linear in
     the features: the gradient is (p - e) x', with e the likeliest class as a unit vector and x' the
     features with a 1 appended. Squared distances are computed without forming the gradients.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> int(Badge()(pool, Chance(0)).argmax())
+    1
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -167,6 +189,18 @@ class Dpp:
     Chen, Zhang, Zhou, "Fast greedy MAP inference for determinantal point process to improve
     recommendation diversity", NeurIPS 2018, algorithm 1: L = q q' S, with q the margin to the power
     of `quality` and S a Gaussian similarity whose width is the median distance of the candidates.
+
+    Attributes:
+        quality: The exponent of the margin, 0 to 10; with 0 only unlikeness counts.
+
+    Raises:
+        BadSettings: `quality` is out of bounds.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> int(Dpp(quality=2.0)(pool, Chance(0)).argmax())
+    1
     """
 
     quality: float = 1.0
@@ -219,8 +253,20 @@ class ProbCover:
     """The next choice is the candidate with the most uncovered candidates within its reach.
 
     Yehuda, Dekel, Hacohen, Weinshall, "Active learning through a covering lens", NeurIPS 2022,
-    algorithm 1, over the features. `reach` is the radius, as a share of the median distance of two
-    candidates. Events asked before cover their surroundings from the start.
+    algorithm 1, over the features. Events asked before cover their surroundings from the start.
+
+    Attributes:
+        reach: The radius, above 0 and at most 10, as a share of the median distance of two
+            candidates.
+
+    Raises:
+        BadSettings: `reach` is out of bounds.
+
+    >>> pool = Pool(ids=["a", "b", "c"], keys=np.arange(3, dtype=np.uint64), at=np.zeros(3),
+    ...     X=np.array([[0.0], [4.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.full((3, 2), 0.5), wanted_n=1)
+    >>> int(ProbCover(reach=1.2)(pool, Chance(0)).argmax())
+    1
     """
 
     reach: float = 0.5

@@ -17,8 +17,21 @@ def hybrid(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 
     Each next centre is the one farthest from those before (Sener and Savarese, "Active learning for
     convolutional neural networks: a core-set approach", 2018, algorithm 1; 2-approximation of
-    Gonzalez 1985). Utilities: from 2 downwards for the shortlist in that order, margin / 2 below 1
-    for the rest. Costs shortlist_n * wanted_n distances.
+    Gonzalez 1985). Costs shortlist_n * wanted_n distances.
+
+    Args:
+        pool: The n candidates.
+        chance: Not used.
+
+    Returns:
+        Utilities, shape (n,): from 2 downwards for the shortlist in its order; for the rest half
+        the margin, below 1.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> hybrid(pool, Chance(0)).tolist()
+    [1.75, 2.0]
     """
     uncertain = margin(pool, chance)
     shortlist_n = min(len(pool), SHORTLIST_PER_LABEL * max(1, pool.wanted_n))

@@ -44,10 +44,18 @@ def describe_unknown(name: str, setting: str, also: str = "") -> str:
 
 
 def needs_of(strategy: Any) -> tuple[str, ...]:
-    """Return which of `pool.PARTS` a strategy reads beside the candidates.
+    """Name the parts of a pool that a strategy reads beside the candidates.
 
-    They are those of its attribute `needs`, or for functions of this package of `OF_FUNCTIONS`. A
-    strategy that declares nothing gets all parts.
+    They are those of its attribute `needs`, or for functions of this package of `OF_FUNCTIONS`.
+
+    Args:
+        strategy: The strategy, a callable.
+
+    Returns:
+        Names out of `pool.PARTS`; all of them for a strategy that declares nothing.
+
+    >>> needs_of(lambda pool, chance: pool.at)
+    ('members', 'asked', 'labelled', 'reservoir', 'costs')
     """
     declared = declared_needs(strategy)
     return PARTS if declared is None else declared
@@ -64,7 +72,17 @@ def check_needs(strategy: Any, name: str) -> None:
 
 
 def declared_needs(strategy: Any) -> tuple[str, ...] | None:
-    """Return the parts of a pool that a strategy declares; None if it declares nothing."""
+    """Name the parts of a pool that a strategy declares to read.
+
+    Args:
+        strategy: The strategy, a callable.
+
+    Returns:
+        Names out of `pool.PARTS`, each once; None if it declares nothing.
+
+    >>> declared_needs(lambda pool, chance: pool.at) is None
+    True
+    """
     needs = getattr(strategy, "needs", None)
     if needs is None and isinstance(strategy, FunctionType):
         needs = OF_FUNCTIONS.get(strategy)

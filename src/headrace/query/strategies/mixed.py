@@ -56,6 +56,19 @@ class StrategyBandit:
     than random alone, for K arms. The questions of a round are late for each other, and count in
     `late`; the bound assumes that the draws of a round are no more correlated than independent
     ones. It is a bound on worth, which is surprise, not on accuracy.
+
+    Attributes:
+        arms: The names of 1 to 15 strategies, each once; `random` is added where it is missing.
+        labels_n: After how many labels the gains begin anew.
+        random_share: The least share of `random`, g.
+        credit: The gains and what is asked; not an argument.
+
+    Raises:
+        BadSettings: The arms are no such list, or an option is out of bounds.
+
+    >>> bandit = StrategyBandit(arms=["margin"])
+    >>> bandit.names, bandit.shares.tolist()
+    (('random', 'margin'), [0.625, 0.375])
     """
 
     arms: Sequence[str] = ("margin", "k_center")
@@ -94,13 +107,28 @@ class StrategyBandit:
         return self.credit.shares
 
     def advice(self, pool: Pool, chance: Chance) -> Floats:
-        """Return the utilities by each arm, shape (a, n)."""
+        """Ask each arm.
+
+        Args:
+            pool: The n candidates.
+            chance: The luck of the arms.
+
+        Returns:
+            The utilities by each of the a arms, shape (a, n).
+        """
         return np.stack(
             [utilities_of(strategy_named(name), name, pool, chance) for name in self.names]
         )
 
     def combined(self, advice: Floats) -> Floats:
-        """Return the mean rank of each candidate over the arms, from 0 to 1, shape (n,)."""
+        """Combine the utilities by the arms: the mean of their ranks, weighted by `shares`.
+
+        Args:
+            advice: The utilities by each of the a arms, shape (a, n).
+
+        Returns:
+            One utility per candidate, from 0 to 1, shape (n,).
+        """
         total = np.zeros(advice.shape[1])
         for share, utilities in zip(self.shares.tolist(), advice, strict=True):
             total = total + share * ranks_of(utilities)
@@ -111,15 +139,28 @@ class StrategyBandit:
         return self.combined(self.advice(pool, chance))
 
     def asked(self, pick: Pick) -> None:
-        """Note that an event was asked because of this strategy."""
+        """Note that an event was asked because of this strategy.
+
+        Args:
+            pick: The event, its propensity, and the probability by each arm.
+        """
         self.credit.asked(pick.key, pick.propensity, pick.by_arm)
 
     def labelled(self, key: int, worth: float) -> None:
-        """Credit the arms with a label; one that this strategy did not ask for credits none."""
+        """Credit the arms with a label; one that this strategy did not ask for credits none.
+
+        Args:
+            key: The hashed id of the event.
+            worth: How little the model had expected the label when it was asked, 0 to 1.
+        """
         self.credit.labelled(key, worth)
 
     def unanswered(self, key: int) -> None:
-        """Note that no label of this event will come."""
+        """Note that no label of an event will come.
+
+        Args:
+            key: The hashed id of the event.
+        """
         self.credit.unanswered(key)
 
 
@@ -128,8 +169,23 @@ class Scheduled:
     """One strategy for the first labels, another from then on.
 
     With few labels typical events are best, with many those in doubt (Hacohen, Dekel, Weinshall,
-    "Active learning on a budget: opposite strategies suit high and low budgets", ICML 2022). With
-    `after_drift` it begins anew when a drift is found.
+    "Active learning on a budget: opposite strategies suit high and low budgets", ICML 2022).
+
+    Attributes:
+        first: The name of the strategy for the first labels.
+        then: The name of the strategy from then on.
+        labels_n: The number of first labels, at least 1.
+        after_drift: Whether it begins anew when a drift is found.
+        came_n: The labels that have come; not an argument.
+
+    Raises:
+        BadSettings: `labels_n` is no whole number of at least 1.
+
+    >>> strategy = Scheduled(first="random", then="margin", labels_n=1)
+    >>> strategy.labelled(7, 0.5); strategy.came_n
+    1
+    >>> strategy.drifted(); strategy.came_n
+    0
     """
 
     first: str = "typicality"
@@ -159,7 +215,12 @@ class Scheduled:
         return strategy_named(name)(pool, chance)
 
     def labelled(self, key: int, worth: float) -> None:
-        """Count a label."""
+        """Count a label.
+
+        Args:
+            key: The hashed id of the event.
+            worth: How little the model had expected the label when it was asked, 0 to 1; not used.
+        """
         self.came_n += 1
 
     def drifted(self) -> None:

@@ -19,6 +19,8 @@ from ...errors import BadSettings
 from ..pool import Pool, squared_distances
 
 Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
+"""A query strategy: takes n candidates and the luck, and returns their utilities, shape (n,)."""
+
 Floats: TypeAlias = NDArray[np.float64]
 S = TypeVar("S")
 
@@ -128,9 +130,28 @@ def ranks_of(utilities: Floats) -> Floats:
 
 
 def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """Call a strategy and check its utilities; raises `BadSettings` where they break the contract.
+    """Call a strategy and check its utilities.
 
     A user's strategy gets read-only arrays: other code reads the same ones.
+
+    Args:
+        strategy: The strategy, a callable.
+        name: Its name, for errors.
+        pool: The n candidates.
+        chance: Its luck.
+
+    Returns:
+        Finite utilities, shape (n,), float64.
+
+    Raises:
+        BadSettings: The strategy failed, or its utilities have another shape, or are no finite
+            numbers. Complex numbers are a failure too.
+
+    >>> pool = Pool(ids=["a"], keys=np.zeros(1, np.uint64), at=np.zeros(1), X=np.zeros((1, 1)),
+    ...     is_category=np.zeros(1, bool), probabilities=np.array([[0.9, 0.1]]), wanted_n=1)
+    >>> utilities_of(lambda pool, chance: pool.at + np.inf, "mine", pool, Chance(0))
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: strategy mine gave a utility that is not a finite number
     """
     is_ours = str(getattr(strategy, "__module__", "")).startswith("headrace.")
     try:

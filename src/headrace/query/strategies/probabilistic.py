@@ -28,9 +28,23 @@ class McPal:
     Kottke, Krempl, Lang, Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI
     2016, the closed form of the gain for losses of 0 and 1 (`rules.quantile.estimate_gain`). The
     labels near a candidate are counted class by class, by a Gaussian kernel over the labelled
-    examples; up to `labels_max` further labels are considered at once, and `prior` labels of each
-    class are assumed. The density is the mean kernel over the candidates, to the power of `beta`.
-    The kernel's width is the median distance of candidates.
+    examples; its width is the median distance of candidates. The density is the mean kernel over
+    the candidates.
+
+    Attributes:
+        labels_max: Up to how many further labels are considered at once, 1 to 3.
+        prior: The labels of each class that are assumed, 1e-6 to 10.
+        beta: The exponent of the density, 0 to 10.
+
+    Raises:
+        BadSettings: An option is out of bounds; it has every fault.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.full((2, 2), 0.5), wanted_n=1,
+    ...     labelled=Labelled(np.array([[0.0], [0.1]]), np.array([0, 0])))
+    >>> int(McPal(beta=0.0)(pool, Chance(0)).argmax())
+    1
     """
 
     labels_max: int = 1

@@ -18,12 +18,40 @@ from ..pool import Pool
 
 
 def random(pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """The same utility for all candidates: the control that every other strategy has to beat."""
+    """The same utility for all candidates: the control that every other strategy has to beat.
+
+    Args:
+        pool: The n candidates.
+        chance: Not used.
+
+    Returns:
+        Utilities, shape (n,), all 0.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> random(pool, Chance(0)).tolist()
+    [0.0, 0.0]
+    """
     return np.zeros(len(pool))
 
 
 def least_confidence(pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """1 - max p (Lewis and Gale, "A sequential algorithm for training text classifiers", 1994)."""
+    """1 - max p (Lewis and Gale, "A sequential algorithm for training text classifiers", 1994).
+
+    Args:
+        pool: The n candidates.
+        chance: Not used.
+
+    Returns:
+        Utilities, shape (n,), from 0 for a sure prediction to 1 - 1 / k.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> least_confidence(pool, Chance(0)).round(3).tolist()
+    [0.1, 0.4]
+    """
     if pool.probabilities.shape[1] == 0:
         return np.zeros(len(pool))
     return np.asarray(1.0 - pool.probabilities.max(axis=1))
@@ -31,7 +59,21 @@ def least_confidence(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 
 def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """1 - (p1 - p2), p1 and p2 the two largest (Scheffer, Decomain, Wrobel, "Active hidden Markov
-    models for information extraction", 2001)."""
+    models for information extraction", 2001).
+
+    Args:
+        pool: The n candidates.
+        chance: Not used.
+
+    Returns:
+        Utilities, shape (n,), from 0 for a sure prediction to 1; 0 with fewer than two classes.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> margin(pool, Chance(0)).round(3).tolist()
+    [0.2, 0.8]
+    """
     if pool.probabilities.shape[1] < 2:
         return np.zeros(len(pool))
     if pool.probabilities.shape[1] == 2:
@@ -42,7 +84,21 @@ def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 
 def entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """-sum p log p, in nats (Shannon 1948; as a strategy, Settles, "Active learning literature
-    survey", 2009, section 3.1)."""
+    survey", 2009, section 3.1).
+
+    Args:
+        pool: The n candidates.
+        chance: Not used.
+
+    Returns:
+        Utilities, shape (n,), in nats, from 0 for a sure prediction to log k.
+
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.array([[0.0], [9.0]]), is_category=np.zeros(1, bool),
+    ...     probabilities=np.array([[0.9, 0.1], [0.6, 0.4]]), wanted_n=1)
+    >>> entropy(pool, Chance(0)).round(3).tolist()
+    [0.325, 0.673]
+    """
     return entropies_of(pool.probabilities)
 
 
@@ -57,9 +113,16 @@ class ExpectedCost:
     """The expected cost of the prediction that costs least.
 
     min over j of the sum over i of p_i C_ij (Margineantu, "Active cost-sensitive learning", IJCAI
-    2005, eq. 1). `costs` has a row for each true class and a column for each predicted one, in the
-    order of `schema.classes`. For classes that it does not list every wrong prediction costs 1;
-    without `costs` that is so for all classes, which is least confidence.
+    2005, eq. 1).
+
+    Attributes:
+        costs: The costs C, a row for each true class and a column for each predicted one, in the
+            order of `schema.classes`, numbers of at least 0. For classes that it does not list
+            every wrong prediction costs 1; without `costs` that is so for all classes, which is
+            least confidence.
+
+    Raises:
+        BadSettings: `costs` has not as many rows as columns, or has anything but such numbers.
 
     >>> pool = Pool(ids=["a"], keys=np.zeros(1, np.uint64), at=np.zeros(1), X=np.zeros((1, 1)),
     ...     is_category=np.zeros(1, bool), probabilities=np.array([[0.9, 0.1]]), wanted_n=1)

@@ -25,6 +25,13 @@ const WAIT_S_MAX = 30;
 /** The server's clock less ours, in milliseconds: the ends of leases are in the server's time. */
 export let clock_ahead_ms = 0;
 
+let named = {};
+
+/** Who the page says you are. A login in another tab changes the session of this one too: then calls are refused. */
+export function call_as(name) {
+  named = name === null ? {} : { "X-Headrace-Name": encodeURIComponent(name) };
+}
+
 /** The reply's JSON; null where it has none. */
 export async function call(method, path, body, headers = {}) {
   let reply, text;
@@ -34,6 +41,7 @@ export async function call(method, path, body, headers = {}) {
       headers: {
         "X-Headrace": "1", // a form of another site cannot send it
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...named,
         ...headers,
       },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -67,9 +75,10 @@ export async function call(method, path, body, headers = {}) {
  * `wait(fault, seconds)` informs people, and resolves when it is time; it may throw to give up.
  */
 export async function insist(method, path, body, wait) {
+  const headers = named; // somebody else may log in meanwhile
   for (let wait_s = 1; ; wait_s = Math.min(WAIT_S_MAX, wait_s * 2)) {
     try {
-      return await call(method, path, body);
+      return await call(method, path, body, headers);
     } catch (fault) {
       if (!(fault instanceof Away)) throw fault;
       await wait(fault, Math.max(wait_s, fault.after_s));

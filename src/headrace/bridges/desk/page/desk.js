@@ -1,7 +1,7 @@
 // The desk where people label: which question is shown, what people do with it, and the keys.
 // One thing happens at a time. `phase` is one of: starting, stranger, asking, sending, idle, viewing.
 
-import { Away, Refused, Stranger, call, clock_ahead_ms, insist } from "./api.js";
+import { Away, Refused, Stranger, call, call_as, clock_ahead_ms, insist } from "./api.js";
 import { clear_find, open_find, show_classes } from "./classes.js";
 import { element, find, percent, span, told } from "./drawing.js";
 import { sentence, show_features } from "./features.js";
@@ -12,6 +12,7 @@ const READ_MS = 250; // a key pressed sooner after a question came up was meant 
 const LEASE_TOLD_S = 60;
 const IDLE_S = [2, 5, 10, 20];
 const STATUS_S = 15;
+const TOOK_S_MAX = 86_400; // the server takes no longer time for a question
 
 const REASONS = {
   control: ["By lot", "Drawn blindly, so that the accuracy can be told honestly."],
@@ -115,7 +116,7 @@ function log_out() {
   give_up();
   if (me !== null) {
     const next = kept ? "Your answer is kept and goes out when you are back." : "Log in again to go on.";
-    find("login-why").textContent = `Your session has ended. ${next}`;
+    find("login-why").textContent = `Your session has ended, or somebody else logged in in this browser. ${next}`;
   }
   enter("stranger");
   find("token").focus();
@@ -146,7 +147,9 @@ function token_of_address() {
 }
 
 async function begin() {
+  call_as(null);
   me = await reach("GET", "/v1/me");
+  call_as(me.name);
   find("who").textContent = me.role === "annotator" || me.role === me.name ? me.name : `${me.name}, ${me.role}`;
   show_keys();
   show_rounds(me.role === "operator");
@@ -167,8 +170,12 @@ const place = () => `headrace-kept:${me.name}`;
 
 function keep(answer) {
   kept = answer;
-  if (answer === null) sessionStorage.removeItem(place());
-  else sessionStorage.setItem(place(), JSON.stringify(answer));
+  sessionStorage.removeItem(place());
+  try {
+    if (answer !== null) sessionStorage.setItem(place(), JSON.stringify(answer));
+  } catch {
+    // Its question is too large for the browser's storage: the answer outlives no reload.
+  }
 }
 
 function read_kept() {
@@ -244,7 +251,7 @@ function answer(label) {
   const message = {
     request_id: question.request_id,
     label,
-    took_s: Math.round(seconds_spent() * 10) / 10,
+    took_s: Math.min(TOOK_S_MAX, Math.round(seconds_spent() * 10) / 10),
     seen_guess,
   };
   const note = find("note").value.trim();
@@ -270,7 +277,7 @@ async function deliver() {
     complain(fault.message);
     if (fault.status === 400 || fault.status === 422) {
       keep(null);
-      return enter("asking");
+      return show(question);
     }
     before = "";
   }
@@ -431,6 +438,8 @@ function key_of(event) {
 }
 
 document.addEventListener("keydown", (event) => {
+  // Held down on a button, Enter would press it again and again: for the next questions too.
+  if (event.repeat && event.target.closest("button")) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (find("help").open) return;
   const typing = event.target.closest("input, textarea, select");
