@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from river import tree
+from river import facto, tree
 from river.preprocessing import StandardScaler
 
 from headrace import Answer, Engine, Event, Settings
@@ -123,7 +123,7 @@ def test_a_category_is_counted_however_events_are_batched():
 def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(monkeypatch):
     monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
     events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
-    by_rows = tree.SGTClassifier()
+    by_rows = facto.FMClassifier(seed=1)
     found = []
     for model in (by_rows, StandardScaler() | by_rows, tree.HoeffdingTreeClassifier(), None):
         engine = Engine(model)
@@ -133,8 +133,8 @@ def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(mon
         found.append([(one.kind, one.n, one.sentence) for one in engine.report.limits])
     (alone,), (behind,), *none = found
     assert alone[:2] == behind[:2] == ("row_by_row", 40)
-    assert "and SGTClassifier is asked about each" in alone[2]
-    assert "and StandardScaler | SGTClassifier is asked about each" in behind[2]
+    assert "and FMClassifier is asked about each" in alone[2]
+    assert "and StandardScaler | FMClassifier is asked about each" in behind[2]
     assert none == [[], []]
 
 

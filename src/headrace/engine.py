@@ -168,7 +168,7 @@ class Engine:
             inputs: Events, batches of events, answers, ticks, withdrawals, orders, finished jobs.
 
         Returns:
-            All outputs, in order: requests, their ends, drift, rounds, models, rejected inputs.
+            All outputs, in order (requests, their ends, drift, rounds, models, rejected inputs).
 
         Raises:
             BadSettings: An item is no input, or a tick or an order has no time; raised before

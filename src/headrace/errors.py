@@ -57,4 +57,8 @@ class BrokenInvariant(HeadraceError):  # noqa: N818
 
 
 class NotSealed(BadInput):
-    """A record is not sealed, or its seal does not fit it; the text says which, and quotes none."""
+    """A record is not sealed, or its seal does not fit it; the text says which, and quotes none.
+
+    >>> issubclass(NotSealed, BadInput)
+    True
+    """

@@ -48,9 +48,18 @@ KINDS = {
 
 
 class KnownProbabilities:
-    """A classifier that looks up the given probabilities, shape (n, k), of the given points (n, d).
+    """A classifier that knows the probabilities of the given points, and can't be trained.
 
-    `classes_` are the numbers 0 to k - 1. It can't be trained, and knows no other points.
+    Args:
+        points: n points, shape (n, d).
+        said: Their probabilities, shape (n, k).
+
+    Attributes:
+        classes_: The numbers 0 to k - 1.
+
+    >>> known = KnownProbabilities(np.array([[0.0], [1.0]]), np.array([[0.9, 0.1], [0.4, 0.6]]))
+    >>> known.predict([[1.0]]).tolist()
+    [1]
     """
 
     def __init__(self, points: NDArray[np.float64], said: NDArray[np.float64]) -> None:
@@ -58,10 +67,32 @@ class KnownProbabilities:
         self._said = {point.tobytes(): row for point, row in zip(points, said, strict=True)}
 
     def fit(self, *_: Any, **__: Any) -> KnownProbabilities:
+        """Refuse to be trained.
+
+        Args:
+            _: Not used.
+            __: Not used.
+
+        Returns:
+            Nothing, as it always raises.
+
+        Raises:
+            BadSettings: In any case.
+        """
         raise BadSettings("a strategy of query.strategy would train the model; that is not for it")
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return probabilities, (m, k), of m of the points. Raises `BadSettings` for any other."""
+        """Look probabilities up.
+
+        Args:
+            X: m of the points, shape (m, d).
+
+        Returns:
+            Their probabilities, shape (m, k).
+
+        Raises:
+            BadSettings: A point is none of those given.
+        """
         rows = np.ascontiguousarray(X, dtype=np.float64)
         try:
             probabilities = [self._said[row.tobytes()] for row in rows]
@@ -73,7 +104,14 @@ class KnownProbabilities:
         return np.array(probabilities).reshape(len(rows), len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
-        """Return the number of the likeliest class of each point, shape (m,)."""
+        """Look the likeliest classes up.
+
+        Args:
+            X: m of the points, shape (m, d).
+
+        Returns:
+            The numbers of the classes, shape (m,).
+        """
         return np.asarray(self.predict_proba(X).argmax(axis=1))
 
 
@@ -117,10 +155,20 @@ class Choosing:
 
 @dataclass(frozen=True)
 class ScikitActiveml:
-    """A pool strategy of scikit-activeml, by the name of its class (`KINDS`) or as an object.
+    """A pool strategy of scikit-activeml as a strategy.
 
-    `options` are arguments of the class; its `random_state` comes from `Chance`. The chosen
-    candidates come first, in its order, then the others by their utility in its first choice.
+    The chosen candidates come first, in its order, then the others by their utility in its first
+    choice.
+
+    Attributes:
+        kind: The name of its class, one of `KINDS`, or an object.
+        options: Arguments of the class; its `random_state` comes from `Chance`.
+
+    Raises:
+        BadSettings: It is not one of `KINDS`.
+
+    >>> ScikitActiveml("CoreSet").needs
+    ('asked',)
     """
 
     kind: Any = "UncertaintySampling"
@@ -142,6 +190,7 @@ class ScikitActiveml:
 
     @property
     def name(self) -> str:
+        """The name of the class."""
         return self.kind if isinstance(self.kind, str) else type(self.kind).__name__
 
     def __call__(self, pool: Pool, chance: Chance) -> NDArray[np.float64]:

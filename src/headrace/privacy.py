@@ -70,8 +70,12 @@ _UNQUOTED = "what it says is not shown, since privacy.features is set; it is whe
 class Privacy:
     """Hides parts of requests and rejections, as the settings say, before they leave the engine.
 
-    `key` is the secret key of the hashes. Raises `BadSettings` for rules that can't be read, and
-    where something is hashed and the key is shorter than 32 bytes.
+    Args:
+        settings: The section `[privacy]`; by default nothing is hidden.
+        key: The secret key of the hashes, at least 32 bytes where something is hashed.
+
+    Raises:
+        BadSettings: A rule can't be read, or the key is too short.
 
     >>> rules = {"card": "mask:4", "age": "round:10"}
     >>> privacy = Privacy(PrivacySettings(features=rules))
@@ -106,11 +110,26 @@ class Privacy:
         return self.settings.features is not None
 
     def all_shown(self, outputs: Sequence[Output]) -> list[Output]:
-        """Return the outputs as outsiders may see them."""
+        """Hide parts of many outputs.
+
+        Args:
+            outputs: The outputs.
+
+        Returns:
+            The outputs as outsiders may see them, in the same order.
+        """
         return [self.show_output(output) for output in outputs] if self.is_active else [*outputs]
 
     def show_output(self, output: Output) -> Output:
-        """Return an output as annotators and readers of rejections may see it; others unchanged."""
+        """Hide parts of one output, and count it if it is a request.
+
+        Args:
+            output: The output.
+
+        Returns:
+            The output as annotators and readers of rejections may see it; other kinds are
+            unchanged.
+        """
         if not self.is_active:
             return output
         match output:
@@ -130,12 +149,26 @@ class Privacy:
         return output
 
     def event_id(self, event_id: str) -> str:
-        """Return the id as it is shown: hashed, or as it is."""
+        """Hash an id, if the settings say so.
+
+        Args:
+            event_id: The id of an event.
+
+        Returns:
+            The id as it is shown.
+        """
         is_hashed = self.is_active and self.settings.event_id == "hashed"
         return self._hash_text("", event_id) if is_hashed else event_id
 
     def show_features(self, features: Features) -> Features:
-        """Return the features that are shown, in the form they are shown, in the same order."""
+        """Hide features.
+
+        Args:
+            features: The features by name.
+
+        Returns:
+            Those that are shown, in the form they are shown, in the same order.
+        """
         if not self.is_active:
             return features
         return {
@@ -145,9 +178,13 @@ class Privacy:
         }
 
     def describe_unseen(self, requests_min: int = REQUESTS_MIN) -> list[str]:
-        """Return a sentence for each listed feature that no request had so far.
+        """Describe features that the settings list and no request had so far.
 
-        Before `requests_min` requests the list is empty.
+        Args:
+            requests_min: Before this number of requests none is described.
+
+        Returns:
+            A sentence for each.
         """
         if self._requests_n < requests_min:
             return []
@@ -160,7 +197,14 @@ class Privacy:
         ]
 
     def show_request(self, request: LabelRequested) -> LabelRequested:
-        """Return a request as it is shown; unlike `show_output` it does not count it."""
+        """Hide parts of a request; unlike `show_output` it does not count it.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The request as it is shown.
+        """
         if not self.is_active:
             return request
         key = request.key

@@ -15,7 +15,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,7 +88,8 @@ def toml_of(settings: Mapping[str, Any]) -> str:
 class Worker:
     """One worker process of these settings; `start` after `kill` is another life of it.
 
-    `python` starts one: a benchmark gives one that shares no memory with others.
+    `python` starts one: a benchmark gives one that shares no memory with others. `options` are
+    more words of its command.
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class Worker:
         folder: Path,
         name: str = "w0",
         python: Callable[..., Program | subprocess.Popen[bytes]] = start_python,
+        options: Sequence[str] = (),
     ) -> None:
-        self.name, self.settings = name, settings
+        self.name, self.settings, self._options = name, settings, options
         self.port = _free_port()
         self.log = folder / f"{name}.log"
         self.path = folder / f"{name}.toml"
@@ -119,7 +121,7 @@ class Worker:
         """Start it; it is not ready yet."""
         assert not self.is_running, f"{self.name} runs"
         self.lives_n += 1
-        words = ("-m", "headrace", "worker", "--settings", str(self.path))
+        words = ("-m", "headrace", "worker", "--settings", str(self.path), *self._options)
         with self.log.open("ab") as log:
             log.write(f"=== life {self.lives_n}\n".encode())
             log.flush()

@@ -1,12 +1,14 @@
 """The docstring of a public thing names its parameters or fields, what it returns, what it raises.
 
-Public are the names of `public_api.txt`, and the methods and properties of the classes among them.
+Public are the names of `public_api.txt` and what the reference of the API shows besides, with the
+methods and properties of the classes among them.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
 import functools
 import importlib
 import inspect
@@ -20,8 +22,8 @@ import pytest
 
 from headrace.settings import Settings
 from headrace.settings.fields import Section
+from repo.test_public_api import public_names, shown_things
 
-LIST = Path(__file__).parents[1] / "public_api.txt"
 RULE = (
     "A public docstring has Google's sections: Args or Attributes with every parameter or field, "
     "Returns or Yields with what comes back, Raises with every error that the body raises by name. "
@@ -41,10 +43,11 @@ CLIENTS = ("check_brokers", "make_admin", "make_consumer", "make_producer")
 def things() -> dict[str, Any]:
     """Public classes and functions, and the methods and properties of the classes, by place."""
     found: dict[str, Any] = {}
-    for line in LIST.read_text(encoding="utf-8").splitlines():
-        module, _, name = line.partition(":")
-        thing = getattr(importlib.import_module(module), name)
-        if not (inspect.isclass(thing) or inspect.isfunction(thing)):
+    listed = [name.partition(":") for name in public_names()]
+    named = [getattr(importlib.import_module(module), name) for module, _, name in listed]
+    for thing in (*named, *shown_things()):
+        is_made = inspect.isclass(thing) and not issubclass(thing, enum.Enum)
+        if not (is_made or inspect.isfunction(thing)):
             continue
         found[place_of(thing)] = thing
         for base in reversed(thing.__mro__) if inspect.isclass(thing) else ():
@@ -173,8 +176,10 @@ def lacks_of(thing: Any) -> list[str]:
         return lacks
     # Google's guide: one line that begins with Return says it all, where nothing is passed.
     is_plain = not names and "\n" not in text and text.startswith("Return ")
-    is_told = is_plain or sections_of(thing).keys() & {"Returns", "Yields"}
-    return lacks if is_told else [*lacks, "Returns"]
+    told = [sections_of(thing).get(title, "") for title in ("Returns", "Yields")]
+    # The site takes what stands before a colon for the type.
+    is_told = is_plain or (any(told) and not any(": " in text for text in told))
+    return lacks if is_told else [*lacks, "Returns, without a colon"]
 
 
 def is_met_alone(place: str) -> bool:
@@ -203,7 +208,7 @@ def test_a_public_docstring_names_parameters_returns_and_errors(place: str) -> N
 
 
 def test_what_a_docstring_lacks_is_found() -> None:
-    assert lacks_of(untold) == ["Raises: KeyError", "Args: b", "Returns"]
+    assert lacks_of(untold) == ["Raises: KeyError", "Args: b", "Returns, without a colon"]
     assert lacks_of(told) == []
     assert lacks_of(silent) == ["everything"]
 

@@ -76,8 +76,8 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 
 
-def test_the_reference_has_every_public_name() -> None:
-    """A page names an object, or a module, which stands for the public names in it."""
+def shown_things() -> list[object]:
+    """What the reference shows: an object, or a module and the public names in it."""
     pages = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
     shown: list[object] = []
     for path in re.findall(r"^::: (\S+)$", pages, re.MULTILINE):
@@ -85,6 +85,11 @@ def test_the_reference_has_every_public_name() -> None:
         shown.append(thing)
         if inspect.ismodule(thing):
             shown += [getattr(thing, name) for name in public(thing)]
+    return shown
+
+
+def test_the_reference_has_every_public_name() -> None:
+    shown = shown_things()
     listed = [name.partition(":") for name in public_names()]
     lacking = [
         f"{module}:{name}"

@@ -22,7 +22,8 @@ from .committee.table import CommitteeTable
 from .estimator import SklearnClassifier, SklearnScorer
 from .failures import Failures
 from .habits import first_words, keeps_absence, takes_weight
-from .members import as_distributions, ensemble_in, opinions_of
+from .many import answers_many, ask_many
+from .members import as_answers, as_distributions, ensemble_in, opinions_of
 from .own_labels import OwnLabels
 from .parts import name_of
 from .presets import RiverClassifier
@@ -132,8 +133,8 @@ class Learner:
                 if member.is_alone(self.schema)
             ]
             return f"the committee's {', '.join(dict.fromkeys(alone))}" if alone else ""
-        is_alone = self._scorer is None or self._scorer.is_left_to_river
-        return name_of(self.model) if is_alone else ""
+        is_scored = self._scorer is not None and not self._scorer.is_left_to_river
+        return "" if is_scored or answers_many(self.model) else name_of(self.model)
 
     @property
     def wants_context(self) -> bool:
@@ -449,9 +450,13 @@ class Learner:
         return x
 
     def _by_river(self, X: Floats, k: int, original_of: OriginalOf | None = None) -> Floats:
-        scores = np.zeros((len(X), k))
+        scores, original = np.zeros((len(X), k)), original_of or (lambda i: None)
+        failures = self.failures if self.learned_n else Failures()
+        answers = ask_many(
+            self.model, lambda i: self._make_input(X[i], original(i)), len(X), failures
+        )
         for i, row in enumerate(X):
-            scores[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
+            scores[i] = self._one_by_river(row, k, original(i), answers.get(i))
         return scores
 
     def _by_scorer(
@@ -464,12 +469,16 @@ class Learner:
                 scores[i] = self._one_by_river(X[i], k, original_of(i))
         return scores
 
-    def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
-        """The probabilities by river for one row, a list of k; NaN if it fails."""
+    def _one_by_river(
+        self, row: Floats, k: int, original: Features | None, answer: Any = None
+    ) -> list[float]:
+        """The probabilities by river for one row, a list of k, from its answer; NaN if it fails."""
         scores, own, classes = [0.0] * k, self._own_labels, self.schema.classes
         are_codes = not own and not own.is_turned(classes)
         try:
-            for label, probability in self._answer(self._make_input(row, original)).items():
+            if answer is None:
+                answer = self._answer(self._make_input(row, original))
+            for label, probability in answer.items():
                 is_code = are_codes and type(label) in _CODES
                 code = int(label) if is_code else own.code(label, classes)
                 if 0 <= code < k:
@@ -481,24 +490,7 @@ class Learner:
         return scores
 
     def _distributions(self, found: Floats) -> Floats:
-        """Rows that sum to 1; uniform if the model has no answer, NaN if it failed.
-
-        A failure of an unlearned model is no evidence against it, so that row is uniform too.
-        """
-        # For one row these functions take half the time of an array's methods.
-        total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
-        # A NaN makes every comparison false.
-        is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
-        if np.logical_and.reduce(is_good):
-            normalised: Floats = found / total[:, np.newaxis]
-            return normalised
-        is_silent = (lowest >= 0.0) & (total == 0.0) | (not self.learned_n)
-        if not (is_good | is_silent).all():
-            self.failures.note_failure("predict", "its probabilities are no distribution")
-        safe = np.where(is_good, total, 1.0)[:, np.newaxis]
-        otherwise = np.where(is_silent, 1.0 / found.shape[1], np.nan)[:, np.newaxis]
-        answers: Floats = np.where(is_good[:, np.newaxis], found / safe, otherwise)
-        return answers
+        return as_answers(found, self.failures, is_learned=self.learned_n > 0)
 
     def _answer(self, x: dict[str, Any]) -> dict[Any, float]:
         if self._gives_probabilities:

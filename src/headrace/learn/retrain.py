@@ -42,13 +42,20 @@ LOWEST = 1e-3
 class RetrainJob:
     """The input of one retraining.
 
-    - `job_id`: its number; `seed`: decides which examples are repeated.
-    - `examples`: the memory, ordered by time.
-    - `weights`: 0.5 ** (age / half-life) of each example, above 0; `alternatives`: the weights by
-      other half-lives.
-    - `unlearned`: a learner with the hyper-parameters; `passes`: how often each example is learned.
-    - `adopt_labels_n`: how many of the latest control examples the challenger is judged on.
-    - `parked`: displaced models to try again.
+    Attributes:
+        job_id: Its number.
+        examples: The memory, ordered by time.
+        weights: 0.5 ** (age / half-life) of each example, above 0.
+        seed: Decides which examples are repeated.
+        unlearned: A learner with the hyper-parameters.
+        passes: How often each example is learned.
+        adopt_labels_n: How many of the latest control examples the challenger is judged on.
+        alternatives: The weights by other half-lives.
+        parked: Displaced models to try again.
+
+    >>> from headrace import Engine
+    >>> Engine().open_job is None
+    True
     """
 
     job_id: int
@@ -66,8 +73,15 @@ class RetrainJob:
 class Challenger:
     """A retrained learner, with the control examples it was judged on.
 
-    `right` has their ids, and whether it predicted each one's class. `parked` is the number of the
-    parked model that the learner continues, or None.
+    Attributes:
+        job_id: The number of its retraining.
+        learner: The learner.
+        right: The ids of the control examples, and whether it predicted each one's class.
+        parked: The number of the parked model that the learner continues, or None.
+
+    >>> challenger = Challenger(0, learner=None, right=(("r1", True), ("r2", False)))
+    >>> sum(is_right for _, is_right in challenger.right)
+    1
     """
 
     job_id: int
@@ -76,9 +90,14 @@ class Challenger:
     parked: int | None = None
 
     def learn_since(self, since: Sequence[Example]) -> Challenger:
-        """Return a copy that also learned the examples settled in the meantime, at full weight.
+        """Learn the examples settled in the meantime, at full weight; control examples are
+        predicted first.
 
-        Control examples are predicted first.
+        Args:
+            since: The examples, in order.
+
+        Returns:
+            A copy that has learned them.
         """
         learner, right = self.learner.copy(), list(self.right)
         for example in since:

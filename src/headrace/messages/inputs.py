@@ -48,6 +48,11 @@ class Event(Message, frozen=True, kw_only=True):
 class Moments(msgspec.Struct, frozen=True, array_like=True):
     """Count, mean and sum of squared deviations of the values of one numeric feature.
 
+    Attributes:
+        n: The number of values.
+        mean: Their mean.
+        squares: The sum of their squared deviations from the mean.
+
     >>> Moments(2, 1.0, 2.0).joined(Moments(2, 3.0, 2.0))
     Moments(n=4, mean=2.0, squares=8.0)
     """
@@ -57,8 +62,16 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
     squares: float
 
     def joined(self, other: Moments) -> Moments:
-        """The moments of both sets of values together (Chan, Golub and LeVeque, "Updating formulae
-        and a pairwise algorithm for computing sample variances", 1979, eq. 2.1)."""
+        """Join two sets of values (Chan, Golub and LeVeque, "Updating formulae and a pairwise
+        algorithm for
+        computing sample variances", 1979, eq. 2.1).
+
+        Args:
+            other: The moments of the other set.
+
+        Returns:
+            The moments of both sets together.
+        """
         n = self.n + other.n
         if n == 0:
             return self
@@ -78,9 +91,16 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the model needs together with a label: a request carries it, and so does its outcome.
 
-    `opinions` are the probabilities that each member of a committee gave on the event's arrival, by
-    class. Since the previous request `events_n` events came, and `moments` are theirs by numeric
-    feature. Annotators need none of it.
+    Annotators need none of it.
+
+    Attributes:
+        opinions: The probabilities that each member of a committee gave on the event's arrival, by
+            class.
+        events_n: The number of events that came since the previous request.
+        moments: Those of these events, by numeric feature.
+
+    >>> Context(events_n=3).opinions
+    {}
     """
 
     opinions: dict[str, tuple[float, ...]] = {}

@@ -41,10 +41,20 @@ __all__ = ["Decoded", "Decoder", "batch_of"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Decoded:
-    """The events in some lines, in order, of which line i has `events_n[i]`; and the rejections.
+    """The events in some lines, and what could not be read.
 
     Every line that is not blank has an event or a rejection; a line with many events may have both,
     and one that `input.decoder` reads may have neither.
+
+    Attributes:
+        batch: The events, in order.
+        events_n: The number of events of each line.
+        rejected: The rejections, in order.
+
+    >>> lines = [b'{"id": 7, "at": 60.0, "features": {"x": 1}}', b"no JSON"]
+    >>> decoded = Decoder(InputSettings()).decode(lines)
+    >>> decoded.events_n, len(decoded.rejected)
+    ([1, 0], 1)
     """
 
     batch: EventBatch

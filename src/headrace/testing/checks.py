@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BadSettings
+from ..learn.failures import describe_error
 from ..learn.learner import Learner
+from ..learn.many import METHOD, answers_many, call_many
 from ..learn.models import as_model
 from ..learn.models import check_model as check_fitness
 from ..learn.presets import RiverClassifier
@@ -317,7 +319,8 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     It must be a classifier of river or scikit-learn with every seed set that can be cloned and
     pickled. Probabilities over three classes must sum to 1, whatever is missing or new; one row
     must give the same bits in any batch; the same examples must give the same model, here, after
-    pickling and in two processes with different hash seeds.
+    pickling and in two processes with different hash seeds. A `predict_proba_many` of the model's
+    own must agree with its `predict_proba_one` to 1e-9.
 
     Args:
         make: Returns a new, unlearned model on each call.
@@ -342,6 +345,8 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     scores = first.probabilities(X)
     claim(scores.shape == (len(X), 3), f"{name} gave probabilities of shape {scores.shape}")
     claim(bool(np.allclose(scores.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
+    if answers_many(model):
+        _check_many(name, first, X)
     singly = np.vstack([first.probabilities(X[i : i + 1]) for i in range(len(X))])
     claim(singly.tobytes() == scores.tobytes(), f"{name} answers by the size of the batch")
     claim(
@@ -358,6 +363,21 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     if in_two_processes:
         digests = [_run_elsewhere(make, hash_seed) for hash_seed in ("1", "2")]
         claim(digests[0] == digests[1], f"{name} depends on the hash seed of the process")
+
+
+def _check_many(name: str, learner: Learner, X: NDArray[np.float64]) -> None:
+    """Check that one call for many events answers each as `predict_proba_one` does."""
+    schema, model = learner.schema, learner.model
+    try:
+        together = call_many(model, [schema.features(row) for row in X])
+    except Exception as error:
+        raise AssertionError(f"{name}'s {METHOD} failed: {describe_error(error)}") from error
+    for row, answer in zip(X, together, strict=True):
+        alone = model.predict_proba_one(schema.features(row)) or {}
+        labels = {**alone, **answer}
+        pairs = [(alone.get(label, 0.0), answer.get(label, 0.0)) for label in labels]
+        is_same = all(abs(a - b) <= 1e-9 for a, b in pairs)
+        claim(is_same, f"{METHOD} and predict_proba_one of {name} differ: {answer} and {alone}")
 
 
 def fingerprint(make: Callable[[], RiverClassifier]) -> str:

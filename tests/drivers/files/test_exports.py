@@ -185,6 +185,33 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
     assert (report.labels.settled_n, report.answers.rejected_n) == (1, 1)
 
 
+@pytest.mark.parametrize("path", ["", "marks"])
+def test_a_label_that_keeps_its_time_may_be_changed_and_changed_back(
+    folder: Path, path: str
+) -> None:
+    """As where a tool exports when an answer was made, and not when it was changed."""
+    fields = {"request_id": "request_id", "at": "meta.made", "batch_path": path}
+    settings = parse({"query": SETTINGS["query"], "answers": fields})
+    run(folder, "export.json", settings)
+    first, second, *_ = requested(folder)
+    for label in ("spam", "ham", "ham", "spam", "ham"):
+        answers = [
+            {"label": said, "annotator": "al", "meta": {"made": 1_714_557_700, "by": 7}}
+            for said in (label, "ham")
+        ]
+        export = [
+            {"request_id": name, "marks": [answer]} if path else {"request_id": name, **answer}
+            for name, answer in zip((first, second), answers, strict=True)
+        ]
+        (folder / "export.json").write_text(json.dumps(export))
+        report = run(folder, "export.json", settings)
+        assert report.answers.rejected_n == 0
+    assert [one for one in settled(folder) if one[0] == "e0"] == [
+        ("e0", "spam", 1), ("e0", "ham", 1), ("e0", "spam", 1), ("e0", "ham", 1),
+    ]  # fmt: skip
+    assert len((folder / "state" / "answers.jsonl").read_text().splitlines()) == 2 + 3 * 2
+
+
 def test_a_label_without_a_time_may_be_changed_and_changed_back(folder: Path) -> None:
     settings = parse({"query": SETTINGS["query"]})
     run(folder, "export.csv", settings)

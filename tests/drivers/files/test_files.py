@@ -484,6 +484,25 @@ def test_following_waits_for_the_end_of_a_line(stream):
     assert report.events.rejected_n == {}
 
 
+def test_following_reads_a_whole_last_line_that_has_no_newline_yet(stream):
+    """As editors leave it."""
+    stream.write_events(0, 100)
+    with closing(Following(stream, START_AT)) as following:
+        _wait_for(lambda: len(stream.requests()) > 3)
+        given = {"request_id": stream.requests()[0]["request_id"], "label": "a"}
+        stream.places.answers.write_text(json.dumps(given))
+        _wait_for(lambda: len(stream.decisions("LabelSettled")) == 1)
+        with stream.places.events.open("a") as file:
+            file.write(json.dumps(event(100)))
+        _wait_for(lambda: _fed_of_events(stream) == stream.places.events.stat().st_size)
+        with stream.places.events.open("a") as file:
+            file.write("\n" + json.dumps(event(101)))
+        _wait_for(lambda: _fed_of_events(stream) == stream.places.events.stat().st_size)
+        report = following.close()
+    assert (report.events.observed_n, report.events.rejected_n) == (102, {})
+    assert replay_run(stream.places.state).difference == ""
+
+
 def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
     stream = copy_of(past, tmp_path / "new")
     with closing(Following(stream, START_AT)):

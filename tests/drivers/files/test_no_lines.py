@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from headrace import cli
-from headrace.drivers.files.places import Places
+from headrace.drivers.files.places import RunFiles
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput
 from headrace.settings import Settings
@@ -24,7 +24,7 @@ def run(folder, **files):
     names = {"events": "e.jsonl", "answers": "a.jsonl", **files}
     (folder / "e.jsonl").touch()
     run_files(
-        Places(
+        RunFiles(
             events=folder / names["events"] if names["events"] else None,
             answers=folder / names["answers"],
             requests=folder / "requests.jsonl",

@@ -6,10 +6,12 @@ written anew by its tool each time, in any order: new answers are appended to th
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,7 +21,8 @@ from ...adapters.wiping import wipe_stretches
 from ...errors import BadInput, BadSettings
 from ...messages import Answer, InputRejected
 from ...observe.answers import AnswersDecoder
-from ...settings import Settings
+from ...observe.payloads import find_value
+from ...settings import AnswersSettings, Settings
 
 COPY = "table.jsonl"
 ANSWERS = "answers.jsonl"
@@ -71,7 +74,8 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     """Add the new answers of an export to the copy in a run's folder, and return the copy's path.
 
     Two answers are the same if they decode to the same, whatever else the tool wrote beside them.
-    One without a time is new also where its annotator has said something else in between.
+    One is new also where its annotator has said something else in between at the same time, or
+    without a time: the newer export counts, so such an answer is added without its time, too.
     Raises `BadInput` for an export that can't be read, `BadSettings` where answers are sealed.
     """
     if settings.sealing.keys_file:
@@ -81,24 +85,28 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
         )
     copy = state / ANSWERS
     before = copy.read_bytes() if copy.exists() else b""
+    # Only the decoder of the settings knows where a time stands in its lines.
+    is_json = not settings.answers.decoder
     known, latest = set[str](), dict[str, str]()
     for line in before.splitlines():
-        digest, who = _answers_in(line, decoder)
+        digest, voice, _ = _answers_in(line, decoder)
         known.add(digest)
-        latest[who] = digest
+        latest[voice] = digest
     exported = [
         (line, *_answers_in(line, decoder)) for line in export_lines(path, settings.answers)
     ]
-    lines_n = Counter(who for _, _, who in exported)
+    lines_n = Counter(voice for _, _, voice, _ in exported)
     new_copy = copy.with_name(f"{ANSWERS}.new")
     with new_copy.open("wb") as file:
         file.write(before)
-        for line, digest, who in exported:
-            is_back = bool(who) and lines_n[who] == 1 and latest.get(who) != digest
-            if digest not in known or is_back:
+        for line, digest, voice, is_dated in exported:
+            is_other = lines_n[voice] == 1 and latest.get(voice, digest) != digest
+            if digest not in known or (voice and is_other):
                 known.add(digest)
-                latest[who] = digest
+                latest[voice] = digest
                 file.write(line + b"\n")
+                if voice and is_other and is_dated and is_json:
+                    file.write(_without_time(line, settings.answers) + b"\n")
         # The tool's next export may lack an answer that this one has.
         file.flush()
         os.fsync(file.fileno())
@@ -106,19 +114,38 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     return copy
 
 
-def _answers_in(line: bytes, decoder: AnswersDecoder) -> tuple[str, str]:
+def _answers_in(line: bytes, decoder: AnswersDecoder) -> tuple[str, str, bool]:
     """Return a digest of the answers in a line, or of the line itself if it holds none.
 
-    With it a text that names the annotator and the request of an answer without a time; else "".
+    With it a text that names annotator, request and time of a single answer, else "", and whether
+    that answer has a time.
     """
     answers = decoder.decode([line])
     if not answers or any(isinstance(answer, InputRejected) for answer in answers):
-        return hash_content(line), ""
+        return hash_content(line), "", False
     digest = hash_content(msgspec.json.encode(answers))
     (first, *more) = answers
-    if more or not isinstance(first, Answer) or first.at != 0.0:
-        return digest, ""
-    return digest, f"{len(first.annotator)}:{first.annotator}{first.request_id}"
+    if more or not isinstance(first, Answer):
+        return digest, "", False
+    voice = f"{first.at} {len(first.annotator)}:{first.annotator}{first.request_id}"
+    return digest, voice, first.at != 0.0
+
+
+def _without_time(line: bytes, settings: AnswersSettings) -> bytes:
+    """Return the line of an answer without its time, where objects alone lead to that."""
+    record = json.loads(line)
+    items = find_value(record, settings.batch_path)
+    for answer in (record, *(items if isinstance(items, list) else ())):
+        _remove_field(answer, settings.at)
+    return msgspec.json.encode(record)
+
+
+def _remove_field(value: Any, path: str) -> None:
+    if isinstance(value, dict):
+        value.pop(path, None)
+        first, dot, rest = path.partition(".")
+        if dot:
+            _remove_field(value.get(first), rest)
 
 
 def _begins_with(made: Path, before: Path) -> bool:

@@ -120,6 +120,8 @@ def is_whole(line: bytes) -> bool:
     >>> is_whole(b'{"id": "e1"}'), is_whole(b'{"id": "e'), is_whole(b"12")
     (True, False, False)
     """
+    if not line.rstrip().endswith((b"}", b"]")):
+        return False
     try:
         return isinstance(json.loads(line), dict | list)
     except (ValueError, RecursionError):

@@ -278,9 +278,12 @@ class Runner(Feeder):
             return self._forget_old(self.engine.now)
         if self.follow and self._feed_order():
             return True
-        self._answers.read_ahead(is_final=is_final)
+        # No line of JSON is the beginning of another, but lines for a decoder may be.
+        decoders = self.settings.answers.decoder, self.settings.input.decoder
+        answers_end, events_end = (is_final or not decoder for decoder in decoders)
+        self._answers.read_ahead(is_final=answers_end)
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
-        lines = self._events.tail.peek(n, is_final=is_final)
+        lines = self._events.tail.peek(n, is_final=events_end)
         if lines and (due := self._retention.due_at) < math.inf:
             cut, reached = self._events.count_until(lines, due)
             if cut == 0:

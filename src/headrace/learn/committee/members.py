@@ -77,7 +77,9 @@ class RiverMember:
     def _make_scorer(self, schema: SchemaView) -> Scorer | None:
         """The scorer of rows; a member is asked about what is in rows, whatever it learned."""
         scorer = compile_model(self.model, schema)
-        is_fit = scorer and (not scorer.learns_originals or isinstance(scorer, OriginalsScorer))
+        if scorer is None or not scorer.gives_probabilities:
+            return None
+        is_fit = not scorer.learns_originals or isinstance(scorer, OriginalsScorer)
         return scorer if is_fit else None
 
     def is_alone(self, schema: SchemaView) -> bool:

@@ -11,7 +11,7 @@ from ..mixed import MixedNB
 from ..schema_view import Floats, SchemaView
 from .block import Block, Text
 from .inputs import Inputs
-from .pipeline import PipelineScorer, share_out
+from .pipeline import PipelineScorer, TextTables, share_out
 from .scorer import code_of
 
 PDF_FLOOR = 10e-10
@@ -53,19 +53,19 @@ class BayesScorer(PipelineScorer):
         if self._inputs.has_intercept:
             self._priors += [_log_density(g.get("(intercept)"), 1.0) for g in by_class]
         if isinstance(self._final, MixedNB):
-            self._set_tables(
-                {
-                    i: self._read_chances(text, list(counts))
-                    for i, text in enumerate(self._behind.texts)
-                    if text.name in self._final.texts
-                }
-            )
+            tables = {
+                i: self._read_chances(text, list(counts))
+                for i, text in enumerate(self._behind.texts)
+                if text.name in self._final.texts
+            }
+            self._tables = TextTables(tables, len(self._behind.texts))
 
     def _read_chances(self, text: Text, labels: list[Any]) -> Floats:
         """The log chance of each text of a column in each class."""
 
-        def line_of(value: str) -> list[float]:
-            return [self._final.log_chance(label, text.name, value) for label in labels]
+        def line_of(value: str | None) -> list[float]:
+            final, name = self._final, text.name
+            return [final.log_chance(label, name, value) for label in labels]
 
         return self._table_of(text, line_of, [0.0] * len(labels))
 
@@ -93,7 +93,7 @@ class BayesScorer(PipelineScorer):
             logs = np.where(block.is_none[:, np.newaxis, :], 0.0, logs)
             whole = whole.fail(block.is_none & is_varied)
         joint = logs.sum(axis=2) + self._priors
-        self._add_tables(block, joint)
+        self._tables.add_to(joint, block.codes)
         return share_out(joint), whole
 
 

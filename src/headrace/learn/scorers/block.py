@@ -136,6 +136,7 @@ class Chain(Step):
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self._steps = list(steps)
+        self._growing = self.growing()
 
     def route(self, columns: Columns, texts: TextsOf) -> Columns:
         """As `Step.route`."""
@@ -146,6 +147,10 @@ class Chain(Step):
     def growing(self) -> list[Step]:
         """As `Step.growing`."""
         return [growing for step in self._steps for growing in step.growing()]
+
+    def has_grown(self) -> bool:
+        """As `Step.has_grown`, for any of the steps."""
+        return any(step.has_grown() for step in self._growing)
 
     def read(self) -> None:
         """As `Step.read`, for each step."""

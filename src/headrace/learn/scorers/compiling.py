@@ -1,28 +1,33 @@
 """Choosing the scorer of a river model; a model without one is scored by river, row by row.
 
-`_MODELS` names the models that may be the last step of a pipeline. What may stand before it is said
-in `inputs`; trees, their ensembles and searches for neighbours say so themselves.
+`_MODELS` names the models that may be the last step of a pipeline, `_ENSEMBLES` those that are made
+of such models. What may stand before them is said in `inputs`; trees and their ensembles have
+nothing before them, and searches for neighbours say so themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import getattr_static
 from typing import Any
 
-from river import compose, linear_model, naive_bayes, optim
+from river import compose, ensemble, linear_model, multiclass, naive_bayes, optim
 
 from ..mixed import MixedNB
 from ..schema_view import SchemaView
 from .bayes import BayesScorer
 from .counts import BernoulliScorer, ComplementScorer, MultinomialScorer
+from .ensembles import EnsembleScorer, HardVotingScorer, PassingScorer, PoolScorer, SoftVotingScorer
 from .inputs import ORIGINAL_NUMBERS, Inputs, Place, asks_for_none, read_steps
 from .linear import LogisticScorer, MarginScorer, SoftmaxScorer
 from .mondrian import MondrianScorer, is_of_mondrian_trees
+from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
 from .neighbours import NeighboursScorer, is_of_neighbours
 from .scorer import Scorer
+from .stacking import StackingScorer
 from .trees import TreeScorer, is_of_trees
+from .votes import BAGGINGS, BOOSTINGS, PASSING
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,16 @@ class _Model:
     takes: Callable[[Any, Inputs], bool] = lambda final, inputs: not inputs.has_intercept
 
 
-def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
+def compile_model(
+    model: Any,
+    schema: SchemaView,
+    steps_before: Sequence[Any] = (),
+    entering: Inputs | None = None,
+) -> Scorer | None:
     """Return a scorer for this model, or None if the model can't be compiled.
 
     Whether a model compiles depends on its steps alone, not on what it learned or on the schema.
+    A member of an ensemble has the `steps_before` this, and what is `entering` there.
 
     >>> from river import neighbors
     >>> compile_model(neighbors.KNNClassifier(), None) is None
@@ -47,25 +58,44 @@ def compile_model(model: Any, schema: SchemaView) -> Scorer | None:
     """
     for is_of_kind, scorer in _ALONE:
         if is_of_kind(model):
-            return scorer(model, schema)
-    steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
-    final = steps[-1]
+            return None if steps_before else scorer(model, schema)
+    own_steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
+    *steps, final = *steps_before, *own_steps
+    before = entering or Inputs(has_none=asks_for_none(model))
+    of_members = _choose_ensemble(final)
+    if of_members is not None:
+
+        def compile_member(
+            member: Any, own_schema: SchemaView | None = None, *, as_they_came: bool = False
+        ) -> Scorer | None:
+            inputs = replace(before, number_types=ORIGINAL_NUMBERS) if as_they_came else before
+            if own_schema is not None:
+                return compile_model(member, own_schema, (), inputs)
+            return compile_model(member, schema, steps, inputs)
+
+        return of_members.compile(final, schema, steps, compile_member)
     kind = _kind_of(final)
     if kind is None:
         return None
     place = Place(reads_codes=kind.reads_codes, is_smooth=kind.is_smooth)
-    before = Inputs(has_none=asks_for_none(model))
-    inputs = read_steps(before, steps[:-1], place)
+    inputs = read_steps(before, steps, place)
     if inputs is None:
         return None
     is_refusing = inputs.is_refusing_texts or (kind.refuses_texts and inputs.has_texts)
     if is_refusing or inputs.reads_originals:
         # The model learns the events' own values, which may be of other types than those in rows.
-        inputs = read_steps(replace(before, number_types=ORIGINAL_NUMBERS), steps[:-1], place)
+        inputs = read_steps(replace(before, number_types=ORIGINAL_NUMBERS), steps, place)
     if inputs is None or not kind.takes(final, inputs):
         return None
     inputs = replace(inputs, is_refusing_texts=is_refusing, has_none=before.has_none)
     return kind.scorer(final, inputs, schema)
+
+
+def _choose_ensemble(model: Any) -> type[EnsembleScorer] | None:
+    """The scorer of an ensemble of any members; None if the model is none."""
+    if type(model) is ensemble.VotingClassifier:
+        return SoftVotingScorer if model.use_probabilities else HardVotingScorer
+    return _ENSEMBLES.get(type(model))
 
 
 def _kind_of(final: Any) -> _Model | None:
@@ -117,6 +147,15 @@ _MODELS: dict[type, _Model] = {
     naive_bayes.BernoulliNB: _Model(
         BernoulliScorer, is_smooth=False, refuses_texts=True, takes=_compares_exactly
     ),
+}
+
+_ENSEMBLES: dict[type, type[EnsembleScorer]] = {
+    **dict.fromkeys((*BAGGINGS, *BOOSTINGS, ensemble.SRPClassifier), PoolScorer),
+    **dict.fromkeys(PASSING, PassingScorer),
+    ensemble.StackingClassifier: StackingScorer,
+    multiclass.OneVsRestClassifier: OneVsRestScorer,
+    multiclass.OneVsOneClassifier: OneVsOneScorer,
+    multiclass.OutputCodeClassifier: OutputCodeScorer,
 }
 
 _ALONE: tuple[tuple[Callable[[Any], bool], Callable[[Any, SchemaView], Scorer]], ...] = (

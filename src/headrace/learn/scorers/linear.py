@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from river import linear_model
 
-from ..schema_view import Floats
+from ..schema_view import Floats, SchemaView
 from .block import Block
-from .pipeline import PipelineScorer, share_out
+from .inputs import Inputs
+from .pipeline import PipelineScorer, TextTables, share_out
 from .scorer import code_of
 
 
@@ -34,13 +36,13 @@ class _LinearScorer(PipelineScorer):
                     return [w.get(encoded, 0.0) for w in weights]
 
                 tables[i] = self._table_of(text, line_of, nothing)
-        self._set_tables(tables)
+        self._tables = TextTables(tables, len(self._behind.texts))
 
     def _raw(self, whole: Block) -> tuple[Floats, Block]:
         block = self._chosen(whole)
         numbers = np.where(block.is_absent, 0.0, block.numbers)
         raw = np.add.reduce(numbers[:, np.newaxis, :] * self._weights, axis=2)
-        self._add_tables(block, raw)
+        self._tables.add_to(raw, block.codes)
         return np.asarray(raw), self._refuse(whole, block)
 
     def _refuse(self, whole: Block, block: Block) -> Block:
@@ -66,10 +68,7 @@ class _BinaryScorer(_LinearScorer):
 
     def _answer_block(self, block: Block) -> tuple[Floats, Block]:
         raw, block = self._raw(block)
-        raw = raw[:, 0] + self._constant
-        p = 1.0 / (1.0 + np.exp(-raw))
-        p[raw < -30.0] = 0.0
-        p[raw > 30.0] = 1.0
+        p = _sigmoid(raw[:, 0] + self._constant)
         answers = np.empty((len(raw), 2))
         answers[:, 0] = 1.0 - p
         answers[:, 1] = p
@@ -82,6 +81,15 @@ class LogisticScorer(_BinaryScorer):
     They read every feature, also without a weight: one that is no number raises, NaN makes NaN.
     """
 
+    @property
+    def final(self) -> Any:
+        """The regression, without the steps before it."""
+        return self._final
+
+    def join(self, finals: Sequence[Any]) -> LogisticsScorer:
+        """A scorer for several regressions in the place of this one, which is used up by it."""
+        return LogisticsScorer(finals, self._inputs, self._schema)
+
     def _learned(self) -> tuple[Any, float]:
         return self._final.weights, float(self._final.intercept)
 
@@ -93,6 +101,36 @@ class LogisticScorer(_BinaryScorer):
         if whole.is_none is not None:
             whole = whole.fail(whole.is_none)
         return self._refuse_texts(whole)
+
+
+class LogisticsScorer(LogisticScorer):
+    """Several logistic regressions that read the same inputs: each one's probability of `True`.
+
+    Code i stands for the i-th of them.
+    """
+
+    def __init__(self, finals: Sequence[Any], inputs: Inputs, schema: SchemaView) -> None:
+        super().__init__(finals[0], inputs, schema)
+        self._finals = finals
+
+    def _refresh(self) -> None:
+        self._codes = list(range(len(self._finals)))
+        weights = [final.weights for final in self._finals]
+        self._take_weights(weights)
+        self._constants = np.array([float(final.intercept) for final in self._finals])
+        if self._inputs.has_intercept:
+            self._constants += [w.get("(intercept)", 0.0) for w in weights]
+
+    def _answer_block(self, block: Block) -> tuple[Floats, Block]:
+        raw, block = self._raw(block)
+        return _sigmoid(raw + self._constants), block
+
+
+def _sigmoid(raw: Floats) -> Floats:
+    p = 1.0 / (1.0 + np.exp(-raw))
+    p[raw < -30.0] = 0.0
+    p[raw > 30.0] = 1.0
+    return np.asarray(p)
 
 
 class MarginScorer(_BinaryScorer):

@@ -22,7 +22,6 @@ from river import forest
 from river.tree.mondrian import MondrianTreeClassifier
 
 from ..schema_view import Floats, SchemaView
-from .inputs import Inputs
 from .originals import OriginalsScorer
 from .routes import Numbers
 from .scorer import code_of
@@ -47,14 +46,9 @@ class MondrianScorer(OriginalsScorer):
     """A Mondrian tree or forest as arrays; the caller sets `is_stale` after `learn_one`."""
 
     def __init__(self, model: Any, schema: SchemaView) -> None:
-        super().__init__(model, Inputs(), schema)
-        self._reads_texts = False
+        super().__init__(model, schema)
         self._nodes: _Nodes | None = None
         self._known: tuple[Any, ...] = ()
-
-    def rows_beyond(self, X: Floats) -> list[int]:
-        """None, because the trees read no texts."""
-        return []
 
     @property
     def is_left_to_river(self) -> bool:

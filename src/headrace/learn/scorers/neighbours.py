@@ -21,7 +21,6 @@ from river.utils.math import minkowski_distance
 
 from ..schema_view import Floats, SchemaView
 from .examples import ExampleWindow
-from .inputs import Inputs
 from .originals import OriginalsScorer
 from .preparing import Preparation
 from .routes import Numbers
@@ -71,12 +70,11 @@ class NeighboursScorer(OriginalsScorer):
 
     def __init__(self, model: Any, schema: SchemaView) -> None:
         *steps, final = model.steps.values() if type(model) is compose.Pipeline else [model]
-        super().__init__(final, Inputs(), schema)
+        super().__init__(final, schema)
         prepared = Preparation.of(steps)
         assert prepared is not None
         self._prepared = prepared
         self._power = _power_of(final._nn.dist_func)
-        self._reads_texts = prepared.encodes_texts
         self._window = ExampleWindow(has_texts=prepared.encodes_texts)
 
     @property
@@ -89,10 +87,6 @@ class NeighboursScorer(OriginalsScorer):
             self._refresh()
             self.is_stale = False
         return not self._are_finite
-
-    def rows_beyond(self, X: Floats) -> list[int]:
-        """As `OriginalsScorer.rows_beyond`; none, if texts don't reach the search."""
-        return super().rows_beyond(X) if self._prepared.encodes_texts else []
 
     # ------------------------------------------------------------------------- after a label
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...observe.schema import OTHER
-from ..schema_view import Floats
+from ..schema_view import Floats, SchemaView
+from .inputs import Inputs
 from .scorer import Scorer
 
 
@@ -18,7 +21,10 @@ class OriginalsScorer(Scorer):
 
     learns_originals = True
 
-    _width = -1
+    def __init__(self, model: Any, schema: SchemaView) -> None:
+        super().__init__(model, Inputs(), schema)
+        self._reads_texts = True
+        self._width = -1
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
         """As `Scorer.score`."""

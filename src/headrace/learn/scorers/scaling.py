@@ -40,11 +40,11 @@ class _Scaler(Step):
             return Columns(columns.names)
         return Columns((*columns.names, *(text.name for text in columns.texts)))
 
-    def _set_widths(self, widths: Any) -> None:
+    def _set_widths(self, widths: list[float]) -> None:
         """Set the widths, which may be 0."""
         found = np.array(widths, dtype=float)
-        self._is_flat = found == 0.0
-        self._has_flat = bool(self._is_flat.any())
+        self._has_flat = 0.0 in widths
+        self._is_flat = found == 0.0 if self._has_flat else np.zeros(len(widths), np.bool_)
         self._widths = np.where(self._is_flat, 1.0, found) if self._has_flat else found
 
     def _set_failing(self, is_failing: Any) -> None:
@@ -124,7 +124,7 @@ class ScaleToRange(_Scaler):
             highs = [-np.inf if high is None else high for high in highs]
         self._shifts = values_of(lows)
         ranges = values_of(highs) - self._shifts
-        self._set_widths(ranges)
+        self._set_widths(ranges.tolist())
         self._set_failing(np.isnan(ranges))
 
 

@@ -12,7 +12,7 @@ One difference remains: if a categorical feature `a` has a value `b` and another
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,10 +55,12 @@ class Scorer:
 
     Subclasses fill the arrays in `_refresh`, and compute the answers of a block of rows in
     `_answers`. If a subclass `learns_originals`, its model learns the features as they came, not
-    the values in rows; it then says in `rows_beyond` where the two differ.
+    the values in rows; it then says in `rows_beyond` where the two differ. If its model has no
+    `predict_proba_one`, it does not `gives_probabilities`: it gives 1 to the predicted class.
     """
 
     learns_originals = False
+    gives_probabilities: ClassVar[bool] = True
 
     def __init__(self, final: Any, inputs: Inputs, schema: SchemaView) -> None:
         self.is_stale = True
@@ -72,7 +74,6 @@ class Scorer:
         self._texts: dict[int, list[str]] = {}
         self._codes: list[int] = []
         self._columns = np.zeros(0, dtype=np.intp)
-        self._tables: list[tuple[int, Floats]] = []
 
     def score(self, X: Floats) -> tuple[list[int], Floats]:
         """The m class codes, and the answers for rows of shape (n, d), shape (n, m).

@@ -2,8 +2,8 @@
 
 The module compiles `HoeffdingTreeClassifier`, `HoeffdingAdaptiveTreeClassifier` and
 `ExtremelyFastDecisionTreeClassifier` with river's three observers of numbers, and the ensembles of
-such trees `ARFClassifier`, `SRPClassifier`, `BaggingClassifier`, `ADWINBaggingClassifier` and
-`LeveragingBaggingClassifier`. The arrays of a tree stay valid until it grows, those of a leaf until
+such trees that add up their probabilities (`votes`): `ARFClassifier`, `SRPClassifier`, bagging and
+boosting. The arrays of a tree stay valid until it grows, those of a leaf until
 it learns; so after a label only what changed is read again. This module never learns.
 
 A row with a value that its columns can't represent, a free text or a category beyond the limit, is
@@ -19,20 +19,15 @@ import numpy as np
 from river import ensemble, forest, tree
 
 from ..schema_view import Floats, SchemaView
-from .inputs import Inputs
 from .leaves import COMPILED_SPLITTERS, Leaves
 from .originals import OriginalsScorer
 from .routes import Columns, Numbers, Routes, leaves_n_of
 from .scorer import code_of
+from .votes import is_adding, weights_of
 
 LEAF_CELLS_MAX = 2**23
 """The most leaves x classes x features of trees scored as arrays; river scores larger ones."""
 
-_BAGGINGS = (
-    ensemble.BaggingClassifier,
-    ensemble.ADWINBaggingClassifier,
-    ensemble.LeveragingBaggingClassifier,
-)
 _TREES = (
     tree.HoeffdingTreeClassifier,
     tree.HoeffdingAdaptiveTreeClassifier,
@@ -48,7 +43,7 @@ def is_of_trees(model: Any) -> bool:
     """
     if type(model) is forest.ARFClassifier:
         return model.splitter is None or type(model.splitter) in COMPILED_SPLITTERS
-    if type(model) in {*_BAGGINGS, ensemble.SRPClassifier}:
+    if is_adding(model):
         model = model.model
     return _is_tree(model) and type(model.splitter) in COMPILED_SPLITTERS
 
@@ -57,8 +52,7 @@ class TreeScorer(OriginalsScorer):
     """A tree or an ensemble of trees as arrays; the caller sets `is_stale` after `learn_one`."""
 
     def __init__(self, model: Any, schema: SchemaView) -> None:
-        super().__init__(model, Inputs(), schema)
-        self._reads_texts = True
+        super().__init__(model, schema)
         self._known = (-1, -1, -1)
         self._start_anew()
 
@@ -186,12 +180,5 @@ def _members_of(model: Any) -> Iterator[tuple[Any, float]]:
         yield model, 1.0
         return
     is_patches = type(model) is ensemble.SRPClassifier
-    is_weighing = (
-        is_patches or type(model) is forest.ARFClassifier
-    ) and not model.disable_weighted_vote
-    for i, member in enumerate(model.models):
-        weight = 1.0
-        if is_weighing:
-            right = (member.metric if is_patches else model._metrics[i]).get()
-            weight = right if right > 0.0 else 1.0
+    for member, weight in zip(model.models, weights_of(model), strict=True):
         yield (member.model if is_patches else member), weight

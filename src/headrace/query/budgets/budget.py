@@ -263,7 +263,7 @@ class Budget:
         """Return the rate at which labels are earned at the present pace of events.
 
         Returns:
-            Labels per event, 0 to 1: the lowest rate of any account.
+            Labels per event, 0 to 1, the lowest rate of any account.
         """
         rates = [account.labels_per_event(self._gap_s) for account in self.accounts]
         return min(rate for rate in rates if rate is not None)
@@ -272,7 +272,7 @@ class Budget:
         """Return the rate at the faster of the last two paces: a pause is not taken for the pace.
 
         Returns:
-            Labels per event, 0 to 1: the lowest rate of any account.
+            Labels per event, 0 to 1, the lowest rate of any account.
         """
         gap_s = min(self._gap_s, self._gap_before_s)
         rates = [account.labels_per_event(gap_s) for account in self.accounts]

@@ -21,11 +21,19 @@ from ...importing import suggest_nearest
 class Arriving(NamedTuple):
     """One event as a rule sees it.
 
-    `doubt` is its utility by `query.strategy`, higher for a closer call. `probabilities` has shape
-    (k,); `x`, shape (d,), has numbers as they are, categories as codes, NaN where missing;
-    `is_category` has shape (d,). `members`, shape (m, k), are the probabilities by each member of
-    the model, None where the rule does not need them or there are none. `rate` is how many labels
-    per event the rule may ask now, 0 to 1; at 0 nothing is asked whatever the rule returns.
+    Attributes:
+        doubt: Its utility by `query.strategy`, higher for a closer call.
+        probabilities: Those of the k classes, shape (k,).
+        x: Its d features, shape (d,): numbers as they are, categories as codes, NaN where missing.
+        is_category: Whether each feature is a category, shape (d,).
+        rate: How many labels per event the rule may ask now, 0 to 1; at 0 nothing is asked whatever
+            the rule returns.
+        members: The probabilities by each of the m members of the model, shape (m, k); None where
+            the rule does not need them or there are none.
+
+    >>> event = Arriving(0.4, np.array([0.7, 0.3]), np.array([1.5]), np.zeros(1, bool), rate=0.1)
+    >>> round(event.margin, 3)
+    0.4
     """
 
     doubt: float
@@ -47,9 +55,15 @@ class Arriving(NamedTuple):
 class Draw(NamedTuple):
     """The outcome of the draw for one event.
 
-    `luck` is uniform in [0, 1). `is_chosen` says that the rule asks: the luck is below the rule's
-    probability. `is_asked` says that the event is asked, be it by the control draw alone;
-    `propensity` is the probability of that. `key` is the hash of the event's id.
+    Attributes:
+        luck: Uniform, from 0, included, to 1, excluded.
+        is_chosen: Whether the rule asks, because the luck is below the rule's probability.
+        is_asked: Whether the event is asked, be it by the control draw alone.
+        propensity: The probability of that.
+        key: The hashed id of the event.
+
+    >>> Draw(luck=0.3, is_chosen=False, is_asked=True, propensity=0.02).key
+    0
     """
 
     luck: float
@@ -63,7 +77,8 @@ class Rule(Protocol):
     """A rule. For each event `chance` is called once, then `passed` once.
 
     A rule has to be picklable and to work with `copy.deepcopy`; its state may depend on these calls
-    alone, not on a clock or a random generator. Optional members:
+    alone, not on a clock or a random generator. `headrace.testing.check_online` checks this.
+    Optional members:
 
     - `needs`: ("members",) if it reads `Arriving.members`;
     - `is_of_unit_doubt`: true if it compares the doubt with numbers from 0 to 1;
@@ -71,24 +86,46 @@ class Rule(Protocol):
     - `forget_events()`: called when a person is erased; a rule that keeps events drops them all;
     - `labelled(key, worth)`: the label of an event came; `worth`, 0 to 1, is how little the model
       had expected it; `unanswered(key)`: no label will come.
+
+    >>> class Closest:
+    ...     def chance(self, event): return min(1.0, 2.0 * event.rate * event.doubt)
+    ...     def passed(self, event, draw): pass
+    >>> Closest().chance(Arriving(0.5, np.ones(1), np.ones(1), np.zeros(1, bool), rate=0.2))
+    0.2
     """
 
     def chance(self, event: Arriving) -> float:
-        """Return the probability with which to ask this event, 0 to 1."""
+        """Decide about one event.
+
+        Args:
+            event: The event.
+
+        Returns:
+            The probability with which to ask it, 0 to 1.
+        """
 
     def passed(self, event: Arriving, draw: Draw) -> None:
-        """The event went by, asked or not."""
+        """Note that an event went by, asked or not.
+
+        Args:
+            event: The event.
+            draw: The outcome of its draw.
+        """
 
 
 @dataclass
 class Spent:
-    """An estimate of how many of the latest `window` events were asked, without a list of them.
+    """An estimate of how many of the latest events were asked, without a list of them.
 
         u <- u (w - 1) / w + asked
 
     (Zliobaite, Bifet, Pfahringer, Holmes, "Active learning with drifting streaming data", IEEE
     Transactions on Neural Networks and Learning Systems 25 (1), 2014.) Labels may be asked
     while u / w is below the rate.
+
+    Attributes:
+        window: The number of latest events, w.
+        labels: The estimate, u.
 
     >>> spent = Spent(100)
     >>> spent.passed(True); spent.passed(False)
@@ -100,10 +137,22 @@ class Spent:
     labels: float = 0.0
 
     def allows(self, rate: float) -> bool:
-        """Whether fewer of the latest events were asked than the rate allows."""
+        """Say whether fewer of the latest events were asked than a rate allows.
+
+        Args:
+            rate: Labels per event, 0 to 1.
+
+        Returns:
+            Whether another may be asked.
+        """
         return self.labels / self.window < rate
 
     def passed(self, is_asked: bool) -> None:
+        """Count one event.
+
+        Args:
+            is_asked: Whether it was asked.
+        """
         self.labels = self.labels * ((self.window - 1) / self.window) + is_asked
 
 

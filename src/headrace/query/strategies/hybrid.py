@@ -24,7 +24,7 @@ def hybrid(pool: Pool, chance: Chance) -> NDArray[np.float64]:
         chance: Not used.
 
     Returns:
-        Utilities, shape (n,): from 2 downwards for the shortlist in its order; for the rest half
+        Utilities, shape (n,), from 2 downwards for the shortlist in its order; for the rest half
         the margin, below 1.
 
     >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
