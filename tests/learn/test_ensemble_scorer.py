@@ -1,5 +1,6 @@
 """Ensembles as arrays say what river says, whatever their members are and whatever was learned."""
 
+import collections
 import copy
 import itertools
 import operator
@@ -27,7 +28,7 @@ from headrace.learn.committee.members import RiverMember
 from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
 from headrace.learn.scorers.compiling import compile_model
-from headrace.learn.scorers.ensembles import EnsembleScorer
+from headrace.learn.scorers.ensembles import EnsembleScorer, elect
 from headrace.learn.scorers.trees import TreeScorer
 from headrace.observe.schema import Schema
 from headrace.settings import SchemaSettings
@@ -311,6 +312,14 @@ def test_classes_with_the_same_code_are_told_apart_as_by_river(monkeypatch):
         learner.learn(row, int(code))
     assert len(set(learner.model.code_book.values())) < 4
     assert asked_of_river(learner, X, monkeypatch) == 0
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_of_equal_numbers_of_votes_the_class_named_first_is_elected(order):
+    votes = np.array(list(itertools.product(range(3), repeat=4)), dtype=np.intp, order=order)
+    expected = [collections.Counter(row).most_common(1)[0][0] for row in votes.tolist()]
+    for n in (1, 7, len(votes)):
+        assert elect(votes[:n], 3).tolist() == expected[:n]
 
 
 @pytest.mark.parametrize("is_soft", [True, False])

@@ -139,6 +139,7 @@ COMPILED = {
     "ordinal": lambda: texts(ORDINAL) | SCALER() | LOGISTIC(),
     "ordinal of both": lambda: ORDINAL(unknown_value=None) | LOGISTIC(),
     "ordinal of fixed texts": lambda: texts(ORDINAL, categories={"c0": {"v1": 4}}) | SOFTMAX(),
+    "a pipeline behind others": lambda: texts(ORDINAL) | (SCALER() | LOGISTIC()),
     # Names.
     "discarded": lambda: DISCARD("x0", "c0") | SCALER() | LOGISTIC(),
     "discarded, encoded": lambda: DISCARD("x0", "x1", "x2", "late") | ONE_HOT() | LOGISTIC(),

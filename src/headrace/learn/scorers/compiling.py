@@ -59,8 +59,7 @@ def compile_model(
     for is_of_kind, scorer in _ALONE:
         if is_of_kind(model):
             return None if steps_before else scorer(model, schema)
-    own_steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
-    *steps, final = *steps_before, *own_steps
+    *steps, final = *steps_before, *_flatten(model)
     before = entering or Inputs(has_none=asks_for_none(model))
     of_members = _choose_ensemble(final)
     if of_members is not None:
@@ -89,6 +88,14 @@ def compile_model(
         return None
     inputs = replace(inputs, is_refusing_texts=is_refusing, has_none=before.has_none)
     return kind.scorer(final, inputs, schema)
+
+
+def _flatten(model: Any) -> list[Any]:
+    """The steps of the model, also of pipelines at the end of pipelines."""
+    if type(model) is not compose.Pipeline:
+        return [model]
+    *before, last = model.steps.values()
+    return [*before, *_flatten(last)]
 
 
 def _choose_ensemble(model: Any) -> type[EnsembleScorer] | None:

@@ -394,14 +394,12 @@ def elect(votes: NDArray[np.intp], columns_n: int) -> NDArray[np.intp]:
     >>> elect(np.array([[2, 0, 2], [1, 0, 2]]), 3)
     array([2, 1])
     """
-    n, voters_n = votes.shape
-    rows = np.arange(n)[:, np.newaxis]
-    places = (rows * columns_n + votes).ravel()
+    n, rows = len(votes), np.arange(len(votes))
+    places = (rows[:, np.newaxis] * columns_n + votes).ravel()
     counts = np.bincount(places, minlength=n * columns_n).reshape(n, columns_n)
-    first = np.full((n, columns_n), voters_n)
-    # Where a column is assigned several times, the last one stays: the first vote.
-    first[rows, votes[:, ::-1]] = np.arange(voters_n)[::-1]
-    return np.asarray((counts * (voters_n + 1) - first).argmax(axis=1))
+    of_votes = counts[rows[:, np.newaxis], votes]
+    first_of_most = (of_votes == counts.max(axis=1, keepdims=True)).argmax(axis=1)
+    return np.asarray(votes[rows, first_of_most])
 
 
 def only_chosen(chosen: NDArray[np.intp], m: int) -> Floats:

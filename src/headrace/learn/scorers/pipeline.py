@@ -36,6 +36,7 @@ class PipelineScorer(Scorer):
         self._known: tuple[Any, ...] = ()
         self._behind = Columns()
         self._choice: tuple[Any, Any] = ((), ())
+        self._names: list[str] = []
         self._places = np.zeros(0, dtype=np.intp)
         self._others = np.zeros(0, dtype=np.intp)
 
@@ -62,7 +63,7 @@ class PipelineScorer(Scorer):
         if not self.learns_originals:
             return []
         kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
-        self._learn_texts(X)
+        self.is_stale |= self._learn_texts(X)
         for j, kind in enumerate(kinds[: X.shape[1]]):
             if kind == "text":
                 is_beyond |= ~np.isnan(X[:, j])
@@ -101,8 +102,6 @@ class PipelineScorer(Scorer):
             self._others = np.flatnonzero(np.logical_not(is_known))
             self._names = [names[j] for j in self._places.tolist()]
         return self._names
-
-    _names: list[str] = []  # noqa: RUF012 -- replaced, never changed
 
     def _table_of(self, text: Text, line_of: LineOf, nothing: list[float]) -> Floats:
         """The line of each text of a column by code, and a last line for a missing text."""
