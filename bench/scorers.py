@@ -24,14 +24,17 @@ from river import (
     ensemble,
     feature_extraction,
     feature_selection,
+    forest,
     imblearn,
     linear_model,
     multiclass,
     naive_bayes,
+    neighbors,
     preprocessing,
     stats,
     tree,
 )
+from river.tree import splitter
 
 from headrace.chance import Chance
 from headrace.learn.learner import Learner
@@ -39,6 +42,7 @@ from headrace.learn.models import build
 
 NUMBERS_N, TEXTS_N = 20, 5
 SCALER, LOGISTIC = preprocessing.StandardScaler, linear_model.LogisticRegression
+TREE = tree.HoeffdingTreeClassifier
 
 
 def _scaled(model: Any) -> Any:
@@ -79,12 +83,21 @@ NUMBERS: dict[str, Callable[[], Any]] = {
         feature_extraction.PolynomialExtender() | SCALER() | LOGISTIC()
     ),
     "mean for missing, logistic": _imputed,
+    "preset tree": lambda: build("tree", 1, 2),
+    "preset adaptive-tree": lambda: build("adaptive-tree", 1, 2),
+    "preset forest": lambda: build("forest", 1, 2),
+    "extremely fast tree": lambda: tree.ExtremelyFastDecisionTreeClassifier(grace_period=50),
+    "tree over histograms": lambda: TREE(grace_period=50, splitter=splitter.HistogramSplitter()),
+    "tree over every value": lambda: TREE(grace_period=50, splitter=splitter.ExhaustiveSplitter()),
+    "AMF": lambda: forest.AMFClassifier(n_estimators=10, seed=1),
+    "neighbours": lambda: neighbors.KNNClassifier(engine=neighbors.LazySearch(window_size=500)),
 }
 """Models of numbers by name."""
 
 MIXED: dict[str, Callable[[], Any]] = {
     "preset logistic": lambda: build("logistic", 1, 2),
     "preset naive-bayes": lambda: build("naive-bayes", 1, 2),
+    "preset knn": lambda: build("knn", 1, 2),
     "one-hot, PA": lambda: _encoded(linear_model.PAClassifier()),
     "one-hot, multinomial": lambda: _encoded(naive_bayes.MultinomialNB()),
     "one-hot, Bernoulli": lambda: _encoded(naive_bayes.BernoulliNB(true_threshold=0.5)),

@@ -8,6 +8,7 @@ from river.preprocessing import StandardScaler
 
 from headrace import Answer, Engine, Event, Settings
 from headrace.limits import LIMITS
+from headrace.models import Committee
 from headrace.settings import ColumnsSettings, SchemaSettings, parse
 
 
@@ -132,9 +133,27 @@ def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(mon
         found.append([(one.kind, one.n, one.sentence) for one in engine.report.limits])
     (alone,), (behind,), *none = found
     assert alone[:2] == behind[:2] == ("row_by_row", 40)
-    assert "each of which FMClassifier was asked" in alone[2]
-    assert "each of which StandardScaler | FMClassifier was asked" in behind[2]
+    assert "and FMClassifier is asked about each" in alone[2]
+    assert "and StandardScaler | FMClassifier is asked about each" in behind[2]
     assert none == [[], []]
+
+
+def test_members_that_are_asked_row_by_row_are_named_and_trees_that_grew_too_large(monkeypatch):
+    monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
+    events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
+    small = tree.HoeffdingTreeClassifier()
+    committee = Committee(members=[small, tree.SGTClassifier(), tree.SGTClassifier()])
+    engine = Engine(committee)
+    engine.feed(events)
+    (limit,) = engine.report.limits
+    assert "and the committee's SGTClassifier is asked about each" in limit.sentence
+    engine = Engine(small.clone(), classes=["a", "b"])
+    engine.feed(events[:39])
+    assert engine.report.limits == ()
+    monkeypatch.setattr("headrace.learn.scorers.trees.LEAF_CELLS_MAX", -1)
+    engine.feed(events[39:])
+    (limit,) = engine.report.limits
+    assert "and HoeffdingTreeClassifier is asked about each" in limit.sentence
 
 
 def test_events_without_the_served_prediction_that_is_judged_are_told():

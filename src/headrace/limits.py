@@ -63,7 +63,7 @@ def limits_reached(
     - `schemas`: one a shard, with the counts of values that were not used.
     - `given_up_n`: draws that waited for money or room and were given up.
     - `slices`: the predicates of `query.slices`; a feature in them that no event had is reported.
-    - `row_by_row`: the name of a model that can't be scored in batches, and its number of events.
+    - `row_by_row`: the name of what can't be scored in batches, and the number of events.
     - `unserved`: latest events without the served model's prediction, which is judged, and all.
 
     >>> from headrace.observe.schema import Schema
@@ -196,9 +196,9 @@ def _check_slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
 
 def _row_by_row(model: str, events_n: int) -> Limit:
     text = (
-        f"{events_n:,} events on each of which {model} was asked by itself: it can't be scored in "
-        "batches, which takes several times as long; set model.name to one that can "
-        "(committee, logistic, naive-bayes, tree, forest), unless it is worth that"
+        f"{events_n:,} events, and {model} is asked about each by itself: it can't be scored in "
+        "batches, or has grown too large for that, which takes several times as long; set "
+        "model.name to one that can (any preset), unless it is worth that"
     )
     is_told = bool(model) and events_n >= ROW_BY_ROW_N
     return Limit(kind="row_by_row", n=events_n if is_told else 0, sentence=text)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import ensemble, forest, linear_model, tree
+from river import drift, ensemble, forest, linear_model, tree
 from river.tree import splitter
 from river.tree.nodes.branch import NominalMultiwayBranch
 
@@ -19,7 +19,17 @@ from headrace.settings import SchemaSettings
 from learn.columns import Columns, stream
 
 TREE = tree.HoeffdingTreeClassifier
+FAST = tree.ExtremelyFastDecisionTreeClassifier
+ADAPTIVE = tree.HoeffdingAdaptiveTreeClassifier
 EARLY = {"grace_period": 8, "delta": 0.5, "tau": 0.4}
+OFTEN = {"min_samples_reevaluate": 6, **EARLY}
+ALERT = {
+    "drift_detector": drift.ADWIN(delta=0.9, clock=1, grace_period=2, min_window_length=2),
+    "drift_window_threshold": 10,
+    "switch_significance": 0.9,
+    "seed": 1,
+    **EARLY,
+}
 
 KINDS = {
     "adaptive leaves": lambda: TREE(**EARLY),
@@ -31,6 +41,22 @@ KINDS = {
     "numbers as categories": lambda: TREE(nominal_attributes=["x0"], **EARLY),
     "poor features dropped": lambda: TREE(remove_poor_attrs=True, **EARLY),
     "few active leaves": lambda: TREE(max_size=0.01, memory_estimate_period=20, **EARLY),
+    "histograms": lambda: TREE(splitter=splitter.HistogramSplitter(n_bins=12), **EARLY),
+    "histograms, naive bayes": lambda: TREE(
+        splitter=splitter.HistogramSplitter(), leaf_prediction="nb", **EARLY
+    ),
+    "every value": lambda: TREE(splitter=splitter.ExhaustiveSplitter(), **EARLY),
+    "extremely fast": lambda: FAST(**OFTEN),
+    "extremely fast, naive bayes": lambda: FAST(leaf_prediction="nb", **OFTEN),
+    "extremely fast, binary": lambda: FAST(
+        leaf_prediction="mc", binary_split=True, max_depth=3, **OFTEN
+    ),
+    "adaptive": lambda: ADAPTIVE(**ALERT),
+    "adaptive, naive bayes": lambda: ADAPTIVE(leaf_prediction="nb", nb_threshold=4, **ALERT),
+    "adaptive, majority": lambda: ADAPTIVE(leaf_prediction="mc", bootstrap_sampling=False, **ALERT),
+    "adaptive, histograms": lambda: ADAPTIVE(splitter=splitter.HistogramSplitter(), **ALERT),
+    "bagging of adaptive": lambda: ensemble.BaggingClassifier(ADAPTIVE(**ALERT), 3, seed=3),
+    "patches of extremely fast": lambda: ensemble.SRPClassifier(FAST(**OFTEN), 3, seed=6),
     "forest": lambda: forest.ARFClassifier(4, seed=1, **EARLY),
     "forest, unweighted": lambda: forest.ARFClassifier(
         3, seed=2, disable_weighted_vote=True, **EARLY
@@ -41,11 +67,15 @@ KINDS = {
     "random patches": lambda: ensemble.SRPClassifier(TREE(**EARLY), 3, seed=6),
 }
 
+
+class OwnSplitter(splitter.GaussianSplitter):
+    """Somebody's own observer of numbers."""
+
+
 OTHERS = [
-    tree.HoeffdingAdaptiveTreeClassifier(seed=1),
-    tree.ExtremelyFastDecisionTreeClassifier(),
-    TREE(splitter=splitter.HistogramSplitter()),
-    forest.ARFClassifier(splitter=splitter.HistogramSplitter(), seed=1),
+    TREE(splitter=OwnSplitter()),
+    forest.ARFClassifier(splitter=OwnSplitter(), seed=1),
+    tree.SGTClassifier(),
     ensemble.BaggingClassifier(linear_model.LogisticRegression(), 3, seed=1),
     ensemble.BaggingClassifier(ensemble.BaggingClassifier(TREE(), 2, seed=1), 2, seed=1),
     forest.AMFClassifier(seed=1),

@@ -123,10 +123,19 @@ class Learner:
 
     @property
     def row_by_row(self) -> str:
-        """The name of the model, if it cannot be scored in batches; else empty."""
+        """The name of a model that cannot be scored in batches, or of such members of a committee.
+
+        Empty if there are none. A model that has grown too large for arrays is one, too.
+        """
+        if self._table is not None:
+            alone = [
+                name_of(member.model)
+                for member in self._table.committee.river_members()
+                if member.is_alone(self.schema)
+            ]
+            return f"the committee's {', '.join(dict.fromkeys(alone))}" if alone else ""
         is_scored = self._scorer is not None and not self._scorer.is_left_to_river
-        is_at_once = is_scored or self._table is not None or answers_many(self.model)
-        return "" if is_at_once else name_of(self.model)
+        return "" if is_scored or answers_many(self.model) else name_of(self.model)
 
     @property
     def wants_context(self) -> bool:

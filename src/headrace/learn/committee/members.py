@@ -2,7 +2,7 @@
 
 A river classifier learns one label at a time and forgets nothing.
 
-If the model can be compiled (`scoring`), rows of a table are scored at once, otherwise one by one.
+If the model can be compiled (`scorers`), rows of a table are scored at once, otherwise one by one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 
 from ...observe.values import is_free_text
 from ..presets import long_memory_members
+from ..schema_view import SchemaView
 from ..scorers.compiling import compile_model
+from ..scorers.originals import OriginalsScorer
 from ..scorers.scorer import Scorer, by_class, code_of
 from .discriminant import Discriminant
 from .evidence import Floats, Rows
@@ -68,12 +70,22 @@ class RiverMember:
         if rows.X is None:
             return None
         if self._scorer_schema is not rows.schema:
-            scorer = compile_model(self.model, rows.schema)
-            # A member reads rows alone: it has no values as they came. It needs probabilities.
-            is_fit = scorer and scorer.gives_probabilities and not scorer.learns_originals
-            self._scorer = scorer if is_fit else None
+            self._scorer = self._make_scorer(rows.schema)
             self._scorer_schema = rows.schema
         return self._scorer
+
+    def _make_scorer(self, schema: SchemaView) -> Scorer | None:
+        """The scorer of rows; a member is asked about what is in rows, whatever it learned."""
+        scorer = compile_model(self.model, schema)
+        if scorer is None or not scorer.gives_probabilities:
+            return None
+        is_fit = not scorer.learns_originals or isinstance(scorer, OriginalsScorer)
+        return scorer if is_fit else None
+
+    def is_alone(self, schema: SchemaView) -> bool:
+        """Whether the model is asked about each row of such a table by itself."""
+        scorer = self._make_scorer(schema)
+        return scorer is None or scorer.is_left_to_river
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without the scorer, which is made from the model."""

@@ -2,7 +2,7 @@
 
 `_MODELS` names the models that may be the last step of a pipeline, `_ENSEMBLES` those that are made
 of such models. What may stand before them is said in `inputs`; trees and their ensembles have
-nothing before them.
+nothing before them, and searches for neighbours say so themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from .counts import BernoulliScorer, ComplementScorer, MultinomialScorer
 from .ensembles import EnsembleScorer, HardVotingScorer, PassingScorer, PoolScorer, SoftVotingScorer
 from .inputs import ORIGINAL_NUMBERS, Inputs, Place, asks_for_none, read_steps
 from .linear import LogisticScorer, MarginScorer, SoftmaxScorer
+from .mondrian import MondrianScorer, is_of_mondrian_trees
 from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
+from .neighbours import NeighboursScorer, is_of_neighbours
 from .scorer import Scorer
 from .stacking import StackingScorer
 from .trees import TreeScorer, is_of_trees
@@ -54,8 +56,9 @@ def compile_model(
     >>> compile_model(neighbors.KNNClassifier(), None) is None
     True
     """
-    if is_of_trees(model):
-        return None if steps_before else TreeScorer(model, schema)
+    for is_of_kind, scorer in _ALONE:
+        if is_of_kind(model):
+            return None if steps_before else scorer(model, schema)
     *steps, final = *steps_before, *_flatten(model)
     before = entering or Inputs(has_none=asks_for_none(model))
     of_members = _choose_ensemble(final)
@@ -161,3 +164,9 @@ _ENSEMBLES: dict[type, type[EnsembleScorer]] = {
     multiclass.OneVsOneClassifier: OneVsOneScorer,
     multiclass.OutputCodeClassifier: OutputCodeScorer,
 }
+
+_ALONE: tuple[tuple[Callable[[Any], bool], Callable[[Any, SchemaView], Scorer]], ...] = (
+    (is_of_trees, TreeScorer),
+    (is_of_mondrian_trees, MondrianScorer),
+    (is_of_neighbours, NeighboursScorer),
+)

@@ -13,28 +13,41 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from river.tree.nodes.hatc_nodes import AdaLeafClassifier
 from river.tree.nodes.htc_nodes import LeafNaiveBayes, LeafNaiveBayesAdaptive
-from river.tree.splitter import GaussianSplitter
+from river.tree.splitter import ExhaustiveSplitter, GaussianSplitter, HistogramSplitter
 
 from ..schema_view import Floats
 from .routes import Columns, Numbers
 
 _HALF_LOG_TAU = 0.5 * math.log(math.tau)
 
-State = tuple[Any, bool, tuple[float, ...]]
-"""The observers of a leaf, whether it uses naive Bayes, and the weights of its classes."""
+COMPILED_SPLITTERS = (GaussianSplitter, HistogramSplitter, ExhaustiveSplitter)
+"""The observers of numbers whose densities can be computed here."""
+
+State = tuple[Any, bool, tuple[float, ...], float]
+"""The observers of a leaf, whether it uses naive Bayes, the weights of its classes, its error.
+
+The error of a leaf outside adaptive trees is -1.
+"""
 
 
 def state_of(leaf: Any, tree: Any) -> State:
     """The state of a leaf, which changes with every label, because each adds to a weight."""
-    is_bayes = leaf.splitters is not None
-    if isinstance(leaf, LeafNaiveBayesAdaptive):
-        is_bayes &= leaf._nb_correct_weight >= leaf._mc_correct_weight
-    elif isinstance(leaf, LeafNaiveBayes):
-        is_bayes &= leaf.total_weight >= tree.nb_threshold
+    is_bayes, error = False, -1.0
+    if isinstance(leaf, AdaLeafClassifier):
+        # All leaves of an adaptive tree are of one class; the tree says how they predict.
+        kind, error = tree.leaf_prediction, leaf._mean_error.get()
+    elif isinstance(leaf, LeafNaiveBayesAdaptive):
+        kind = "nba"
     else:
-        is_bayes = False
-    return leaf.splitters, is_bayes, tuple(leaf.stats.values())
+        kind = "nb" if isinstance(leaf, LeafNaiveBayes) else "mc"
+    if leaf.splitters is not None and kind != "mc":
+        if kind == "nb":
+            is_bayes = leaf.total_weight >= tree.nb_threshold
+        else:
+            is_bayes = leaf._nb_correct_weight >= leaf._mc_correct_weight
+    return leaf.splitters, is_bayes, tuple(leaf.stats.values()), error
 
 
 class Leaves:
@@ -49,6 +62,7 @@ class Leaves:
         self._states: dict[int, tuple[Any, State]] = {}
         self._free: list[int] = []
         self._nominal: dict[int, list[tuple[int, int, list[Floats]]]] = {}
+        self._histograms: dict[int, list[tuple[int, int, list[_Bins | None]]]] = {}
         self._allot_arrays(0, 0, 0)
 
     def _allot_arrays(self, places_n: int, slots_n: int, features_n: int) -> None:
@@ -57,6 +71,7 @@ class Leaves:
         self.is_bayes: NDArray[np.bool_] = np.zeros(places_n, np.bool_)
         self.labels: Numbers = np.full(by_slot, -1, np.intp)
         self.shares: Floats = np.zeros(by_slot)
+        self._errors: Floats = np.full(places_n, -1.0)
         self._priors: Floats = np.full(by_slot, -np.inf)
         self._tested: Numbers = np.full((places_n, features_n), -1, np.intp)
         self._centres: Floats = np.full(by_feature, np.nan)
@@ -70,6 +85,7 @@ class Leaves:
             place = self._places.pop(leaf_id)
             self._states.pop(leaf_id)
             self._nominal.pop(place, None)
+            self._histograms.pop(place, None)
             self._free.append(place)
 
     def place(self, leaf: Any, tree: Any, columns: Columns, label_of: Mapping[Any, int]) -> int:
@@ -88,12 +104,22 @@ class Leaves:
         place = self._places.get(id(leaf))
         if place is None:
             place = self._free.pop() if self._free else len(self._places)
-        observers = leaf.splitters if state[1] else {}
-        self._make_room(place, len(leaf.stats), len(observers))
+        # The density of an `ExhaustiveSplitter` is 0, which adds nothing.
+        observers = {
+            name: observer
+            for name, observer in (leaf.splitters if state[1] else {}).items()
+            if type(observer) is not ExhaustiveSplitter
+        }
+        self._make_room(place, max(1, len(leaf.stats)), len(observers))
         self._places[id(leaf)], self._states[id(leaf)] = place, (leaf, state)
         self._nominal.pop(place, None)
+        self._histograms.pop(place, None)
         self.labels[place] = -1
         self.shares[place] = 0.0
+        self._errors[place] = state[3]
+        if state[3] >= 0.0 and not leaf.stats:
+            # River raises.
+            self.labels[place, :1], self.shares[place, :1] = 0, np.nan
         self.labels[place, : len(leaf.stats)] = [label_of[label] for label in leaf.stats]
         total = sum(leaf.stats.values())
         self.is_bayes[place] = state[1] and total != 0.0
@@ -129,6 +155,12 @@ class Leaves:
                     moments = _moments_of(observer._att_dist_per_class.get(label))
                     if moments is not None:
                         centres[slot][i], divisors[slot][i], logs[slot][i] = moments
+            elif type(observer) is HistogramSplitter:
+                bins: list[_Bins | None] = [None] * slots_n
+                for slot, label in seen:
+                    if observer.hists.get(label):
+                        bins[slot] = _Bins(observer.hists[label])
+                self._histograms.setdefault(place, []).append((i, tested[i], bins))
             else:
                 tables: list[Floats] = [np.zeros(1)] * slots_n
                 for slot, label in seen:
@@ -166,6 +198,14 @@ class Leaves:
         bayes = np.flatnonzero(self.is_bayes[places])
         if bayes.size:
             probabilities[bayes] = self._score_bayes(rows, places[bayes], row_of[bayes], columns)
+        errors = self._errors[places]
+        adaptive = np.flatnonzero(errors >= 0.0)
+        if adaptive.size:
+            total = np.add.accumulate(probabilities[adaptive], axis=1)[:, -1]
+            factor = total * errors[adaptive] * errors[adaptive]
+            is_scaled = (factor != 0.0) & ~np.isnan(factor)
+            scale = np.where(is_scaled, 1.0 / np.where(is_scaled, factor, 1.0), 1.0)
+            probabilities[adaptive] *= scale[:, np.newaxis]
         return probabilities
 
     def _score_bayes(
@@ -186,6 +226,13 @@ class Leaves:
                 codes = columns.codes_in(rows[row_of[here], tested], tested)
                 for slot, table in enumerate(tables):
                     terms[here, slot, i + 1] = table[np.minimum(codes, len(table) - 1)]
+        for place in self._histograms.keys() & {*np.unique(places).tolist()}:
+            here = np.flatnonzero(places == place)
+            for i, tested, bins in self._histograms[place]:
+                seen = rows[row_of[here], tested]
+                for slot, histogram in enumerate(bins):
+                    if histogram is not None:
+                        terms[here, slot, i + 1] = histogram.log_densities(seen)
         votes = np.add.accumulate(terms, axis=2)[:, :, -1]
         highest = np.maximum.reduce(votes, axis=1)
         total = np.add.accumulate(_compute_exp(votes - highest[:, np.newaxis]), axis=1)[:, -1]
@@ -220,3 +267,32 @@ def _log_chances(observer: Any, label: Any, place: int, columns: Columns) -> Flo
     total = sum(weights.values())
     logs = {value: math.log(n / total) for value, n in weights.items() if total and n / total > 0}
     return columns.table(place, logs, 0.0)
+
+
+class _Bins:
+    """A histogram of one feature in one class, as `HistogramSplitter.cond_proba` reads it.
+
+    River takes the first bin that begins above the value. The density in it is that of the whole
+    bin if the bin is a point; it is negative otherwise, and adds nothing. Only in the last bin,
+    which stands for all higher values too, does it depend on the value.
+    """
+
+    def __init__(self, histogram: Any) -> None:
+        bins, self._n = histogram.data, histogram.n
+        self._last = bins[-1]
+        self._lefts = np.array([b.left for b in bins], dtype=float)
+        logs = [math.log(b.count / self._n) if b.left == b.right else 0.0 for b in bins]
+        self._logs = np.array([*logs, logs[-1]])
+
+    def log_densities(self, values: Floats) -> Floats:
+        """The logarithms of the densities at these values, shape (n,); 0 where river adds none."""
+        # A missing value sorts behind all others.
+        found = np.searchsorted(self._lefts, values, side="right")
+        logs = self._logs[found]
+        last = self._last
+        if last.left != last.right:
+            for i in np.flatnonzero(values > last.left).tolist():
+                share = last.count * (float(values[i]) - last.left) / (last.right - last.left)
+                logs[i] = math.log(share / self._n) if share / self._n > 0.0 else 0.0
+        logs[np.isnan(values)] = 0.0
+        return logs

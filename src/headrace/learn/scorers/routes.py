@@ -2,6 +2,9 @@
 
 If a feature is missing, or a test with many branches does not know a category, river takes the most
 travelled branch; so do rows here. `leaves` reads the content of a leaf.
+
+A branch of an adaptive tree may have an alternate tree, whose leaf answers beside that of the tree.
+River 0.26 raises where the alternate tree is not a leaf.
 """
 
 from __future__ import annotations
@@ -14,12 +17,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from river import tree as trees
 from river.tree.nodes.branch import DTBranch, NominalBinaryBranch, NumericBinaryBranch
 
 from ..schema_view import Floats
 
 Numbers: TypeAlias = NDArray[np.intp]
 
+NO_ALTERNATE, ALTERNATE_BRANCH = -1, -2
+"""In place of the number of an alternate leaf: there is none; it is a branch, so river raises."""
+
+_REBUILT = (trees.HoeffdingAdaptiveTreeClassifier, trees.ExtremelyFastDecisionTreeClassifier)
+"""The trees that replace their branches, so that the number of leaves doesn't tell a change."""
 
 EMPTY = SimpleNamespace(splitters=None, stats={})
 """The leaf of a tree that has learned nothing."""
@@ -84,27 +93,55 @@ class _Tree:
         self.tested: list[int] = []
         self.thresholds: list[float] = []
         self.first: list[int] = []
+        self.alternates: list[int] = []
         self.ways: dict[int, Floats] = {}
+        self._branches: list[tuple[Any, list[Any], Any]] = []
         for number, node in enumerate(self.nodes):
             is_branch = isinstance(node, DTBranch)
             is_numeric = isinstance(node, NumericBinaryBranch)
             self.tested.append(columns.place(node.feature) if is_branch else -1)
             self.thresholds.append(node.threshold if is_numeric else np.nan)
             self.first.append(len(self.nodes))
+            self.alternates.append(NO_ALTERNATE)
             if is_branch:
                 self.nodes += node.children
                 self.parents += [(node, i) for i in range(len(node.children))]
                 if not is_numeric:
                     self.ways[number] = _ways(node, self.tested[-1], columns)
+                if isinstance(tree, _REBUILT):
+                    self._read_alternate(node)
+
+    def _read_alternate(self, node: Any) -> None:
+        alternate = getattr(node, "_alternate_tree", None)
+        self._branches.append((node, list(node.children), alternate))
+        if isinstance(alternate, DTBranch):
+            self.alternates[-1] = ALTERNATE_BRANCH
+        elif alternate is not None:
+            self.alternates[-1] = len(self.nodes)
+            self.nodes.append(alternate)
+            self.parents.append((None, 0))
 
     @property
     def has_grown(self) -> bool:
-        """Whether the tree has another root, or another number of leaves, than when it was read."""
-        return self.root is not self.tree._root or self.leaves_n != leaves_n_of(self.tree)
+        """Whether the tree has other branches than when it was read.
+
+        The number of leaves tells it, except for one case that `Routes.has_grown_at` finds.
+        """
+        if self.root is not self.tree._root:
+            return True
+        if isinstance(self.tree, _REBUILT):
+            return any(
+                node.children != children or getattr(node, "_alternate_tree", None) is not alternate
+                for node, children, alternate in self._branches
+            )
+        return self.leaves_n != leaves_n_of(self.tree)
 
 
 def leaves_n_of(tree: Any) -> int:
     """The number of leaves of a tree, including those that no longer learn."""
+    if isinstance(tree, _REBUILT):
+        # River counts the leaves of replaced branches wrongly.
+        return 0 if tree._root is None else int(tree._root.n_leaves)
     return int(tree._n_active_leaves + tree._n_inactive_leaves)
 
 
@@ -124,6 +161,8 @@ class Routes:
         self._parents: list[tuple[Any, int]] = []
         self._read: dict[int, _Tree] = {}
         self._roots = self._tested = self._first = np.zeros(0, dtype=np.intp)
+        self._alternates = np.zeros(0, dtype=np.intp)
+        self.has_alternates = False
         self._thresholds = np.zeros(0)
         self._ways: dict[int, Floats] = {}
         self._most_travelled: dict[int, int] = {}
@@ -156,6 +195,13 @@ class Routes:
         self._thresholds = np.array([x for tree in read for x in tree.thresholds], dtype=float)
         first = [start + number for start, tree in joined for number in tree.first]
         self._first = np.array(first, dtype=np.intp)
+        alternates = [
+            start + number if number >= 0 else number
+            for start, tree in joined
+            for number in tree.alternates
+        ]
+        self._alternates = np.array(alternates, dtype=np.intp)
+        self.has_alternates = bool((self._alternates != NO_ALTERNATE).any())
         self._ways = {
             start + number: ways for start, tree in joined for number, ways in tree.ways.items()
         }
@@ -165,12 +211,20 @@ class Routes:
         parent, i = self._parents[number]
         return parent is not None and parent.children[i] is not self.nodes[number]
 
-    def leaves(self, rows: Floats, columns: Columns) -> Numbers:
-        """The number of the leaf that each row reaches in each tree, shape (n, trees)."""
+    def leaves(
+        self, rows: Floats, columns: Columns, beside: list[tuple[Numbers, Numbers]] | None = None
+    ) -> Numbers:
+        """The number of the leaf that each row reaches in each tree, shape (n, trees).
+
+        To `beside` are added the alternate trees on the way, as numbers of pairs of a row and a
+        tree, and numbers of leaves, or `ALTERNATE_BRANCH`.
+        """
         trees_n = len(self._roots)
         reached = np.tile(self._roots, len(rows))
         row_of = np.repeat(np.arange(len(rows)), trees_n)
         going = np.flatnonzero(self._tested[reached] >= 0)
+        if beside is not None:
+            self._note_alternates(going, reached[going], beside)
         while going.size:
             nodes = reached[going]
             values = rows[row_of[going], self._tested[nodes]]
@@ -185,8 +239,20 @@ class Routes:
                 branches[unknown] = [self._usual_way(number) for number in nodes[unknown].tolist()]
             nodes = self._first[nodes] + branches
             reached[going] = nodes
+            if beside is not None:
+                self._note_alternates(going, nodes, beside)
+                # River's walk yields a node twice if the way to it is the most travelled one.
+                self._note_alternates(going[unknown], nodes[unknown], beside)
             going = going[self._tested[nodes] >= 0]
         return reached.reshape(len(rows), trees_n)
+
+    def _note_alternates(
+        self, pairs: Numbers, nodes: Numbers, beside: list[tuple[Numbers, Numbers]]
+    ) -> None:
+        alternates = self._alternates[nodes]
+        here = np.flatnonzero(alternates != NO_ALTERNATE)
+        if here.size:
+            beside.append((pairs[here], alternates[here]))
 
     def _nominal_in(self, nodes: Numbers) -> list[int]:
         if not self._ways:
