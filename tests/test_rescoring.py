@@ -29,7 +29,7 @@ from headrace.messages import (
     RetrainRequested,
 )
 from headrace.observe.columns import batch_of
-from headrace.query.record import Decided, Record, RescoredThen, decided_of, rescored_of
+from headrace.query.record import AskedRecord, Decided, RescoredThen, decided_of, rescored_of
 from headrace.query.requests import BLIND
 from headrace.recalling import follow_record
 from headrace.settings import LabelSettings, parse
@@ -200,7 +200,7 @@ def test_what_the_record_says_of_open_questions_is_said_again() -> None:
     altered = [*rescored[:gone], *rescored[gone + 1 :]]
 
     again = Engine(settings=run.settings)
-    follow_record(again.shard, Record(asked, decided, 0, altered))
+    follow_record(again.shard, AskedRecord(asked, decided, 0, altered))
     outputs = [one for piece in in_pieces(run) for one in again.feed(piece)]
     more, differences = again.settle_record()
     said = of_kind([*outputs, *more], RequestRescored)
@@ -213,7 +213,7 @@ def test_a_whole_record_differs_in_nothing() -> None:
     run = run_of("arrival")
     asked, decided, rescored = recorded(run)
     again = Engine(settings=run.settings)
-    follow_record(again.shard, Record(asked, decided, 0, rescored))
+    follow_record(again.shard, AskedRecord(asked, decided, 0, rescored))
     outputs = [one for piece in in_pieces(run) for one in again.feed(piece)]
     more, differences = again.settle_record()
     assert encoded([*outputs, *more]) == encoded(run.outputs)

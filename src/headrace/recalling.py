@@ -14,7 +14,7 @@ import numpy as np
 
 from .messages import Output
 from .query.arrivals import Drawn
-from .query.record import Decided, Differences, Record
+from .query.record import AskedRecord, Decided, Differences
 from .query.requests import AUDIT
 from .query.rounds import Decision
 from .shard import Shard
@@ -45,7 +45,7 @@ def settle_record(shard: Shard) -> tuple[list[Output], Differences]:
     return outputs, Differences() if record is None else record.differences
 
 
-def follow_record(shard: Shard, record: Record) -> None:
+def follow_record(shard: Shard, record: AskedRecord) -> None:
     """Follow the decisions of this record until `settle_record`."""
     shard.asking.record = record
 

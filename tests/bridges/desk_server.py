@@ -20,7 +20,7 @@ from aiohttp import web
 
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.desk.bridge import Desk, DeskSettings, Estimated
+from headrace.bridges.desk.bridge import DeskBridge, DeskSettings, Estimated
 from headrace.bridges.desk.people import People
 from headrace.bridges.desk.routing import Comparisons
 from headrace.bridges.desk.server import Server
@@ -146,7 +146,7 @@ class DeskServer:
         self.refusals: dict[str, tuple[int, str]] = {}
         self.is_away = False
         self.behind_s = 0.0
-        self._desk = Desk(DeskSettings(port=0, **settings), folder)
+        self._desk = DeskBridge(DeskSettings(port=0, **settings), folder)
         self._desk.store._clock = lambda: time.time() - self.behind_s
         self._desk.store.add_estimate(10, 0.71, 0.36, 0.92)
         self._asked_n = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from headrace.bridges.desk.bridge import Desk, DeskSettings, Estimated
+from headrace.bridges.desk.bridge import DeskBridge, DeskSettings, Estimated
 from headrace.bridges.desk.people import People
 from headrace.bridges.desk.routing import Comparisons
 from headrace.bridges.desk.server import Server
@@ -57,7 +57,7 @@ class World:
         self, folder: Path, *, schema: SchemaSettings | None = None, **settings: Any
     ) -> None:
         self.folder = folder
-        self.desk = Desk(DeskSettings(**settings), folder)
+        self.desk = DeskBridge(DeskSettings(**settings), folder)
         self.people = People(folder / "people.json")
         self.tokens = {role: self.people.add(role, role) for role in ("annotator", "operator")}
         self.tokens["viewer"] = self.people.add("viewer", "viewer")

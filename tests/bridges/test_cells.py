@@ -10,8 +10,8 @@ from bridges import requests
 from headrace.adapters.sealing import Sealer
 from headrace.bridges import make_bridge
 from headrace.bridges.bridge import Delivery, Receipt, Reply
-from headrace.bridges.desk.bridge import Desk, DeskSettings
-from headrace.bridges.desk.store import Store
+from headrace.bridges.desk.bridge import DeskBridge, DeskSettings
+from headrace.bridges.desk.store import DeskStore
 from headrace.bridges.erasing import erase_requests
 from headrace.bridges.outbox import BridgeOutbox
 from headrace.errors import BadInput, BadSettings
@@ -46,7 +46,7 @@ def fill(outbox):
 
 def store_in(folder, sealer, clock):
     return closing(
-        Store(
+        DeskStore(
             folder / "desk.sqlite", lease_s=60.0, sealer=sealer, clock=clock, outlives_power=False
         )
     )
@@ -137,11 +137,11 @@ def test_a_cell_that_is_not_where_it_was_sealed_is_refused(tmp_path: Path, chang
 
 def test_a_bridge_that_seals_is_given_the_keys_and_one_that_does_not_is_made_as_before(tmp_path):
     with closing(make_bridge("desk", {}, tmp_path, SEALER)) as desk:
-        assert isinstance(desk, Desk) and desk.store._cells.are_sealed
+        assert isinstance(desk, DeskBridge) and desk.store._cells.are_sealed
     with closing(make_bridge("files", {"files": {"format": "csv"}}, tmp_path, SEALER)):
         pass
     with pytest.raises(BadSettings, match="names no keys"):
-        Desk(DeskSettings(), tmp_path / "desk")
+        DeskBridge(DeskSettings(), tmp_path / "desk")
 
 
 @pytest.mark.parametrize("sealer", [SEALER, None, OTHER], ids=["ours", "none", "other"])

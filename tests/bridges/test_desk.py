@@ -14,12 +14,12 @@ import pytest
 from bridges.desk_world import CLASSES, World
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.desk.bridge import Desk, DeskSettings, Estimated
+from headrace.bridges.desk.bridge import DeskBridge, DeskSettings, Estimated
 from headrace.bridges.desk.features import Usual
 from headrace.bridges.desk.figures import SERIES_N
 from headrace.bridges.desk.people import SESSION_S, Pace, People
 from headrace.bridges.desk.server import check_address
-from headrace.bridges.desk.store import KEPT_N, UNDO_S, Store
+from headrace.bridges.desk.store import KEPT_N, UNDO_S, DeskStore
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import Context, Moments
 from headrace.testing import check_bridge
@@ -39,8 +39,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    with closing(Store(tmp_path / "desk.sqlite", lease_s=60.0, clock=clock)) as opened:
+def store(tmp_path: Path, clock: Clock) -> Iterator[DeskStore]:
+    with closing(DeskStore(tmp_path / "desk.sqlite", lease_s=60.0, clock=clock)) as opened:
         yield opened
 
 
@@ -52,7 +52,7 @@ def gone(name: str) -> Delivery:
     return Delivery(name, None, "withdrawn")
 
 
-def next_id(store: Store, person: str) -> str | None:
+def next_id(store: DeskStore, person: str) -> str | None:
     leased = store.lease_next(person)
     return None if leased is None else leased.request.request_id
 
@@ -66,24 +66,26 @@ class DeskRig:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self._path = folder / "desk.sqlite"
-        self._desk: Desk | None = None
+        self._desk: DeskBridge | None = None
 
-    def bridge(self) -> Desk:
+    def bridge(self) -> DeskBridge:
         if self._desk is not None:
             self._desk.close()
-        self._desk = Desk.__new__(Desk)
+        self._desk = DeskBridge.__new__(DeskBridge)
         self._desk.settings = DeskSettings()
-        self._desk.store = Store(self._path, lease_s=60.0, clock=self.clock, outlives_power=False)
+        self._desk.store = DeskStore(
+            self._path, lease_s=60.0, clock=self.clock, outlives_power=False
+        )
         return self._desk
 
     def tasks(self) -> list[str]:
-        with closing(Store(self._path, lease_s=60.0, outlives_power=False)) as store:
+        with closing(DeskStore(self._path, lease_s=60.0, outlives_power=False)) as store:
             query = "SELECT request_id FROM questions WHERE is_open = 1 ORDER BY n"
             return [row[0] for row in store._db.execute(query)]
 
     def answer(self, request_id: str, label: str | None, annotator: str) -> None:
         with closing(
-            Store(self._path, lease_s=60.0, clock=self.clock, outlives_power=False)
+            DeskStore(self._path, lease_s=60.0, clock=self.clock, outlives_power=False)
         ) as store:
             assert store.add_answer(annotator, request_id, label) is not None
         self.clock.now += UNDO_S + 1
@@ -237,7 +239,7 @@ def test_the_curve_keeps_its_ends_and_its_shape(store):
 def test_a_file_that_is_no_desks_is_refused(tmp_path):
     (tmp_path / "desk.sqlite").write_text("milk, eggs, bread" * 100)
     with pytest.raises(BadInput, match="is no desk's"):
-        Store(tmp_path / "desk.sqlite", lease_s=60.0)
+        DeskStore(tmp_path / "desk.sqlite", lease_s=60.0)
 
 
 # ------------------------------------------------------------------------------------ people

@@ -12,7 +12,7 @@ import pytest
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.features import Usual
-from headrace.bridges.desk.store import UNDO_S, Store
+from headrace.bridges.desk.store import UNDO_S, DeskStore
 from headrace.errors import BadInput
 
 
@@ -29,14 +29,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def store(tmp_path: Path, clock: Clock) -> Iterator[DeskStore]:
     path = tmp_path / "desk.sqlite"
-    with closing(Store(path, lease_s=60.0, clock=clock, outlives_power=False)) as opened:
+    with closing(DeskStore(path, lease_s=60.0, clock=clock, outlives_power=False)) as opened:
         opened.take_deliveries([Delivery(name, request(name)) for name in ("r1", "r2")])
         yield opened
 
 
-def labels_of(store: Store, mark: str = "") -> list[tuple[str, str, str | None]]:
+def labels_of(store: DeskStore, mark: str = "") -> list[tuple[str, str, str | None]]:
     replies = store.read_replies(mark).replies
     return [(one.request_id, one.annotator, one.label) for one in replies]
 
@@ -107,7 +107,7 @@ def test_a_file_with_fewer_answers_than_were_read_is_refused(store, clock, tmp_p
     clock.now += UNDO_S
     mark = store.read_replies("").mark
     with (
-        closing(Store(tmp_path / "new.sqlite", lease_s=60.0, clock=clock)) as new,
+        closing(DeskStore(tmp_path / "new.sqlite", lease_s=60.0, clock=clock)) as new,
         pytest.raises(BadInput, match=r"new\.sqlite has 0 answers, and 2 were read of it; put it"),
     ):
         new.read_replies(mark)

@@ -25,7 +25,7 @@ from headrace.bridges.desk.routing import (
     rates_of,
     reliability_of,
 )
-from headrace.bridges.desk.store import Store
+from headrace.bridges.desk.store import DeskStore
 from headrace.drivers.files.run_metrics import read_compared, write_report
 from headrace.engine import Engine
 from reports import replace_numbers
@@ -42,7 +42,7 @@ class Rig:
 
     def __init__(self, path: Path, share: float) -> None:
         self.now = 10_000.0
-        self.store = Store(
+        self.store = DeskStore(
             path, lease_s=60.0, expertise_share=share, outlives_power=False, clock=lambda: self.now
         )
         for name in KNOWN:

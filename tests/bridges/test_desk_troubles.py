@@ -14,14 +14,14 @@ from bridges.desk_world import World
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.people import People
-from headrace.bridges.desk.store import Store
+from headrace.bridges.desk.store import DeskStore
 from headrace.commands.bridge import name_files
 from headrace.errors import BadInput
 from headrace.settings import SchemaSettings
 
 
 def test_nothing_that_sqlite_writes_is_for_others(tmp_path):
-    with closing(Store(tmp_path / "desk.sqlite", lease_s=60.0)) as store:
+    with closing(DeskStore(tmp_path / "desk.sqlite", lease_s=60.0)) as store:
         store.take_deliveries([Delivery("r1", request("r1"))])
         assert {p.name for p in tmp_path.iterdir() if p.stat().st_mode & 0o077} == set()
 
@@ -29,7 +29,7 @@ def test_nothing_that_sqlite_writes_is_for_others(tmp_path):
 def test_a_file_that_cannot_be_opened_is_not_told_to_be_of_another_kind(tmp_path):
     (tmp_path / "desk.sqlite-wal").mkdir()
     with pytest.raises(BadInput, match=r"desk\.sqlite can't be used: .+"):
-        Store(tmp_path / "desk.sqlite", lease_s=60.0)
+        DeskStore(tmp_path / "desk.sqlite", lease_s=60.0)
 
 
 def test_a_full_disk_is_told_with_the_folder_and_what_to_do():

@@ -10,7 +10,7 @@ import pytest
 
 from commands.runs import Stream, answer_to
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.desk.store import Store
+from headrace.bridges.desk.store import DeskStore
 from headrace.chance import Chance
 from headrace.drivers.audit.verify import verify_log
 from headrace.errors import BadSettings
@@ -287,7 +287,7 @@ def fields_of(part: Any) -> dict[str, Any]:
 
 
 def test_no_person_gets_a_question_about_an_event_that_they_have_answered(tmp_path: Path) -> None:
-    store = Store(tmp_path / "desk.sqlite", lease_s=60.0, outlives_power=False)
+    store = DeskStore(tmp_path / "desk.sqlite", lease_s=60.0, outlives_power=False)
     gold = msgspec.structs.replace(request("r"), request_id=gold_id("r", 1, 4))
     store.take_deliveries([Delivery("r", request("r"))])
     leased = store.lease_next("eve")

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 import headrace as hr
-from headrace.query.record import Decided, Record, decided_of
+from headrace.query.record import AskedRecord, Decided, decided_of
 from headrace.recalling import follow_record, settle_record
 
 
@@ -15,21 +15,21 @@ def decided(**fields):
 
 
 def test_a_draw_is_on_record_at_its_own_event_only():
-    record = Record(["a"], [decided(after_n=5)], events_n=100)
+    record = AskedRecord(["a"], [decided(after_n=5)], events_n=100)
     assert [record.has_request("a", n) for n in (104, 105, 106)] == [False, True, False]
     assert record.count_to_next(100, 50) == 5
     assert record.count_to_next(105, 50) == 50
 
 
 def test_a_draw_that_is_not_on_record_is_passed_over_where_it_could_be_paid():
-    record = Record([], [], events_n=0)
+    record = AskedRecord([], [], events_n=0)
     assert not record.passes_over("a", 5, is_paid=False)
     assert record.passes_over("a", 5, is_paid=True)
     assert record.differences.turned_n == 1
 
 
 def test_a_round_is_held_where_it_was_and_of_the_kind_that_it_was():
-    record = Record(["a"], [decided(round_n=3, reason="round")], events_n=10)
+    record = AskedRecord(["a"], [decided(round_n=3, reason="round")], events_n=10)
     assert record.round_at(15, is_spread=False) == 3
     assert record.round_at(15, is_spread=True) is None
     assert record.round_at(14, is_spread=False) is None
@@ -37,7 +37,7 @@ def test_a_round_is_held_where_it_was_and_of_the_kind_that_it_was():
 
 
 def test_what_nothing_led_to_is_due_from_then_on():
-    record = Record(["a", "b"], [decided(after_n=1), decided(after_n=2)], events_n=0)
+    record = AskedRecord(["a", "b"], [decided(after_n=1), decided(after_n=2)], events_n=0)
     assert [list(ones) for ones in record.find_missing(1, is_end=False)] == [["a"]]
     assert record.has_request("a", 7)
     assert [list(ones) for ones in record.find_missing(1, is_end=True)] == [["a", "b"]]
@@ -68,7 +68,7 @@ def asked():
 def test_the_same_events_lead_to_the_same_requests_and_nothing_differs(asked):
     engine = engine_of()
     ids, numbers = [one.request_id for one, _ in asked], [one for _, one in asked]
-    follow_record(engine.shard, Record(ids, numbers, 0))
+    follow_record(engine.shard, AskedRecord(ids, numbers, 0))
     outputs = engine.feed(events())
     missing, found = settle_record(engine.shard)
     requests = [o for o in outputs if isinstance(o, hr.LabelRequested)]
@@ -84,7 +84,7 @@ def test_other_events_are_asked_where_the_record_has_them(asked):
         structs.replace(one, key=engine.chance.key(name), after_n=int(name[1:]) + 1)
         for name, (_, one) in zip(others, asked, strict=False)
     ]
-    follow_record(engine.shard, Record(ids, numbers, 0))
+    follow_record(engine.shard, AskedRecord(ids, numbers, 0))
     outputs = engine.feed(events())
     missing, found = engine.settle_record()
     requests = [o for o in (*outputs, *missing) if isinstance(o, hr.LabelRequested)]
@@ -98,7 +98,7 @@ def test_a_request_whose_event_is_gone_is_open_and_paid():
     engine = engine_of()
     asking = engine.shard.asking
     gone = decided(key=engine.chance.key("gone"))
-    follow_record(engine.shard, Record([asking.request_id("gone")], [gone], 0))
+    follow_record(engine.shard, AskedRecord([asking.request_id("gone")], [gone], 0))
     missing, found = settle_record(engine.shard)
     assert (missing, found.n) == ([], 1)
     assert (asking.budget.asked_n, asking.open_n) == (1, 1)

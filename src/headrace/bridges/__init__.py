@@ -15,7 +15,7 @@ from ..settings.reading import section_of
 from .bridge import Bridge
 
 BRIDGES: dict[str, str] = {
-    "desk": "headrace.bridges.desk.bridge:Desk",
+    "desk": "headrace.bridges.desk.bridge:DeskBridge",
     "label-studio": "headrace.bridges.label_studio:LabelStudio",
     "rabbitmq": "headrace.bridges.rabbitmq:RabbitMQ",
     "redis": "headrace.bridges.redis:Redis",

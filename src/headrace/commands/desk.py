@@ -16,7 +16,7 @@ import msgspec
 from ..adapters.printing import say
 from ..bridges import settings_of
 from ..bridges.carrier import BridgeCarrier
-from ..bridges.desk.bridge import Desk, Estimated
+from ..bridges.desk.bridge import DeskBridge, Estimated
 from ..bridges.desk.routing import Comparisons
 from ..drivers.audit.acts import Acts
 from ..drivers.files.run_metrics import REPORT, read_compared
@@ -99,7 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
                 desk_settings = msgspec.structs.replace(desk_settings, port=port)
             _change_people(people, arguments, desk_settings, acts)
             return 0
-        desk = Desk(desk_settings, folder / NAME, sealer=end.sealer)
+        desk = DeskBridge(desk_settings, folder / NAME, sealer=end.sealer)
         opened.callback(desk.close)
         carrier = open_carrier(NAME, desk, end, folder, opened)
         run = JoinedRun(settings, arguments.state, desk_settings.metrics)

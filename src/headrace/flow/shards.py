@@ -36,7 +36,7 @@ from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..observe.schema import Schema
 from ..query.accounts import Total, in_millionths
-from ..query.record import Differences, Record
+from ..query.record import AskedRecord, Differences
 from ..recalling import follow_record, settle_record
 from ..settings import Settings
 from ..settings.fields import Section
@@ -190,7 +190,7 @@ class PartitionShard:
         A step that has the ids alone, as earlier versions wrote them, is not followed.
         """
         if step.rules == self.rules and step.is_followed:
-            record = Record(step.asked, step.decided, self.shard.events_n, step.rescored)
+            record = AskedRecord(step.asked, step.decided, self.shard.events_n, step.rescored)
             follow_record(self.shard, record)
 
     def settle_step(self) -> Differences:

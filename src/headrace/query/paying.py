@@ -16,7 +16,7 @@ from .budgets import Budget
 from .labels import Labels
 from .opinions import REASON as OPINION
 from .opinions import Opinions
-from .record import Decided, Record
+from .record import AskedRecord, Decided
 from .remembered import Remembered
 from .requests import AUDIT, asked_of, request_id
 from .waiting import Waiting
@@ -26,7 +26,7 @@ class Paying:
     """The part of `Asking` that knows the budget, and every request until its end."""
 
     # Set while the decisions of a journal are made again: its record wins over what is decided now.
-    record: Record | None = None
+    record: AskedRecord | None = None
 
     def __init__(self, label: LabelSettings, budget: Budget, chance: Chance, stream: str) -> None:
         self.deadline_s = label.deadline_s

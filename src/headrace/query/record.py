@@ -120,7 +120,7 @@ class Differences:
         self.largest = max(self.largest, other.largest)
 
 
-class Record:
+class AskedRecord:
     """The requests of a stretch that begins after `events_n` events, in order of asking.
 
     `asked` are their ids, `decided` their numbers, `rescored` the messages about open questions.

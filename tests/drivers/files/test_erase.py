@@ -15,7 +15,7 @@ from headrace.adapters.journal import Journal
 from headrace.adapters.sealing import load_sealer
 from headrace.adapters.snapshots.store import SnapshotStore
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.desk.store import Store
+from headrace.bridges.desk.store import DeskStore
 from headrace.bridges.folder import FolderEnd
 from headrace.bridges.outbox import BridgeOutbox
 from headrace.commands import erase as command
@@ -219,7 +219,7 @@ def test_bridges_and_desks_forget_and_tell_the_tool(stream):
     records, place = end.read("", 10_000)
     requests = [one for one in records if isinstance(one, LabelRequested)]
     outbox.take_in(records, place, START_AT)
-    store = Store(folder / "desk" / "desk.sqlite", lease_s=60.0)
+    store = DeskStore(folder / "desk" / "desk.sqlite", lease_s=60.0)
     hers = [one for one in requests if one.features["customer"] == HER]
     store.take_deliveries([Delivery(request_id=one.request_id, request=one) for one in requests])
     store.add_answer("ann", hers[0].request_id, "yes", note=f"known to be {HER}")

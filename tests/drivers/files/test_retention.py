@@ -13,7 +13,7 @@ from commands.runs import SETTINGS, START_AT, Stream, lines_of
 from headrace import cli
 from headrace.adapters.journal import Journal
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.desk.store import Store
+from headrace.bridges.desk.store import DeskStore
 from headrace.bridges.folder import FolderEnd
 from headrace.drivers.files import erasing
 from headrace.drivers.files.run import run_files
@@ -202,7 +202,7 @@ def test_desks_forget_it_and_one_that_is_busy_later(tmp_path):
     end = FolderEnd(stream.places.requests, stream.places.answers)
     records, _ = end.read("", 10_000)
     end.close()
-    store = Store(folder / "desk.sqlite", lease_s=60.0)
+    store = DeskStore(folder / "desk.sqlite", lease_s=60.0)
     store.take_deliveries([Delivery(request_id=one.request_id, request=one) for one in records])
     store.close()
     asked = kept_in(stream, 60)

@@ -47,7 +47,7 @@ class Notified(Struct, frozen=True):
     common_labels: dict[str, str] = field(name="commonLabels", default_factory=dict)
 
 
-class Ordered(NamedTuple):
+class AlertOrder(NamedTuple):
     """The order of a round that a message stands for; `labels_n` of None is all of the budget."""
 
     key: str
@@ -55,7 +55,7 @@ class Ordered(NamedTuple):
     reason: str
 
 
-async def ordered_by(request: web.Request) -> Ordered | None:
+async def ordered_by(request: web.Request) -> AlertOrder | None:
     """Return the order in a call of the webhook; None if its alerts are over. Raises `Refused`."""
     labels_n = labels_of(request.query)
     content = bytearray()
@@ -95,7 +95,7 @@ def labels_of(query: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def order_of(notified: Notified, labels_n: int | None) -> Ordered | None:
+def order_of(notified: Notified, labels_n: int | None) -> AlertOrder | None:
     """Return the order that a message stands for; None if its alerts are over. Raises `Refused`.
 
     A message that is repeated while the same alert fires has the same key, so it orders no further
@@ -118,6 +118,6 @@ def order_of(notified: Notified, labels_n: int | None) -> Ordered | None:
     group = hashlib.blake2b(notified.group_key.encode(), digest_size=8).hexdigest()
     name = notified.common_labels.get("alertname") or notified.group_labels.get("alertname", "")
     shown_name = "".join(letter for letter in name[:NAME_MAX] if letter.isprintable())
-    return Ordered(
+    return AlertOrder(
         f"alertmanager-{group}-{first:%Y%m%dT%H%M%S.%fZ}", labels_n, f"alert {shown_name}".strip()
     )

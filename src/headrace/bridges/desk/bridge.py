@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 from ...adapters.sealing import Sealer
 from ...settings.fields import Section, about
 from ..bridge import Delivery, Receipt
-from .store import Store
+from .store import DeskStore
 
 Names = list[str]
 
@@ -83,7 +83,7 @@ class Estimated(Struct, frozen=True):
     labels_n: int
 
 
-class Desk:
+class DeskBridge:
     """A bridge into the store of the desk, from which the server takes the questions."""
 
     Settings = DeskSettings
@@ -94,7 +94,7 @@ class Desk:
         self, settings: DeskSettings, folder: Path, *, sealer: Sealer | None = None
     ) -> None:
         self.settings = settings
-        self.store = Store(
+        self.store = DeskStore(
             folder / "desk.sqlite",
             lease_s=settings.lease_s,
             expertise_share=settings.expertise_share,

@@ -69,7 +69,7 @@ LABELLERS: tuple[Role, ...] = ("annotator", "operator")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class CallRoute:
     """One call: its HTTP method and path, and `call`, the method of `Server` that answers it.
 
     `roles` may make it; None also lets strangers. A call that changes something has an `act`, its
@@ -89,19 +89,19 @@ class Route:
 
 
 ROUTES = (
-    Route("GET", "/", "_serve_page", None),
-    Route("GET", "/static/{name}", "_serve_page", None),
-    Route("POST", "/v1/login", "_log_in", None, "login"),
-    Route("POST", "/v1/logout", "_log_out", ROLES, "logout"),
-    Route("GET", "/v1/me", "_describe_caller", ROLES),
-    Route("POST", "/v1/questions/next", "_lease_next", LABELLERS, "question_given"),
-    Route("GET", "/v1/questions/{id}/guess", "_show_guess", LABELLERS),
-    Route("POST", "/v1/questions/{id}/skip", "_skip_question", LABELLERS, "question_skipped"),
-    Route("POST", "/v1/answers", "_store_answer", LABELLERS, "answer_given"),
-    Route("POST", "/v1/answers/undo", "_undo_answer", LABELLERS, "answer_undone"),
-    Route("GET", "/v1/status", "_show_status", ROLES),
-    Route("POST", "/v1/rounds", "_open_round", ("operator",), "round_ordered"),
-    Route("POST", "/v1/alertmanager", "_open_round_for_alert", ("operator",), "round_ordered"),
-    Route("GET", "/v1/rounds/{key}", "_show_round", ("operator", "viewer")),
-    Route("GET", "/v1/openapi.json", "_describe_api", ROLES),
+    CallRoute("GET", "/", "_serve_page", None),
+    CallRoute("GET", "/static/{name}", "_serve_page", None),
+    CallRoute("POST", "/v1/login", "_log_in", None, "login"),
+    CallRoute("POST", "/v1/logout", "_log_out", ROLES, "logout"),
+    CallRoute("GET", "/v1/me", "_describe_caller", ROLES),
+    CallRoute("POST", "/v1/questions/next", "_lease_next", LABELLERS, "question_given"),
+    CallRoute("GET", "/v1/questions/{id}/guess", "_show_guess", LABELLERS),
+    CallRoute("POST", "/v1/questions/{id}/skip", "_skip_question", LABELLERS, "question_skipped"),
+    CallRoute("POST", "/v1/answers", "_store_answer", LABELLERS, "answer_given"),
+    CallRoute("POST", "/v1/answers/undo", "_undo_answer", LABELLERS, "answer_undone"),
+    CallRoute("GET", "/v1/status", "_show_status", ROLES),
+    CallRoute("POST", "/v1/rounds", "_open_round", ("operator",), "round_ordered"),
+    CallRoute("POST", "/v1/alertmanager", "_open_round_for_alert", ("operator",), "round_ordered"),
+    CallRoute("GET", "/v1/rounds/{key}", "_show_round", ("operator", "viewer")),
+    CallRoute("GET", "/v1/openapi.json", "_describe_api", ROLES),
 )

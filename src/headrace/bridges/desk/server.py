@@ -28,15 +28,15 @@ from ...settings import SchemaSettings
 from ...settings.http import is_loopback
 from ..bridge import Unreachable
 from .alerts import ordered_by
-from .bridge import Desk, DeskSettings, Estimated
+from .bridge import DeskBridge, DeskSettings, Estimated
 from .calls import (
     BODY_BYTES_MAX,
     ROUTES,
     AnswerGiven,
+    CallRoute,
     Login,
     Refused,
     RoundWanted,
-    Route,
     read_body,
 )
 from .classes import check_label
@@ -75,7 +75,7 @@ NOBODY = Person("", "viewer", "")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Run(Protocol):
+class LabelledRun(Protocol):
     """The run that the desk labels for: its numbers, its classes, and orders of rounds."""
 
     def read_estimate(self) -> Estimated | None: ...
@@ -128,9 +128,9 @@ class Server:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: DeskBridge,
         people: People,
-        run: Run,
+        run: LabelledRun,
         *,
         schema: SchemaSettings | None = None,
         on_act: Callable[..., None] = lambda what, **fields: None,
@@ -196,7 +196,7 @@ class Server:
         if origin is not None and origin.partition("://")[2] != name:
             raise Refused(403, "Another site may not call this one.")
 
-    def _make_endpoint(self, route: Route) -> Handler:
+    def _make_endpoint(self, route: CallRoute) -> Handler:
         """Return the handler of a route, which checks the role and reports the act."""
         carry_out: Callable[[Call], Awaitable[web.StreamResponse]] = getattr(self, route.call)
 
@@ -212,7 +212,7 @@ class Server:
 
         return answer
 
-    def _identify_caller(self, request: web.Request, route: Route) -> Person:
+    def _identify_caller(self, request: web.Request, route: CallRoute) -> Person:
         """Return the caller, if they have one of the route's roles. Raises `Refused`."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":

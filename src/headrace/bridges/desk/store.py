@@ -47,7 +47,7 @@ class Leased:
     until: float
 
 
-class Store:
+class DeskStore:
     """The memory of a desk. Raises `BadInput` for a file of another kind or version.
 
     `lease_s` is how long a question is one person's, `expertise_share` the share of questions given
@@ -55,7 +55,7 @@ class Store:
     seals questions, labels and notes (`SealedCells`), not who answered which question, and when.
 
     >>> import tempfile
-    >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
+    >>> store = DeskStore(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
     >>> store.lease_next("ann") is None
     True
     >>> store.close()

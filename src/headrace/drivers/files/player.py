@@ -19,8 +19,8 @@ from ...messages import Input, InputRejected, LabelRequested, Output, RetrainFin
 from ...observe.admission import ID_LENGTH_MAX
 from ...observe.decode import Decoded, Decoder
 from ...privacy import WHOLE
+from ...query.record import AskedRecord as AskedThen
 from ...query.record import Decided, Differences, RescoredThen, decided_of, rescored_of
-from ...query.record import Record as AskedThen
 from ...recalling import follow_record
 from .base import restore_base
 from .folder import RunFolder
