@@ -27,7 +27,7 @@ from headrace.learn.committee.members import RiverMember
 from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
 from headrace.learn.scorers.compiling import compile_model
-from headrace.learn.scorers.ensembles import EnsembleScorer
+from headrace.learn.scorers.ensembles import EnsembleScorer, elect
 from headrace.learn.scorers.trees import TreeScorer
 from headrace.observe.schema import Schema
 from headrace.settings import SchemaSettings
@@ -445,3 +445,9 @@ def test_a_member_of_a_committee_needs_probabilities():
         (KINDS["hard voting"](), False),
     ):
         assert (RiverMember(model)._compile_scorer(rows) is not None) == is_compiled
+
+
+@pytest.mark.parametrize("lay_out", [np.ascontiguousarray, np.asfortranarray])
+def test_of_equal_votes_the_class_named_first_wins(lay_out):
+    votes = lay_out(np.tile([1, 0, 3, 2, 2, 3], (12, 1)))
+    assert elect(votes, 4).tolist() == [3] * 12

@@ -395,12 +395,13 @@ def elect(votes: NDArray[np.intp], columns_n: int) -> NDArray[np.intp]:
     array([2, 1])
     """
     n, voters_n = votes.shape
-    rows = np.arange(n)[:, np.newaxis]
-    places = (rows * columns_n + votes).ravel()
+    rows = np.arange(n)
+    places = (rows[:, np.newaxis] * columns_n + votes).ravel()
     counts = np.bincount(places, minlength=n * columns_n).reshape(n, columns_n)
     first = np.full((n, columns_n), voters_n)
-    # Where a column is assigned several times, the last one stays: the first vote.
-    first[rows, votes[:, ::-1]] = np.arange(voters_n)[::-1]
+    # One voter after the other, the first one last: in one assignment numpy chooses the order.
+    for i in reversed(range(voters_n)):
+        first[rows, votes[:, i]] = i
     return np.asarray((counts * (voters_n + 1) - first).argmax(axis=1))
 
 
