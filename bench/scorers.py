@@ -4,7 +4,8 @@
 
 Each model learns 400 labels of 20 numbers, then 1,000 rows are scored twice: by river, row by row,
 and by `Learner.probabilities`, all at once. Printed are CPU microseconds a row, the least of three.
-`NUMBERS` and `MIXED` name the models; those of `MIXED` get two features of five texts besides.
+`NUMBERS`, `MIXED` and `ENSEMBLES` name the models; those of `MIXED` get two features of five texts
+besides, those of `ENSEMBLES` that tell more than two classes apart get labels of five.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from typing import Any
 import numpy as np
 from river import (
     compose,
+    drift,
+    ensemble,
     feature_extraction,
     feature_selection,
+    imblearn,
     linear_model,
+    multiclass,
     naive_bayes,
     preprocessing,
     stats,
+    tree,
 )
 
 from headrace.chance import Chance
@@ -88,14 +94,65 @@ MIXED: dict[str, Callable[[], Any]] = {
 }
 """Models of numbers and texts by name."""
 
+TREE, GAUSSIAN = tree.HoeffdingTreeClassifier, naive_bayes.GaussianNB
+
+
+def _members() -> list[Any]:
+    return [_scaled(LOGISTIC()), GAUSSIAN(), TREE()]
+
+
+ENSEMBLES: dict[str, Callable[[], Any]] = {
+    "voting, soft: logistic, naive Bayes, tree": lambda: ensemble.VotingClassifier(_members()),
+    "voting, hard: logistic, naive Bayes, tree": lambda: ensemble.VotingClassifier(
+        _members(), use_probabilities=False
+    ),
+    "AdaBoost of ten logistic": lambda: ensemble.AdaBoostClassifier(
+        _scaled(LOGISTIC()), 10, seed=1
+    ),
+    "AdaBoost of ten trees": lambda: ensemble.AdaBoostClassifier(TREE(), 10, seed=1),
+    "ADWIN boosting of ten naive Bayes": lambda: ensemble.ADWINBoostingClassifier(
+        GAUSSIAN(), 10, seed=1
+    ),
+    "BOLE of ten trees": lambda: ensemble.BOLEClassifier(TREE(), 10, seed=1),
+    "scaled, bagging of ten logistic": lambda: _scaled(
+        ensemble.BaggingClassifier(LOGISTIC(), 10, seed=1)
+    ),
+    "ADWIN bagging of ten scaled, logistic": lambda: ensemble.ADWINBaggingClassifier(
+        _scaled(LOGISTIC()), 10, seed=1
+    ),
+    "leveraging bagging of ten naive Bayes": lambda: ensemble.LeveragingBaggingClassifier(
+        GAUSSIAN(), 10, seed=1
+    ),
+    "SRP of ten scaled, logistic": lambda: ensemble.SRPClassifier(_scaled(LOGISTIC()), 10, seed=1),
+    "scaled, stacking of logistic and naive Bayes": lambda: _scaled(
+        ensemble.StackingClassifier([LOGISTIC(), GAUSSIAN()], LOGISTIC())
+    ),
+    "DriftRetraining of a tree": lambda: drift.DriftRetrainingClassifier(
+        TREE(), drift.binary.DDM()
+    ),
+    "sampler of scaled, logistic": lambda: imblearn.RandomSampler(
+        _scaled(LOGISTIC()), None, 0.7, seed=1
+    ),
+    "scaled, one against the rest of logistic": lambda: _scaled(
+        multiclass.OneVsRestClassifier(LOGISTIC())
+    ),
+    "scaled, one against one of logistic": lambda: _scaled(
+        multiclass.OneVsOneClassifier(LOGISTIC())
+    ),
+    "scaled, output codes of ten logistic": lambda: _scaled(
+        multiclass.OutputCodeClassifier(LOGISTIC(), 10, seed=1)
+    ),
+}
+"""Models made of other models by name; they get numbers."""
+
 
 class Table:
     """A schema of `NUMBERS_N` numbers and, if asked, two features of texts."""
 
-    def __init__(self, texts_n: int) -> None:
+    def __init__(self, texts_n: int, classes_n: int) -> None:
         self.names = [f"x{j}" for j in range(NUMBERS_N)] + [f"c{j}" for j in range(texts_n)]
         self.kinds = ["numeric"] * NUMBERS_N + ["categorical"] * texts_n
-        self.classes = ["fine", "fraud"]
+        self.classes = [f"class {code}" for code in range(classes_n)]
         self.width = len(self.names)
 
     def features(self, row: Any, original: Any = None) -> dict[str, Any]:
@@ -107,15 +164,17 @@ class Table:
 
 def measure(make: Callable[[], Any], texts_n: int, rows_n: int, labels_n: int) -> tuple[Any, ...]:
     """CPU us a row by river and as arrays, and the largest difference; None if not compiled."""
-    schema, chance = Table(texts_n), Chance(7)
+    model, chance = make(), Chance(7)
+    is_multiclass = make in ENSEMBLES.values() and model._multiclass
+    schema = Table(texts_n, 5 if is_multiclass else 2)
     n = rows_n + labels_n
     keys = chance.keys(str(i) for i in range(n * schema.width))
     X = chance.uniforms("x", keys).reshape(n, schema.width)
     X[:, NUMBERS_N:] = np.floor(TEXTS_N * X[:, NUMBERS_N:])
     X[:, :NUMBERS_N] *= 3.0
-    learner = Learner(make(), schema)
+    learner = Learner(model, schema)
     for row in X[:labels_n]:
-        learner.learn(row, int(row[0] + row[1] > 3.0))
+        learner.learn(row, int(len(schema.classes) * (row[0] + row[1]) / 6.0))
     if learner.row_by_row:
         return None, None, None
     river = copy.copy(learner)
@@ -146,7 +205,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print("| model | river, µs a row | as arrays, µs a row | times | largest difference |")
     print("|---|---|---|---|---|")
-    for models, texts_n in ((NUMBERS, 0), (MIXED, 2)):
+    for models, texts_n in ((NUMBERS, 0), (MIXED, 2), (ENSEMBLES, 0)):
         for name, make in models.items():
             if args.only in name:
                 river, arrays, difference = measure(make, texts_n, args.rows, args.labels)

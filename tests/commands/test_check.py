@@ -94,7 +94,17 @@ def test_a_log_of_which_nothing_can_be_read_is_a_fault(checked, tmp_path):
     code, said = checked('input.id = "uid"\n')
     assert code == 1
     assert "300 rejected as no_id, the first in record 1: there is nothing at uid" in said
-    assert said.endswith("not one event could be read; [input] says where its fields stand\n")
+    told = "not one event could be read; [input] says where the fields of an event stand\n"
+    assert said.endswith(told)
+
+
+def test_a_table_by_another_name_is_told_what_events_may_be(checked, tmp_path):
+    (tmp_path / "events.txt").write_text("id,at,x\ne1,1714557600,1\n")
+    code, said = checked(log="events.txt")
+    assert code == 1 and said.endswith(
+        "not one event could be read; events are objects of JSON, one a line in UTF-8, or a table "
+        "whose name ends with .csv, .tsv or .parquet\n"
+    )
 
 
 def test_packed_lines_and_tables_are_tried_too(checked, tmp_path):

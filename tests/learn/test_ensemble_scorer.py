@@ -1,5 +1,6 @@
 """Ensembles as arrays say what river says, whatever their members are and whatever was learned."""
 
+import collections
 import copy
 import itertools
 import operator
@@ -313,6 +314,14 @@ def test_classes_with_the_same_code_are_told_apart_as_by_river(monkeypatch):
     assert asked_of_river(learner, X, monkeypatch) == 0
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_of_equal_numbers_of_votes_the_class_named_first_is_elected(order):
+    votes = np.array(list(itertools.product(range(3), repeat=4)), dtype=np.intp, order=order)
+    expected = [collections.Counter(row).most_common(1)[0][0] for row in votes.tolist()]
+    for n in (1, 7, len(votes)):
+        assert elect(votes[:n], 3).tolist() == expected[:n]
+
+
 @pytest.mark.parametrize("is_soft", [True, False])
 def test_a_member_without_an_answer_votes_as_in_river(is_soft):
     columns = Columns(2)
@@ -445,9 +454,3 @@ def test_a_member_of_a_committee_needs_probabilities():
         (KINDS["hard voting"](), False),
     ):
         assert (RiverMember(model)._compile_scorer(rows) is not None) == is_compiled
-
-
-@pytest.mark.parametrize("lay_out", [np.ascontiguousarray, np.asfortranarray])
-def test_of_equal_votes_the_class_named_first_wins(lay_out):
-    votes = lay_out(np.tile([1, 0, 3, 2, 2, 3], (12, 1)))
-    assert elect(votes, 4).tolist() == [3] * 12

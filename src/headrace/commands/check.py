@@ -34,6 +34,7 @@ from ..query.budgets import Share
 from ..query.strategies import resolve
 from ..settings import Settings, load
 from ..testing.oracles import Delayed
+from .run import advise_reading
 
 RECORDS_N = 1_000
 """The first records of a log, which are tried."""
@@ -148,7 +149,8 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     for reason, n in rejected.most_common():
         say(f"- {n:,} rejected as {reason}{_describe_first(decoded.rejected, reason)}")
     if not report.events.observed_n:
-        say("not one event could be read; [input] says where its fields stand")
+        reason = max(rejected, key=lambda name: rejected[name], default="")
+        say(f"not one event could be read; {advise_reading(reason)}")
         return 1
     ats = decoded.batch.at
     say(f"from {format_date(float(ats.min()))} to {format_date(float(ats.max()))}")

@@ -162,7 +162,9 @@ def _read_ids(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        return [*dict.fromkeys(line for line in path.read_text().splitlines() if line)]
+        # Spreadsheets begin a file with a byte order mark, which is no part of the first id.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        return [*dict.fromkeys(line for line in lines if line)]
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8: {error.reason}") from None
 

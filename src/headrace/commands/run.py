@@ -19,6 +19,7 @@ from ..drivers.files.places import RunFiles
 from ..drivers.files.run import Runner, run_files
 from ..errors import BadSettings
 from ..limits import Limit, join_names
+from ..messages import Reason
 from ..observe.clock import describe_off_clock
 from ..pages.live.screen import Screen
 from ..pages.report.parts import format_date
@@ -147,9 +148,23 @@ def nothing_read(report: Report) -> str:
         return ""
     reason = max(report.events.rejected_n, key=lambda name: report.events.rejected_n[name])
     return (
-        f"not one of {rejected_n:,} records could be used, most for {reason}; [input] says where "
-        "the fields of an event stand, and headrace check --events tries that on a log"
+        f"not one of {rejected_n:,} records could be used, most for {reason}; "
+        f"{advise_reading(reason)}, and headrace check --events tries that on a log"
     )
+
+
+def advise_reading(reason: str) -> str:
+    """Return what to look at where most records of a log were rejected for this reason.
+
+    >>> advise_reading("no_id")
+    '[input] says where the fields of an event stand'
+    """
+    if reason in (Reason.NOT_UTF8, Reason.NOT_JSON, Reason.NOT_AN_OBJECT):
+        return (
+            "events are objects of JSON, one a line in UTF-8, or a table whose name ends with "
+            ".csv, .tsv or .parquet"
+        )
+    return "[input] says where the fields of an event stand"
 
 
 def _join_sentences(troubles: Iterable[Failure | Limit]) -> str:

@@ -288,7 +288,9 @@ def test_who_is_named_and_how(stream, capsys):
     assert erase(stream, "customer 1", "--by", "custmer") == 3
     assert not (stream.places.state / "base").exists()  # for nobody nothing is begun anew
     ids = stream.folder / "ids.txt"
-    ids.write_text("".join(f"{HER}/{i}\n" for i in range(0, 500, 9)))
+    # As a spreadsheet saves it, with a byte order mark.
+    text = "".join(f"{HER}/{i}\n" for i in range(0, 500, 9))
+    ids.write_text(text, encoding="utf-8-sig", newline="\r\n")
     assert erase(stream, "--ids", str(ids), "--inputs") == 0
     # What is left is a line that is no event, and so has no id.
     assert files_with(stream.folder, f"{HER}/", but=("ids.txt",)) == []

@@ -42,9 +42,9 @@ def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[s
     if not _begins_with(new_copy, copy):
         new_copy.unlink()
         raise BadInput(
-            f"{path} has changed since {state} was begun, or is read otherwise now: rows may be "
-            "added to it, and [columns] keeps their kinds; put it back, or start with another "
-            "--state"
+            f"{path} has changed since {state} was begun, is another file, or is read otherwise "
+            "now: rows may be added to it, and [columns] keeps their kinds; put it back, or start "
+            "with another --state"
         )
     new_copy.replace(copy)
     return copy

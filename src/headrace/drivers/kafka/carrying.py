@@ -1,4 +1,4 @@
-"""Carries out the requests of a flow with the clients of a session, and returns their results."""
+"""Carries out the requests of a flow with the clients of a driver, and returns their results."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Carrier:
     async def carry_out(self, request: Request) -> Any:
         """Carry out a request and return the result that its docstring names."""
         match request:
-            case Produce(posts=posts):
-                return [record.offset for record in await send_posts(self._producer, posts)]
+            case Produce(records=records):
+                return [record.offset for record in await send_records(self._producer, records)]
             case Commit(offsets=offsets):
                 return await self._commit_offsets(offsets)
             case Look():
@@ -105,16 +105,16 @@ class Carrier:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def send_posts(producer: Any, posts: Sequence[Any]) -> list[Any]:
-    """Send these posts in order; return the brokers' acknowledgements once all have come."""
+async def send_records(producer: Any, records: Sequence[Any]) -> list[Any]:
+    """Send these records in order; return the brokers' acknowledgements once all have come."""
     futures = [
         await producer.send(
-            post.topic,
-            post.value,
-            key=post.key,
-            partition=post.partition,
-            headers=list(post.headers),
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=record.partition,
+            headers=list(record.headers),
         )
-        for post in posts
+        for record in records
     ]
     return list(await asyncio.gather(*futures))

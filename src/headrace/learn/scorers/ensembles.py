@@ -394,15 +394,12 @@ def elect(votes: NDArray[np.intp], columns_n: int) -> NDArray[np.intp]:
     >>> elect(np.array([[2, 0, 2], [1, 0, 2]]), 3)
     array([2, 1])
     """
-    n, voters_n = votes.shape
-    rows = np.arange(n)
+    n, rows = len(votes), np.arange(len(votes))
     places = (rows[:, np.newaxis] * columns_n + votes).ravel()
     counts = np.bincount(places, minlength=n * columns_n).reshape(n, columns_n)
-    first = np.full((n, columns_n), voters_n)
-    # One voter after the other, the first one last: in one assignment numpy chooses the order.
-    for i in reversed(range(voters_n)):
-        first[rows, votes[:, i]] = i
-    return np.asarray((counts * (voters_n + 1) - first).argmax(axis=1))
+    of_votes = counts[rows[:, np.newaxis], votes]
+    first_of_most = (of_votes == counts.max(axis=1, keepdims=True)).argmax(axis=1)
+    return np.asarray(votes[rows, first_of_most])
 
 
 def only_chosen(chosen: NDArray[np.intp], m: int) -> Floats:
