@@ -153,3 +153,30 @@ def test_a_counter_is_unread_where_it_is_only_raised() -> None:
     raised = "class A:\n    def f(self):\n        self.seen_n += 1\n"
     assert unread_counters({"a.py": raised}) == ["a.py: seen_n"]
     assert unread_counters({"a.py": raised, "b.py": "x = a.seen_n\n"}) == []
+
+
+NAME_RULE = (
+    "A class name means one thing in the whole tree: a reader who searches for it finds one class. "
+    "Name what it is of, as in `RoundRecord` beside `Record`."
+)
+
+
+def repeated_classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names of classes that stand in several files, with these."""
+    found: dict[str, list[str]] = {}
+    for name, text in sources.items():
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(name)
+    return {name: files for name, files in found.items() if len(files) > 1}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    sources = {str(m): (SOURCE / m).read_text(encoding="utf-8") for m in modules()}
+    assert repeated_classes(sources) == {}, NAME_RULE
+
+
+def test_a_class_is_repeated_where_two_files_have_it() -> None:
+    one, two = "class A:\n    pass\n", "class B:\n    class A:\n        pass\n"
+    assert repeated_classes({"a.py": one, "b.py": two}) == {}
+    assert repeated_classes({"a.py": one, "b.py": one}) == {"A": ["a.py", "b.py"]}

@@ -31,7 +31,7 @@ class Ordered(msgspec.Struct, frozen=True, array_like=True):
     allowed: list[str]
 
 
-class Result(msgspec.Struct, frozen=True, array_like=True):
+class RefitResult(msgspec.Struct, frozen=True, array_like=True):
     """A frozen challenger, or the `error` of the job; or the `fault` that keeps jobs from here."""
 
     challenger: bytes = b""
@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     fault: str | None = None
 
 
-def write_message(pipe: BinaryIO, message: Ordered | Result) -> None:
+def write_message(pipe: BinaryIO, message: Ordered | RefitResult) -> None:
     """Write a message. Raises `OSError` if nobody reads the pipe any more."""
     content = msgspec.msgpack.encode(message)
     pipe.write(len(content).to_bytes(_LENGTH_BYTES, "big"))
@@ -55,20 +55,20 @@ def read_message(pipe: BinaryIO) -> bytes | None:
     return content if len(head) == _LENGTH_BYTES and len(content) == length else None
 
 
-def carry_out(ordered: Ordered) -> Result:
+def carry_out(ordered: Ordered) -> RefitResult:
     """Run a job and return its result."""
     allowed = frozenset(ordered.allowed)
     try:
         job = frozen.thaw(ordered.job, kind=JOB, allowed=allowed)
     except HeadraceError as error:
-        return Result(fault=str(error))
+        return RefitResult(fault=str(error))
     challenger, error_of_job = attempt_job(job)
     if challenger is None:
-        return Result(error=error_of_job)
+        return RefitResult(error=error_of_job)
     try:
-        return Result(challenger=frozen.freeze(challenger, kind=CHALLENGER))
+        return RefitResult(challenger=frozen.freeze(challenger, kind=CHALLENGER))
     except HeadraceError as error:
-        return Result(fault=str(error))
+        return RefitResult(fault=str(error))
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from ..errors import HeadraceError
 from ..learn.parked import is_right, learn
 from ..learn.retrain import Challenger, RetrainJob, attempt_job
 from ..state import frozen
-from .refit_process import CHALLENGER, JOB, Ordered, Result, read_message, write_message
+from .refit_process import CHALLENGER, JOB, Ordered, RefitResult, read_message, write_message
 
 Attempted: TypeAlias = tuple[Challenger | None, str | None]
 """A challenger or None, and the error or None."""
@@ -132,7 +132,7 @@ class Refits:
             return str(error)
         return thawed, None
 
-    def _await_result(self, ordered: Ordered) -> Result:
+    def _await_result(self, ordered: Ordered) -> RefitResult:
         """Return the result of a job. Raises `ProcessLostError` if there is no process for it."""
         for _ in range(STARTS_MAX):
             process = self._start_process()
@@ -141,7 +141,7 @@ class Refits:
                 write_message(pipes[0], ordered)
                 content = read_message(pipes[1])
                 if content is not None:
-                    return msgspec.msgpack.decode(content, type=Result)
+                    return msgspec.msgpack.decode(content, type=RefitResult)
             self._end_process()
         raise ProcessLostError(f"its process ended {STARTS_MAX} times before the result came")
 

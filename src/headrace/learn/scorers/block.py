@@ -35,16 +35,16 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Columns:
+class BlockColumns:
     """The names of a block's numbers, and its columns of texts."""
 
     names: tuple[str, ...] = ()
     texts: tuple[Text, ...] = ()
 
-    def rename(self, rename: Callable[[str], str]) -> Columns:
+    def rename(self, rename: Callable[[str], str]) -> BlockColumns:
         """The columns under other names."""
         texts = tuple(text._replace(name=rename(text.name)) for text in self.texts)
-        return Columns(tuple(map(rename, self.names)), texts)
+        return BlockColumns(tuple(map(rename, self.names)), texts)
 
 
 class Block(NamedTuple):
@@ -103,14 +103,14 @@ class Block(NamedTuple):
         )
 
 
-class Step:
+class BlockStep:
     """A step of a pipeline; the base changes nothing."""
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
         """The columns behind this step, for these before it."""
         return columns
 
-    def growing(self) -> list[Step]:
+    def growing(self) -> list[BlockStep]:
         """The steps, of this one and those inside, that may name new columns after a label."""
         return []
 
@@ -131,48 +131,48 @@ class Step:
         return False
 
 
-class Chain(Step):
+class Chain(BlockStep):
     """Steps one after the other."""
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Iterable[BlockStep]) -> None:
         self._steps = list(steps)
         self._growing = self.growing()
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         for step in self._steps:
             columns = step.route(columns, texts)
         return columns
 
-    def growing(self) -> list[Step]:
-        """As `Step.growing`."""
+    def growing(self) -> list[BlockStep]:
+        """As `BlockStep.growing`."""
         return [growing for step in self._steps for growing in step.growing()]
 
     def has_grown(self) -> bool:
-        """As `Step.has_grown`, for any of the steps."""
+        """As `BlockStep.has_grown`, for any of the steps."""
         return any(step.has_grown() for step in self._growing)
 
     def read(self) -> None:
-        """As `Step.read`, for each step."""
+        """As `BlockStep.read`, for each step."""
         for step in self._steps:
             step.read()
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`, one step after the other."""
+        """As `BlockStep.apply`, one step after the other."""
         for step in self._steps:
             block = step.apply(block)
         return block
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `Step.is_left_to_river`, for any of the steps."""
+        """As `BlockStep.is_left_to_river`, for any of the steps."""
         return any(step.is_left_to_river for step in self._steps)
 
 
 class Union(Chain):
     """Branches side by side; where two have a feature of the same name, the first one counts."""
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
         """The columns of all branches."""
         routed = [branch.route(columns, texts) for branch in self._steps]
         places: dict[str, list[int]] = {}
@@ -185,10 +185,12 @@ class Union(Chain):
         self._texted = [i for i, of_branch in enumerate(routed) if of_branch.texts] or [0]
         self._places = list(places.values()) if len(places) < start else None
         self._is_quick = len(routed) == 2 and len(self._numbered) == len(self._texted) == 1
-        return Columns(tuple(places), tuple(t for of_branch in routed for t in of_branch.texts))
+        return BlockColumns(
+            tuple(places), tuple(t for of_branch in routed for t in of_branch.texts)
+        )
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`, the branches side by side."""
+        """As `BlockStep.apply`, the branches side by side."""
         blocks = [branch.apply(block) for branch in self._steps]
         if self._is_quick:
             # The usual case, without anything to join.

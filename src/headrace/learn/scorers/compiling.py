@@ -19,7 +19,7 @@ from ..schema_view import SchemaView
 from .bayes import BayesScorer
 from .counts import BernoulliScorer, ComplementScorer, MultinomialScorer
 from .ensembles import EnsembleScorer, HardVotingScorer, PassingScorer, PoolScorer, SoftVotingScorer
-from .inputs import ORIGINAL_NUMBERS, Inputs, Place, asks_for_none, read_steps
+from .inputs import ORIGINAL_NUMBERS, Inputs, StepPlace, asks_for_none, read_steps
 from .linear import LogisticScorer, MarginScorer, SoftmaxScorer
 from .mondrian import MondrianScorer, is_of_mondrian_trees
 from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
@@ -32,7 +32,7 @@ from .votes import BAGGINGS, BOOSTINGS, PASSING
 
 @dataclass(frozen=True)
 class _Model:
-    """How a kind of model is scored. `refuses_texts`: it raises on a text; see `Place`."""
+    """How a kind of model is scored. `refuses_texts`: it raises on a text; see `StepPlace`."""
 
     scorer: Callable[[Any, Inputs, SchemaView], Scorer]
     reads_codes: bool = False
@@ -76,7 +76,7 @@ def compile_model(
     kind = _kind_of(final)
     if kind is None:
         return None
-    place = Place(reads_codes=kind.reads_codes, is_smooth=kind.is_smooth)
+    place = StepPlace(reads_codes=kind.reads_codes, is_smooth=kind.is_smooth)
     inputs = read_steps(before, steps, place)
     if inputs is None:
         return None

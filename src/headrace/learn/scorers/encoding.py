@@ -7,44 +7,44 @@ from typing import Any
 import numpy as np
 
 from ..schema_view import Floats
-from .block import Block, Bools, Columns, Step, TextsOf, values_of
+from .block import Block, BlockColumns, BlockStep, Bools, TextsOf, values_of
 
 
-class Code(Step):
+class Code(BlockStep):
     """river's OneHotEncoder in front of a model that reads texts by their codes: see `Text`."""
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         self._has_numbers = bool(columns.names)
-        return Columns(texts=tuple(text._replace(is_coded=True) for text in columns.texts))
+        return BlockColumns(texts=tuple(text._replace(is_coded=True) for text in columns.texts))
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `Step.is_left_to_river`: 3, 3.0 and True are one number, and features in river."""
+        """As `BlockStep.is_left_to_river`: 3, 3.0 and True are one number, and features in river."""
         return self._has_numbers
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         return Block(block.numbers[:, :0], block.is_absent[:, :0], block.codes, block.has_failed)
 
 
-class OneHot(Step):
+class OneHot(BlockStep):
     """river's OneHotEncoder: a number for each feature and text."""
 
     def __init__(self, step: Any) -> None:
         self._step = step
         self._learned_n = 0
 
-    def growing(self) -> list[Step]:
-        """As `Step.growing`: it names the texts that it learned."""
+    def growing(self) -> list[BlockStep]:
+        """As `BlockStep.growing`: it names the texts that it learned."""
         return [self]
 
     def has_grown(self) -> bool:
-        """As `Step.has_grown`."""
+        """As `BlockStep.has_grown`."""
         return len(self._step._zero_dict) != self._learned_n
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         step = self._step
         zeros = {} if step.drop_zeros else step._zero_dict
         self._learned_n, self._has_numbers = len(step._zero_dict), bool(columns.names)
@@ -69,15 +69,15 @@ class OneHot(Step):
         self._by_name = np.array(
             [j for _, j in sorted((name, j) for name, j in places.items())], dtype=np.intp
         )
-        return Columns(tuple(places))
+        return BlockColumns(tuple(places))
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `Step.is_left_to_river`: 3, 3.0 and True are one number, and features in river."""
+        """As `BlockStep.is_left_to_river`: 3, 3.0 and True are one number, and features in river."""
         return self._has_numbers
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         n, d = len(block.codes), len(self._is_new)
         # One column more, for what is no feature.
         numbers = np.zeros((n, d + 1))
@@ -104,14 +104,14 @@ class OneHot(Step):
         return encoded.fail(is_failing) if is_failing.any() else encoded
 
 
-class Ordinal(Step):
+class Ordinal(BlockStep):
     """river's OrdinalEncoder, of numbers too."""
 
     def __init__(self, step: Any) -> None:
         self._step = step
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         self._columns = columns
         self._texts_of = [texts.get(text.place, ()) for text in columns.texts]
         names = (*columns.names, *(text.name for text in columns.texts))
@@ -119,10 +119,10 @@ class Ordinal(Step):
         self._is_unnamed = np.array(
             [fixed is not None and name not in fixed for name in names], dtype=np.bool_
         )
-        return Columns(names)
+        return BlockColumns(names)
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         self._tables = [
             self._encode(text.name, [*values, None])
             for text, values in zip(self._columns.texts, self._texts_of, strict=True)
@@ -138,7 +138,7 @@ class Ordinal(Step):
         )
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         has_none = np.array([text.has_none for text in self._columns.texts], dtype=np.bool_)
         is_absent = np.concatenate([block.is_absent, ~(block.is_text() | has_none)], axis=1)
         encoded = np.empty(is_absent.shape)

@@ -1,6 +1,6 @@
 """How the steps before a river model's last step change its inputs.
 
-`read_steps` says what reaches the model, and with which `Step` of `block` each of river's steps is
+`read_steps` says what reaches the model, and with which `BlockStep` of `block` each of river's steps is
 computed; it knows the steps, not the schema. Nothing is scored here.
 
 A step that no row can tell exactly is not compiled: river then scores row by row.
@@ -16,9 +16,9 @@ from river import compose, feature_extraction, feature_selection, preprocessing
 
 from ..parts import parts_of
 from ..presets import Intercept
-from .block import Chain, Step, Union
+from .block import BlockStep, Chain, Union
 from .encoding import Code, OneHot, Ordinal
-from .naming import DropFlat, Impute, Pick, Rename, Replace, SelectTypes
+from .naming import DropFlat, Impute, PickNames, Rename, Replace, SelectTypes
 from .scaling import (
     Multiply,
     Normalise,
@@ -61,15 +61,15 @@ class Inputs:
     is_refusing_texts: bool = False
     reads_texts: bool = False
     reads_originals: bool = False
-    steps: tuple[Step, ...] = ()
+    steps: tuple[BlockStep, ...] = ()
 
-    def pass_on(self, *steps: Step, **changes: Any) -> Inputs:
+    def pass_on(self, *steps: BlockStep, **changes: Any) -> Inputs:
         """The inputs behind these steps."""
         return replace(self, steps=(*self.steps, *steps), **changes)
 
 
 @dataclass(frozen=True)
-class Place:
+class StepPlace:
     """Where a step stands: `is_last` in front of the model, `is_branch` in a union.
 
     `reads_codes`: the model reads texts by their codes. `is_smooth`: the last bit of a number moves
@@ -92,7 +92,7 @@ def asks_for_none(model: Any) -> bool:
     return any(type(part) in kinds for _, part in parts_of(model))
 
 
-def read_steps(inputs: Inputs, steps: Iterable[Any], place: Place) -> Inputs | None:
+def read_steps(inputs: Inputs, steps: Iterable[Any], place: StepPlace) -> Inputs | None:
     """The inputs behind these steps, or None if one of them can't be compiled."""
     left = list(steps)
     for i, step in enumerate(left):
@@ -104,7 +104,7 @@ def read_steps(inputs: Inputs, steps: Iterable[Any], place: Place) -> Inputs | N
     return inputs
 
 
-def _read_step(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _read_step(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     if type(step) is compose.Pipeline:
         return read_steps(inputs, step.steps.values(), place)
     if type(step) is compose.TransformerUnion:
@@ -115,7 +115,7 @@ def _read_step(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
     return reader(inputs, step, place)
 
 
-def _join_branches(inputs: Inputs, branches: list[Any], place: Place) -> Inputs | None:
+def _join_branches(inputs: Inputs, branches: list[Any], place: StepPlace) -> Inputs | None:
     here = replace(place, is_branch=True)
     passed = [read_steps(replace(inputs, steps=()), [branch], here) for branch in branches]
     known = [branch for branch in passed if branch is not None]
@@ -144,7 +144,7 @@ def _join_branches(inputs: Inputs, branches: list[Any], place: Place) -> Inputs 
 # ------------------------------------------------------------------------------ names and types
 
 
-def _select_types(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _select_types(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     chosen = {kind for kind in inputs.number_types if issubclass(kind, step.types)}
     if chosen not in (set(), inputs.number_types) or issubclass(type(None), step.types):
         return None
@@ -160,33 +160,33 @@ def _select_types(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
     )
 
 
-def _pick_features(inputs: Inputs, step: Any, place: Place) -> Inputs:
-    return inputs.pass_on(Pick(step.keys, is_discarding=type(step) is compose.Discard))
+def _pick_features(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
+    return inputs.pass_on(PickNames(step.keys, is_discarding=type(step) is compose.Discard))
 
 
-def _add_affix(inputs: Inputs, step: Any, place: Place) -> Inputs:
+def _add_affix(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
     return inputs.pass_on(Rename(step._rename))
 
 
-def _rename(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _rename(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     # It changes the dict that it gets, which the other branches of a union get too.
     if place.is_branch or inputs.had_texts:
         return None
     return inputs.pass_on(*(Replace(old, new) for old, new in step.mapping.items()))
 
 
-def _set_constant(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _set_constant(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     if not place.is_last or not place.is_smooth:
         return None
     none = SelectTypes(has_numbers=False, has_texts=False)
     return Inputs(number_types=frozenset(), has_texts=False, has_intercept=True, steps=(none,))
 
 
-def _drop_flat(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _drop_flat(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     return None if inputs.has_none and inputs.has_texts else inputs.pass_on(DropFlat(step))
 
 
-def _impute_statistics(inputs: Inputs, step: Any, place: Place) -> Inputs:
+def _impute_statistics(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
     stats = step.stats
 
     def find(name: str) -> Any:
@@ -196,14 +196,14 @@ def _impute_statistics(inputs: Inputs, step: Any, place: Place) -> Inputs:
     return inputs.pass_on(Impute(find, tuple(stats)), number_types=types)
 
 
-def _impute_previous(inputs: Inputs, step: Any, place: Place) -> Inputs:
+def _impute_previous(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
     return inputs.pass_on(Impute(step._latest.get, None))
 
 
 # ------------------------------------------------------------------------------------- encoders
 
 
-def _encode_texts(inputs: Inputs, step: Any, place: Place) -> Inputs:
+def _encode_texts(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
     # Numbers may only arrive through a step that knows names: then the schema decides, and the
     # model learns the events' own values.
     is_coded = (
@@ -220,7 +220,7 @@ def _encode_texts(inputs: Inputs, step: Any, place: Place) -> Inputs:
     )
 
 
-def _number_texts(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _number_texts(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     if not inputs.is_exact and inputs.number_types:
         return None
     return inputs.pass_on(
@@ -237,7 +237,7 @@ def _number_texts(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
 # -------------------------------------------------------------------------------------- numbers
 
 
-def _scale(inputs: Inputs, scaler: Step, *, zeroes_texts: bool, **changes: Any) -> Inputs:
+def _scale(inputs: Inputs, scaler: BlockStep, *, zeroes_texts: bool, **changes: Any) -> Inputs:
     """The inputs behind a scaler that turns a text into the number 0, or raises."""
     raises = inputs.has_texts and not zeroes_texts
     return inputs.pass_on(
@@ -251,33 +251,33 @@ def _scale(inputs: Inputs, scaler: Step, *, zeroes_texts: bool, **changes: Any) 
     )
 
 
-def _standardise(inputs: Inputs, step: Any, place: Place) -> Inputs:
+def _standardise(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
     is_quick = place.is_last and place.is_smooth
     return _scale(inputs, Standardise(step, is_last=is_quick), zeroes_texts=step.with_std)
 
 
-def _scale_by_quantiles(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _scale_by_quantiles(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     scaler = ScaleByQuantiles(step)
     if step.with_scaling:
         return _scale(inputs, scaler, zeroes_texts=True)
     return None if inputs.has_none else inputs.pass_on(scaler, number_types=frozenset({float}))
 
 
-def _binarise(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _binarise(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     if step.dtype not in (bool, int, float) or not (inputs.is_exact or step.threshold == 0):
         return None
     types = frozenset({step.dtype}) if inputs.number_types else frozenset()
     return inputs.pass_on(Threshold(step.threshold), number_types=types)
 
 
-def _normalise(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _normalise(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     # What other norms of no numbers are depends on numpy's version.
     if step.order not in (1, 2):
         return None
     return _scale(inputs, Normalise(step.order), zeroes_texts=False, is_exact=False)
 
 
-def _multiply(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
+def _multiply(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
     # A text by itself is a product with one factor.
     if inputs.has_texts and (step.interaction_only or step.degree < 2):
         return None
@@ -287,7 +287,7 @@ def _multiply(inputs: Inputs, step: Any, place: Place) -> Inputs | None:
     return replace(following, number_types=types, is_exact=is_exact)
 
 
-_READERS: dict[type, Callable[[Inputs, Any, Place], Inputs | None]] = {
+_READERS: dict[type, Callable[[Inputs, Any, StepPlace], Inputs | None]] = {
     Intercept: _set_constant,
     compose.SelectType: _select_types,
     compose.Select: _pick_features,

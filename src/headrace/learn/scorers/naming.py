@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 
 from ..schema_view import Floats
-from .block import Block, Columns, Step, TextsOf, merge_columns, values_of
+from .block import Block, BlockColumns, BlockStep, TextsOf, merge_columns, values_of
 
 
-class SelectTypes(Step):
+class SelectTypes(BlockStep):
     """river's SelectType: the numbers, the texts, both or neither; never what is None."""
 
     def __init__(self, *, has_numbers: bool, has_texts: bool) -> None:
         self._has_numbers = has_numbers
         self._has_texts = has_texts
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         chosen = tuple(text._replace(has_none=False) for text in columns.texts)
-        return Columns(
+        return BlockColumns(
             columns.names if self._has_numbers else (), chosen if self._has_texts else ()
         )
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         numbers, is_absent, codes, has_failed, is_none = block
         if not self._has_numbers:
             numbers, is_absent = numbers[:, :0], is_absent[:, :0]
@@ -35,21 +35,21 @@ class SelectTypes(Step):
         return Block(numbers, is_absent, codes if self._has_texts else codes[:, :0], has_failed)
 
 
-class Pick(Step):
+class PickNames(BlockStep):
     """river's Select and Discard: features by name. Select raises for a feature that is absent."""
 
     def __init__(self, keys: Set[Any], *, is_discarding: bool) -> None:
         self._keys = keys
         self._is_discarding = is_discarding
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         keys, gone = self._keys, self._is_discarding
         numbers = [j for j, name in enumerate(columns.names) if (name in keys) != gone]
         chosen = [j for j, text in enumerate(columns.texts) if (text.name in keys) != gone]
         self._numbers = np.array(numbers, dtype=np.intp)
         self._texts = np.array(chosen, dtype=np.intp)
-        kept = Columns(
+        kept = BlockColumns(
             tuple(columns.names[j] for j in numbers), tuple(columns.texts[j] for j in chosen)
         )
         known = {*kept.names, *(text.name for text in kept.texts)}
@@ -58,7 +58,7 @@ class Pick(Step):
         return kept
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         block = block.take(self._numbers)._replace(codes=block.codes.take(self._texts, axis=1))
         if self._is_discarding:
             return block
@@ -67,25 +67,25 @@ class Pick(Step):
         return block.fail(block.is_absent).fail(np.isnan(block.codes) & self._can_be_absent)
 
 
-class Rename(Step):
+class Rename(BlockStep):
     """river's Prefixer and Suffixer."""
 
     def __init__(self, rename: Callable[[str], str]) -> None:
         self._rename = rename
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         return columns.rename(self._rename)
 
 
-class Replace(Step):
+class Replace(BlockStep):
     """One name of river's Renamer; a feature that has the new name already is replaced."""
 
     def __init__(self, old: str, new: str) -> None:
         self._old, self._new = old, new
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         names, old, new = columns.names, self._old, self._new
         kinds = [{*names}, {text.name for text in columns.texts}]
         # A number that replaces a text, or the reverse, would be both.
@@ -96,39 +96,39 @@ class Replace(Step):
             order = [[j] for j, name in enumerate(names) if name not in (old, new)]
             self._places = [[names.index(old), names.index(new)], *order]
             names = (new, *(names[j] for [j] in order))
-            return Columns(names, columns.texts)
+            return BlockColumns(names, columns.texts)
         return columns.rename(lambda name: new if name == old else name)
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `Step.is_left_to_river`."""
+        """As `BlockStep.is_left_to_river`."""
         return self._is_mixed
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         return block if self._places is None else merge_columns(block, self._places)
 
 
-class DropFlat(Step):
+class DropFlat(BlockStep):
     """river's VarianceThreshold: features of little variance are left out."""
 
     def __init__(self, step: Any) -> None:
         self._step = step
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         self._columns = columns
         return columns
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         is_kept, columns = self._step.check_feature, self._columns
         self._is_flat = np.array([not is_kept(name) for name in columns.names], dtype=np.bool_)
         gone = [not is_kept(text.name) for text in columns.texts]
         self._gone_texts = np.array(gone, dtype=np.bool_)
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         codes, is_none = block.codes, block.is_none
         if self._gone_texts.any():
             codes = np.where(self._gone_texts, np.nan, codes)
@@ -138,7 +138,7 @@ class DropFlat(Step):
         return block._replace(is_absent=is_absent, codes=codes, is_none=is_none)
 
 
-class Impute(Step):
+class Impute(BlockStep):
     """river's StatImputer and PreviousImputer: `find(name)` is what replaces None.
 
     `wanted` are names without which river raises.
@@ -148,8 +148,8 @@ class Impute(Step):
         self._find = find
         self._wanted = wanted
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         self._names = columns.names
         names, wanted = columns.names, self._wanted
         self._has_texts = any(
@@ -166,15 +166,15 @@ class Impute(Step):
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `Step.is_left_to_river`: texts to be imputed, or a text for numbers."""
+        """As `BlockStep.is_left_to_river`: texts to be imputed, or a text for numbers."""
         return self._has_texts
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         self._fills: Floats = values_of(self._find(name) for name in self._names)
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         if self._is_lacking:
             return block.fail_all()
         if self._is_wanted.any():

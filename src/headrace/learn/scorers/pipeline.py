@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...observe.schema import OTHER
 from ..mixed import MixedNB
 from ..schema_view import Floats, SchemaView
-from .block import Block, Chain, Columns, Text
+from .block import Block, BlockColumns, Chain, Text
 from .inputs import Inputs
 from .scorer import Scorer
 
@@ -31,10 +31,10 @@ class PipelineScorer(Scorer):
         self.learns_originals = inputs.reads_originals
         self._reads_texts = inputs.reads_texts or (type(final) is MixedNB and inputs.has_texts)
         self._chain = Chain(inputs.steps)
-        self._entry = Entry()
+        self._entry = RawFeatures()
         self._tables = TextTables()
         self._known: tuple[Any, ...] = ()
-        self._behind = Columns()
+        self._behind = BlockColumns()
         self._choice: tuple[Any, Any] = ((), ())
         self._names: list[str] = []
         self._places = np.zeros(0, dtype=np.intp)
@@ -138,7 +138,7 @@ class PipelineScorer(Scorer):
         return block.fail(block.is_text()[:, columns] | has_none)
 
 
-class Entry:
+class RawFeatures:
     """The features of a row in front of all steps."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class Entry:
         self._texts = np.zeros(0, dtype=np.intp)
         self._is_hidden: NDArray[np.bool_] | None = None
 
-    def route(self, schema: SchemaView, *, passes_none: bool, sees_free: bool) -> Columns:
+    def route(self, schema: SchemaView, *, passes_none: bool, sees_free: bool) -> BlockColumns:
         """The columns of this schema; `sees_free` says whether the model gets free texts."""
         columns = list(enumerate(zip(schema.names, schema.kinds, strict=True)))
         numbers = [(j, name) for j, (name, kind) in columns if kind == "numeric"]
@@ -160,7 +160,7 @@ class Entry:
         # A row by itself has no free texts, so they are None.
         is_hidden = [text.place < 0 and not sees_free for _, text in texts]
         self._is_hidden = np.array(is_hidden, dtype=np.bool_) if any(is_hidden) else None
-        return Columns(tuple(name for _, name in numbers), tuple(text for _, text in texts))
+        return BlockColumns(tuple(name for _, name in numbers), tuple(text for _, text in texts))
 
     def enter(self, X: Floats, *, passes_none: bool) -> Block:
         """The rows as a block, for the columns of the latest `route`."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..schema_view import Floats
-from .block import Block, Bools, Columns, Step, TextsOf, merge_columns, values_of
+from .block import Block, BlockColumns, BlockStep, Bools, TextsOf, merge_columns, values_of
 
 
-class _Scaler(Step):
+class _Scaler(BlockStep):
     """Base of the scalers: (number - shift) / width, in river's operations and so with its bits.
 
     A feature with the width 0 becomes 0. `read` sets `_shifts` and `_widths` for each number, None
@@ -32,13 +32,13 @@ class _Scaler(Step):
         self._is_failing: Bools | None = None
         self._is_strict: Bools | bool = False
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`; the texts become zeros, or river raises."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`; the texts become zeros, or river raises."""
         self._names = columns.names
         self._has_none = np.array([text.has_none for text in columns.texts], dtype=np.bool_)
         if not self._zeroes_texts:
-            return Columns(columns.names)
-        return Columns((*columns.names, *(text.name for text in columns.texts)))
+            return BlockColumns(columns.names)
+        return BlockColumns((*columns.names, *(text.name for text in columns.texts)))
 
     def _set_widths(self, widths: list[float]) -> None:
         """Set the widths, which may be 0."""
@@ -51,7 +51,7 @@ class _Scaler(Step):
         self._is_failing = np.array(is_failing, dtype=np.bool_) if any(is_failing) else None
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         numbers, is_absent, codes, has_failed, is_none = block
         if self._shifts is not None:
             numbers = numbers - self._shifts
@@ -87,7 +87,7 @@ class Standardise(_Scaler):
         self._is_last = is_last
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         step, names = self._step, self._names
         if step.window_size is None:
             self._shifts = np.array([*map(step.means.get, names, repeat(0.0))], dtype=float)
@@ -116,7 +116,7 @@ class ScaleToRange(_Scaler):
         super().__init__(step, zeroes_texts=False)
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         lows = [_get(self._step.min, name, None) for name in self._names]
         highs = [_get(self._step.max, name, None) for name in self._names]
         if self._step.window_size is None:
@@ -135,7 +135,7 @@ class ScaleToLargest(_Scaler):
         super().__init__(step, zeroes_texts=True)
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         largest = (_get(self._step.abs_max, name, 0.0) for name in self._names)
         self._set_widths([x or 0.0 for x in largest])
 
@@ -146,13 +146,13 @@ class ScaleByQuantiles(_Scaler):
     def __init__(self, step: Any) -> None:
         super().__init__(step, zeroes_texts=True)
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`."""
         routed = super().route(columns, texts)
         return routed if self._step.with_scaling else columns
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         step, names = self._step, self._names
         if step.with_centering:
             medians = [_get(step.median, name, None) for name in names]
@@ -163,7 +163,7 @@ class ScaleByQuantiles(_Scaler):
             self._set_widths([x or 0.0 for x in ranges])
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         if self._step.with_scaling:
             return super().apply(block)
         return (
@@ -179,36 +179,36 @@ class StandardiseFading(_Scaler):
         self._is_strict = True
 
     def read(self) -> None:
-        """As `Step.read`."""
+        """As `BlockStep.read`."""
         variances = [_get(self._step.vars, name, 0.0) for name in self._names]
         self._shifts = np.array([_get(self._step.means, name, 0.0) for name in self._names])
         self._set_widths([v**0.5 if v > 0.0 else 0.0 for v in variances])
 
 
-class Threshold(Step):
+class Threshold(BlockStep):
     """river's Binarizer; texts stay what they are."""
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         return block._replace(numbers=(block.numbers > self._threshold).astype(float))
 
 
-class Normalise(Step):
+class Normalise(BlockStep):
     """river's Normalizer: a row's numbers divided by their norm; river raises for the norm 0."""
 
     def __init__(self, order: int) -> None:
         self._order = order
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`; river raises for a text."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`; river raises for a text."""
         self._has_none = np.array([text.has_none for text in columns.texts], dtype=np.bool_)
-        return Columns(columns.names)
+        return BlockColumns(columns.names)
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         block = block.fail(block.is_text() | self._has_none)
         if block.is_none is not None:
             block = block.fail(block.is_none)
@@ -223,7 +223,7 @@ class Normalise(Step):
         )
 
 
-class Multiply(Step):
+class Multiply(BlockStep):
     """river's PolynomialExtender: the products of up to `degree` numbers that are there.
 
     Where a product has the name of another feature, the longer product counts, as in river.
@@ -233,13 +233,13 @@ class Multiply(Step):
         self._step = step
         self._names: tuple[str, ...] | None = None
 
-    def route(self, columns: Columns, texts: TextsOf) -> Columns:
-        """As `Step.route`; river raises for a text."""
+    def route(self, columns: BlockColumns, texts: TextsOf) -> BlockColumns:
+        """As `BlockStep.route`; river raises for a text."""
         self._has_none = np.array([text.has_none for text in columns.texts], dtype=np.bool_)
         if columns.names != self._names:
             self._names = columns.names
             self._route_products(columns.names)
-        return Columns(self._products)
+        return BlockColumns(self._products)
 
     def _route_products(self, names: tuple[str, ...]) -> None:
         combine: Callable[[Iterable[int], int], Iterable[tuple[int, ...]]] = (
@@ -262,7 +262,7 @@ class Multiply(Step):
         self._by_size = [np.array(list(group), dtype=np.intp).T for _, group in by_size]
 
     def apply(self, block: Block) -> Block:
-        """As `Step.apply`."""
+        """As `BlockStep.apply`."""
         block = block.fail(block.is_text() | self._has_none)
         if block.is_none is not None:
             block = block.fail(block.is_none)
