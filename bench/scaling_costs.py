@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from headrace.flow import wire
 from headrace.flow.desks import PartitionDesk
-from headrace.flow.mail import Mail, OwnedDesk, OwnedShard
-from headrace.flow.parcels import Post
+from headrace.flow.output_router import OutputRouter
+from headrace.flow.owned import OwnedDesk, OwnedShard
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 from headrace.learn.retrain import retrain
@@ -104,19 +105,19 @@ class Bench:
         self.log: TrainingLog = new_log(settings)
         self.owned = OwnedShard(PartitionShard(settings, 0, 1, self.log.trainer), 0, -1)
         self.desk = OwnedDesk(PartitionDesk(settings, 0), 0)
-        self.mail = Mail(settings.kafka, writer="0123456789abcdef")
+        self.router = OutputRouter(settings.kafka, writer="0123456789abcdef")
         self.decoder = Decoder(settings.input, settings.columns)
         self.training = 0
 
     def feed(self, lines: list[bytes]) -> list[LabelRequested]:
-        """As the session does: fed, and turned into a parcel; the requests that followed."""
+        """As the session does: fed, and turned into a batch; the requests that followed."""
         shard = self.owned.shard
         stop = shard.position + len(lines)
         records = [Kept(i, line, ()) for i, line in enumerate(lines, shard.position)]
         shard.feed(self.decoder, records, stop)
-        parcel = self.mail.pack_step(self.owned, self.training)
-        self.journal = parcel.journal
-        return [_REQUESTS.decode(post.value) for post in parcel.to_desks]
+        batch = self.router.pack_step(self.owned, self.training)
+        self.journal = batch.journal
+        return [_REQUESTS.decode(record.value) for record in batch.to_desks]
 
     def settled(self, request: LabelRequested) -> LabelSettled:
         """What the desk says of this request once it is answered."""
@@ -290,7 +291,7 @@ def _tell(shard: PartitionShard, log: TrainingLog, entries: list[LabelSettled]) 
 
 def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
     """A desk's partition: requests in, answers in, ends out; and an answer on its way to it."""
-    settings, mail = asking.settings, asking.mail
+    settings, router = asking.settings, asking.router
     desk = OwnedDesk(PartitionDesk(settings, 0), 0)
     answers = [
         msgspec.json.encode(
@@ -298,15 +299,15 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         )
         for r in requests
     ]
-    posts = [mail.post_to_desk(request, request.at) for request in requests]
+    records = [router.route_to_desk(request, request.at) for request in requests]
 
-    def records(posts: list[Post], start: int) -> list[Kept]:
-        return [Kept(start + i, p.value, tuple(p.headers)) for i, p in enumerate(posts)]
+    def keep_records(records: list[ProducerRecord], start: int) -> list[Kept]:
+        return [Kept(start + i, p.value, tuple(p.headers)) for i, p in enumerate(records)]
 
     n = len(requests)
-    first = records(posts, 0)
-    found.desk_request = cpu_of(lambda: mail.fold_desk_records(desk, first)) / n
-    routed: list[Post] = []
+    first = keep_records(records, 0)
+    found.desk_request = cpu_of(lambda: router.fold_desk_records(desk, first)) / n
+    routed: list[ProducerRecord] = []
 
     decoder = AnswersDecoder()
 
@@ -314,11 +315,11 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         for i, value in enumerate(answers):
             for answer in decoder.decode([value], "answers, partition 0", [i]):
                 assert isinstance(answer, Answer)
-                routed.append(mail.post_to_desk(answer, 1.7e9))
+                routed.append(router.route_to_desk(answer, 1.7e9))
 
     found.route = cpu_of(route) / n
-    second = records(routed, n)
-    found.desk_answer = cpu_of(lambda: mail.fold_desk_records(desk, second)) / n
+    second = keep_records(routed, n)
+    found.desk_answer = cpu_of(lambda: router.fold_desk_records(desk, second)) / n
     journal = asking.journal
     assert journal is not None
     step = wire.step_of(Kept(0, journal.value, ()))
@@ -335,7 +336,7 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         "event": len(asking.stream.take(1)[0]),
         "journal record": len(record.value),
         "each request in it": (len(journal.value) - len(record.value)) // len(step.asked),
-        "request": len(posts[0].value),
+        "request": len(records[0].value),
         "answer": len(answers[0]),
         "answer in desk log": len(routed[0].value),
     }

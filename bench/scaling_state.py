@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from headrace import Settings
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.assigning import Steady
-from headrace.drivers.kafka.carrying import send_posts
+from headrace.drivers.kafka.carrying import send_records
 from headrace.drivers.kafka.reading import partition_of
 from headrace.drivers.kafka.states import States
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Produce
 from headrace.flow.outbox import Outbox
-from headrace.flow.parcels import Parcel, Post
+from headrace.flow.produce import ProduceBatch, ProducerRecord
 from headrace.flow.saving import freeze_log
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
@@ -226,13 +226,13 @@ def wire_costs() -> Wire:
 async def _carried(producer: Any, waiting_max: int) -> float:
     """Steps a second, of four partitions in turn, that the outbox has carried out."""
     outbox, steps_n = Outbox(waiting_max, lambda _: None, lambda _: None), 800
-    placed = [Post("headrace.journal", b"x" * 85, partition=n) for n in range(4)]
-    ends = [record.offset + 1 for record in await send_posts(producer, placed)]
+    placed = [ProducerRecord("headrace.journal", b"x" * 85, partition=n) for n in range(4)]
+    ends = [record.offset + 1 for record in await send_records(producer, placed)]
     began, i = time.perf_counter(), 0
     while i < steps_n:
         while i < steps_n and outbox.has_room:
-            post, offset = placed[i % 4], ends[i % 4] + i // 4
-            outbox.put(Parcel(lambda: None, journal=post, offset=offset))
+            record, offset = placed[i % 4], ends[i % 4] + i // 4
+            outbox.put(ProduceBatch(lambda: None, journal=record, offset=offset))
             i += 1
         await _carry_out(producer, outbox)
     spent = time.perf_counter() - began
@@ -245,7 +245,7 @@ async def _carry_out(producer: Any, outbox: Outbox) -> None:
         while True:
             request = routine.send(offsets)
             assert isinstance(request, Produce)
-            offsets = [record.offset for record in await send_posts(producer, request.posts)]
+            offsets = [record.offset for record in await send_records(producer, request.records)]
     except StopIteration:
         return
 
@@ -254,23 +254,25 @@ async def _wire(settings: Any) -> Wire:
     found = Wire()
     producer = client.make_producer(settings)
     await producer.start()
-    posts = [Post("headrace.journal", b"x" * 150, partition=i % 4) for i in range(2_000)]
-    events = [Post("inference", b"x" * 400, partition=i % 10) for i in range(2_000)]
-    await send_posts(producer, posts)
+    records = [
+        ProducerRecord("headrace.journal", b"x" * 150, partition=i % 4) for i in range(2_000)
+    ]
+    events = [ProducerRecord("inference", b"x" * 400, partition=i % 10) for i in range(2_000)]
+    await send_records(producer, records)
     cpu = time.process_time()
     for _ in range(5):
-        await send_posts(producer, posts)
-    found.send = (time.process_time() - cpu) / 5 / len(posts)
+        await send_records(producer, records)
+    found.send = (time.process_time() - cpu) / 5 / len(records)
     waits, cpu = [], time.process_time()
     for _ in range(50):
         began = time.perf_counter()
-        await send_posts(producer, posts[:1])
+        await send_records(producer, records[:1])
         waits.append(time.perf_counter() - began)
     found.stride, found.ack_s = (time.process_time() - cpu) / 50, sorted(waits)[25]
     for waiting_max in (4, 32):
         found.batches[waiting_max] = await _carried(producer, waiting_max)
     for _ in range(20):
-        await send_posts(producer, events)
+        await send_records(producer, events)
     await producer.stop()
     began, first = time.perf_counter(), partition_of("headrace.journal", 0)
     for _ in range(5):

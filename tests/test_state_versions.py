@@ -43,7 +43,7 @@ RARELY_HELD = {
     "learn.parked:Parked",
     "learn.parked:Trial",
     "learn.retrain:RetrainJob",
-    "learn.trainer:OpenJob",
+    "learn.retrainings:OpenJob",
     "observe.drift.glr:Glr",
     "observe.joining:Half",
     "query.budgets.plain:Cap",
@@ -96,7 +96,7 @@ def fed(world: str) -> Engine:
 
 
 def held(blob: bytes) -> set[str]:
-    return {name for name, _ in fields_of(blob)}
+    return {present_name(name) for name, _ in fields_of(blob)}
 
 
 def parts_of(blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -153,6 +153,7 @@ def test_a_setting_that_is_new_has_its_default_in_an_old_state():
         ("messages:Reason", "messages.rejected:Reason"),
         ("messages_rejected:Reason", "messages.rejected:Reason"),
         ("label.desk:Counts", "label.counts:Counts"),
+        ("learn.trainer:OpenJob", "learn.retrainings:OpenJob"),
         ("query.budgets:Share", "query.budgets.plain:Share"),
         ("query.budgets:Reserve", "query.budgets.reserve:Reserve"),
         ("query.budgets:Budget", "query.budgets.budget:Budget"),

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.reading import partition_of
-from headrace.drivers.kafka.station import Station
+from headrace.drivers.kafka.supervisor import WorkerSupervisor
 from headrace.observe.decode import Decoder
 from headrace.settings import Settings, parse
 from kafka.broker import Broker, BrokerMissing
@@ -99,11 +99,11 @@ async def bare(
 
 async def worker(settings: Settings, events_n: int) -> Found:
     """The same of the whole worker, from the first event to the last that is done with."""
-    station, stop = Station(settings, note=lambda sentence: None), asyncio.Event()
-    running = asyncio.create_task(station.run(stop))
-    while station.session is None or station.why_not_ready():
+    supervisor, stop = WorkerSupervisor(settings, note=lambda sentence: None), asyncio.Event()
+    running = asyncio.create_task(supervisor.run(stop))
+    while supervisor.driver is None or supervisor.why_not_ready():
         await asyncio.sleep(0.01)
-    shards = station.session.flow.owned.shards
+    shards = supervisor.driver.flow.owned.shards
     first_n = sum(owned.arrived for owned in shards.values())
     cpu, began = time.process_time(), time.perf_counter()
     while sum(owned.arrived for owned in shards.values()) < events_n:

@@ -299,11 +299,11 @@ class Engine:
         return outputs + self._route_outputs(self.trainer.order_due(now))
 
     def _end_retraining(self, finished: RetrainFinished) -> list[Output]:
-        entry = self.trainer.judge(finished)
+        entry, caught = self.trainer.judge(finished), self.trainer.retrainings.caught
         if entry is None:
             return []
         self.trainer.fold(entry, finished.challenger)
-        self.trainer.versions.end_retraining(entry, finished.challenger, self.trainer.as_version)
+        self.trainer.versions.end_retraining(entry, caught, self.trainer.as_version)
         if isinstance(entry, ModelAdopted):
             self.shard.restart_watches()
         return [entry]

@@ -134,9 +134,7 @@ class Privacy:
             return output
         match output:
             case LabelRequested():
-                self._requests_n += 1
-                self._first = self._first or [*output.features]
-                self._seen.update(self._rules.keys() & output.features.keys())
+                self.count_request(output)
                 return self.show_request(output)
             case QuestionChanged(record=record):
                 shown: Any = self.show_output(record)
@@ -217,6 +215,18 @@ class Privacy:
             key=key,
             context=self._show_context(request.context),
         )
+
+    def count_request(self, request: LabelRequested) -> None:
+        """Count a request that is sent, and note which of its features are shown.
+
+        >>> privacy = Privacy(PrivacySettings(features={"age": "keep"}))
+        >>> privacy.describe_unseen(requests_min=0)
+        ['privacy.features names age, which none of 0 requests had; they had no features']
+        """
+        if self.is_active:
+            self._requests_n += 1
+            self._first = self._first or [*request.features]
+            self._seen.update(self._rules.keys() & request.features.keys())
 
     def _show_rejection(self, rejected: InputRejected) -> InputRejected:
         if rejected.reason in _OF_ANSWERS:

@@ -24,13 +24,13 @@ print(generate_latest(registry).decode())
 SET = """
 from prometheus_client import generate_latest
 
-from headrace.drivers.faust import Frame, create_app
+from headrace.drivers.faust import FaustService, create_app
 from headrace.settings import parse
 
 for is_set in (False, True):
-    frame = Frame(parse({"worker": {"faust_sensor": is_set}}))
-    create_app(frame.settings, frame).monitor.count("turns", 3)
-    print(is_set, b"faust_" in generate_latest(frame.registry))
+    service = FaustService(parse({"worker": {"faust_sensor": is_set}}))
+    create_app(service.settings, service).monitor.count("turns", 3)
+    print(is_set, b"faust_" in generate_latest(service.registry))
 """
 
 

@@ -16,9 +16,10 @@ from bridges.requests import request
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.bridge import Desk, DeskSettings, Estimated
 from headrace.bridges.desk.features import Usual
+from headrace.bridges.desk.figures import SERIES_N
 from headrace.bridges.desk.people import SESSION_S, Pace, People
 from headrace.bridges.desk.server import check_address
-from headrace.bridges.desk.store import KEPT_N, SERIES_N, UNDO_S, Store
+from headrace.bridges.desk.store import KEPT_N, UNDO_S, Store
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import Context, Moments
 from headrace.testing import check_bridge

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
+from headrace.bridges.desk.features import Usual
 from headrace.bridges.desk.store import UNDO_S, Store
 from headrace.errors import BadInput
 
@@ -109,3 +111,40 @@ def test_a_file_with_fewer_answers_than_were_read_is_refused(store, clock, tmp_p
         pytest.raises(BadInput, match=r"new\.sqlite has 0 answers, and 2 were read of it; put it"),
     ):
         new.read_replies(mark)
+
+
+def test_who_skips_a_question_takes_back_an_answer_to_it(store, clock):
+    # It arrived, but the page did not hear of it; or the page has shown it again on `u`.
+    store.add_answer("ann", "r1", "spam")
+    store.pass_on("ann", "r1")
+    assert {store.lease_next(one).request.request_id for one in ("bob", "cyd")} == {"r1", "r2"}
+    clock.now += UNDO_S
+    assert labels_of(store) == []
+    store.add_answer("ann", "r1", "spam", note="odd")
+    clock.now += UNDO_S
+    receipt = store.read_replies("")
+    assert [one.label for one in receipt.replies] == ["spam"]
+    assert store.undo_answer("ann") == "r1"
+    store.pass_on("ann", "r1")
+    store.pass_on("ann", "r1")
+    clock.now += UNDO_S
+    assert labels_of(store, receipt.mark) == [("r1", "ann", None)]
+
+
+def test_a_class_keeps_its_place_when_its_first_answer_is_corrected(store, clock):
+    store.take_deliveries([Delivery("r3", request("r3"))])
+    for name, label in (("r1", "ham"), ("r2", "spam"), ("r1", "spam"), ("r3", "ham")):
+        clock.now += 1.0
+        store.add_answer("ann", name, label)
+    assert store.list_named_classes() == ["ham", "spam"]
+    store.undo_answer("ann")
+    assert store.list_named_classes() == ["spam"]
+    store.add_answer("ann", "r3", "ham")
+    assert store.list_named_classes() == ["ham", "spam"]
+
+
+def test_what_people_are_to_read_stands_before_all_figures():
+    features = {"amount": 9_000.0, "colour": "red", "comment": "hello"}
+    usual = Usual([request(f"r{i}") for i in range(30)], texts=["comment"])
+    one = msgspec.structs.replace(request("r"), features=features | {f"x{i}": i for i in range(20)})
+    assert usual.rank_features(one)[0]["name"] == "comment"

@@ -83,6 +83,16 @@ def test_an_order_is_known_after_the_desk_was_started_again(programs):
     again.close()
 
 
+def test_a_link_leads_to_the_port_of_the_desk(programs, capsys):
+    programs.start_run()
+    programs.start_desk()
+    where = ["desk", "--state", str(programs.places.state)]
+    assert cli.main([*where, "--add", "ann"]) == 0
+    assert f"{programs.url}/#token=" in capsys.readouterr().err
+    assert cli.main([*where, "--add", "ann", "--port", "9999"]) == 0
+    assert "http://127.0.0.1:9999/#token=" in capsys.readouterr().err
+
+
 def test_a_round_that_nobody_decides_ends_the_wait(programs, capsys):
     programs.stream.run()
     state = str(programs.places.state)

@@ -7,6 +7,7 @@ import pytest
 from bridges.chromium import Page, find_chromium
 from bridges.desk_pages import ASKING, log_in, wait_ready
 from bridges.desk_server import DeskServer, Open
+from headrace.report.sections import ASKED_REASONS
 
 pytestmark = pytest.mark.skipif(
     find_chromium() is None, reason="the page is tried in Chromium, which is not here"
@@ -49,3 +50,18 @@ def test_an_answer_refused_after_a_reload_leaves_its_question_in_sight(
     page.press("1")
     page.wait("document.getElementById('said').textContent.startsWith('Answered ham')")
     assert [(a["request_id"], a["label"]) for a in desk.answers] == [("r/0", "ham")]
+
+
+def test_the_page_has_words_for_every_reason_to_ask(page: Page, open_desk: Open) -> None:
+    desk = open_desk([])
+    for reason in ASKED_REASONS:
+        desk.ask([{"amount": 1.0}], reason=reason)
+    log_in(page, desk)
+    told = {}
+    for _ in ASKED_REASONS:
+        wait_ready(page)
+        told[page.text("#why")] = page.text("#why-long")
+        page.press("1")
+        page.wait(f"{ASKING} || document.body.dataset.state === 'idle'")
+    assert len(told) == len(ASKED_REASONS)
+    assert [words for words, long in told.items() if not long] == []

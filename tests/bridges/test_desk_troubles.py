@@ -13,6 +13,7 @@ import pytest
 from bridges.desk_world import World
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
+from headrace.bridges.desk.people import People
 from headrace.bridges.desk.store import Store
 from headrace.commands.bridge import name_files
 from headrace.errors import BadInput
@@ -62,6 +63,14 @@ def test_who_labels_while_the_disk_is_full_is_told_to_try_again(tmp_path, caplog
     assert "database or disk is full" in caplog.text
 
 
+def test_who_removes_the_file_of_people_takes_all_tokens_away(tmp_path):
+    people = People(tmp_path / "people.json")
+    token = people.add("ann", "annotator")
+    session = people.open_session(people.by_token(token))
+    (tmp_path / "people.json").unlink()
+    assert people.by_token(token) is people.by_session(session) is None
+
+
 def question(name: str):
     return msgspec.structs.replace(request(name), prediction={})
 
@@ -108,6 +117,7 @@ def test_a_body_that_cannot_be_unpacked_is_its_senders_fault(tmp_path, caplog):
         ("Ham", {"class_spelling": "keep"}, ["ham", "Ham"]),
         (" ham ", {}, ["ham"]),
         (" eggs", {}, ["ham", "eggs"]),
+        ("U\u0308bel", {}, ["ham", "\u00dcbel"]),
         ("eggs", {"classes_max": 1}, "'eggs' would be one more than schema.classes_max, 1"),
     ],
 )

@@ -27,9 +27,9 @@ def waiting_most(in_flight_max: int, monkeypatch: pytest.MonkeyPatch) -> int:
     most = 0
     put = Outbox.put
 
-    def counted(self: Outbox, parcel: Any) -> None:
+    def counted(self: Outbox, batch: Any) -> None:
         nonlocal most
-        put(self, parcel)
+        put(self, batch)
         most = max(most, len(self._waiting))
 
     settings = cluster_worlds.settings_of(SEED)

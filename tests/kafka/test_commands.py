@@ -24,9 +24,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from headrace import cli
-from headrace.drivers.kafka.session import Session
+from headrace.drivers.kafka.driver import FlowDriver
 from headrace.drivers.kafka.states import States
-from headrace.drivers.kafka.station import Station
+from headrace.drivers.kafka.supervisor import WorkerSupervisor
 from headrace.flow.saving import freeze_log
 from headrace.settings import load
 from kafka.broker import Address, skip_unless_kafka
@@ -134,17 +134,17 @@ class Stream:
 
     async def _work(self, pieces: tuple[range, ...], then: Callable[[], None]) -> list[str]:
         notes: list[str] = []
-        station, stop = Station(self.settings, note=notes.append), asyncio.Event()
-        work = asyncio.create_task(station.run(stop))
+        supervisor, stop = WorkerSupervisor(self.settings, note=notes.append), asyncio.Event()
+        work = asyncio.create_task(supervisor.run(stop))
         for piece in (range(0), *pieces):
             await asyncio.to_thread(self.produce, piece.start, piece.stop)
             ends = await asyncio.to_thread(self.topics.end_offsets, self.settings.kafka.events)
             deadline = time.monotonic() + 60.0
-            while not is_over(station.session, ends):
+            while not is_over(supervisor.driver, ends):
                 assert not work.done(), (work.exception(), notes)
                 assert time.monotonic() < deadline, notes
                 await asyncio.sleep(0.05)
-                if station.session and station.session.group.is_joined:
+                if supervisor.driver and supervisor.driver.group.is_joined:
                     await asyncio.to_thread(self.answer)
         await asyncio.to_thread(then)
         stop.set()
@@ -177,14 +177,14 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
-def is_over(session: Session | None, ends: dict[int, int]) -> bool:
+def is_over(driver: FlowDriver | None, ends: dict[int, int]) -> bool:
     """All events are fed, all that was asked is answered, and the answers are learned."""
     return (
-        session is not None
-        and {n: owned.arrived for n, owned in session.flow.owned.shards.items()} == ends
-        and len(session.flow.owned.desks) == 2
-        and all(not owned.desk.desk.open_n for owned in session.flow.owned.desks.values())
-        and all(not owned.shard.shard.asking.open_n for owned in session.flow.owned.shards.values())
+        driver is not None
+        and {n: owned.arrived for n, owned in driver.flow.owned.shards.items()} == ends
+        and len(driver.flow.owned.desks) == 2
+        and all(not owned.desk.desk.open_n for owned in driver.flow.owned.desks.values())
+        and all(not owned.shard.shard.asking.open_n for owned in driver.flow.owned.shards.values())
     )
 
 

@@ -95,12 +95,29 @@ def test_a_part_that_trains_apart_has_a_schema_of_its_own():
     assert champion.learner.schema is schema
 
 
-def test_a_displaced_part_returns_as_a_copy():
+def test_a_displaced_part_returns_as_a_view_with_a_schema_of_its_own():
     champion = taught(champion_of())
     displaced = champion.part().copy()
-    returned = champion.copy_returning(displaced)
-    assert returned is not displaced
+    returned = champion.view_returning(displaced)
+    assert isinstance(displaced, Learner) and isinstance(returned, Learner)
+    assert returned is not displaced and returned.model is displaced.model
+    assert displaced.schema is champion.learner.schema is not returned.schema
     committee = champion_of(Committee())
     taught(committee)
-    part = committee.part()
-    assert isinstance(committee.copy_returning(part.make_unlearned()), RiverPart)
+    part = committee.part().make_unlearned()
+    returned = committee.view_returning(part)
+    assert isinstance(returned, RiverPart) and isinstance(part, RiverPart)
+    assert returned.members[0] is part.members[0]
+    assert returned.schema is not committee.learner.schema
+
+
+def test_a_displaced_learner_counts_its_failures_by_itself():
+    champion, other = taught(champion_of()), taught(champion_of())
+    displaced = champion.part()
+    champion.pass_over("no room")
+    champion.adopt(other.learner)
+    assert isinstance(displaced, Learner)
+    assert champion.learner.failures.first
+    displaced.count_unlearnable("another")
+    assert displaced.failures is not champion.learner.failures
+    assert "no room" in champion.learner.failures.first["learn"]

@@ -19,6 +19,7 @@ from headrace.learn.retrain import RetrainJob, beats_champion, retrain
 from learn.columns import Columns, stream
 
 TESTS = Path(__file__).parents[1]
+EXAMPLE = Example("s0", 20.0, np.zeros(1), 1, is_control=True)
 
 
 class Diary(base.Classifier):
@@ -179,17 +180,34 @@ def test_recent_examples_outweigh_old_ones_that_contradict_them():
         assert weighed.is_right(row, 0) and not level.is_right(row, 0)
 
 
-def test_catching_up_judges_control_labels_first_and_leaves_the_challenger_alone():
-    challenger = retrain(job_of(naive_bayes.GaussianNB(), control=[9]))
-    before = challenger.learner.learned_n
-    rows = [np.array([float(i)]) for i in range(3)]
+def test_catching_up_judges_control_labels_first_and_in_slices_alike():
+    whole = retrain(job_of(naive_bayes.GaussianNB(), control=[9]))
+    sliced, untouched = whole.copy(), whole.copy()
+    rows, schema = [np.array([float(i)]) for i in range(3)], Columns(1)
     settled = [("s0", rows[0], 1, True), ("s1", rows[1], 1, False), ("s2", rows[2], 0, True)]
     since = [Example(name, 20.0, *rest) for name, *rest in settled]
-    first, second = challenger.learn_since(since), challenger.learn_since(since)
-    assert [example_id for example_id, _ in first.right] == ["e9", "s0", "s2"]
-    assert first.right == second.right
-    assert challenger.learner.learned_n == before == first.learner.learned_n - 3
-    assert first.learner.schema is challenger.learner.schema
+    assert whole.learn_since(since, schema)
+    assert [example_id for example_id, _ in whole.right] == ["e9", "s0", "s2"]
+    # The next label comes between two slices.
+    assert not sliced.learn_since(since[:2], schema, lambda: True)
+    assert sliced.since_n == 1
+    assert not sliced.learn_since(since, schema, lambda: True)
+    assert sliced.learn_since(since, schema, lambda: True)
+    assert sliced.learn_since(since, schema)
+    assert sliced.right == whole.right
+    says = [one.learner.probabilities(np.array(rows)).tobytes() for one in (sliced, whole)]
+    assert says[0] == says[1]
+    assert untouched.learner.learned_n == whole.learner.learned_n - 3
+    assert whole.learner.schema is schema
+
+
+def test_a_challenger_that_learned_by_another_schema_is_outdated():
+    challenger, since = retrain(job_of(naive_bayes.GaussianNB(), control=[9])), [EXAMPLE]
+    assert not challenger.is_outdated([], Columns(2)), "it has learned nothing since"
+    challenger.learn_since(since, Columns(1))
+    assert not challenger.is_outdated(since, Columns(1))
+    assert challenger.is_outdated(since, Columns(2))
+    assert challenger.is_outdated([], Columns(1)), "a restore has gone back before that label"
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,88 @@ def test_a_challenger_catches_up_with_labels_that_came_meanwhile() -> None:
     assert trainer.retrainings.adopted_n == 1
 
 
+def adoption_of(trainer: Trainer, job_id: int) -> ModelAdopted:
+    """An entry that adopts a challenger, whatever it predicts."""
+    return ModelAdopted(
+        job_id=job_id,
+        at=30.0,
+        model_version=trainer.version + 1,
+        champion_right=0.0,
+        challenger_right=1.0,
+        labels_n=20,
+    )
+
+
+def says(trainer: Trainer) -> list[bytes]:
+    """What the champion and the model on trial say, to the last bit."""
+    row, trial = trainer.schema.row({"x": 0.4}), trainer.displaced.trial
+    assert trial is not None
+    parked = trainer.displaced.parked[-1]
+    parts = (trainer.champion.learner, trial.part, parked.part)
+    return [part.predict_row(row).tobytes() for part in parts]
+
+
+def test_slices_between_labels_make_the_same_champion_as_at_once() -> None:
+    states = []
+    for is_sliced in (False, True):
+        trainer, entry = ordered()
+        job = trainer.retrainings.open_job
+        assert job is not None
+        challenger = retrain(job)
+        for i in range(20, 26):
+            trainer.fold(settled(i))
+            if is_sliced and i % 2:
+                assert not trainer.prepare(challenger, lambda: True)
+        while is_sliced and not trainer.prepare(challenger, lambda: True):
+            pass
+        assert not is_sliced or trainer.retrainings.caught is challenger
+        trainer.fold(adoption_of(trainer, entry.job_id), challenger)
+        assert trainer.retrainings.caught is None
+        assert (challenger.learner is trainer.champion.learner) is is_sliced
+        states.append(says(trainer))
+    assert states[0] == states[1]
+
+
+def test_a_challenger_that_is_judged_catches_up_once_and_stays_as_it_was() -> None:
+    trainer, entry = ordered()
+    challenger = retrain(trainer.retrainings.open_job)  # type: ignore[arg-type]
+    learned_n = challenger.learner.learned_n
+    trainer.fold(settled(20))
+    finished = RetrainFinished(job_id=entry.job_id, at=21.0, challenger=challenger)
+    trainer.judge(finished)
+    caught = trainer.retrainings.caught
+    trainer.judge(finished)
+    assert caught is not None and trainer.retrainings.caught is caught
+    assert (challenger.learner.learned_n, challenger.since_n) == (learned_n, 0)
+    assert caught.learner.learned_n == learned_n + 1
+
+
+def test_a_challenger_that_began_by_another_schema_is_made_again() -> None:
+    champions = []
+    for is_begun in (False, True):
+        trainer, entry = ordered()
+        challenger = retrain(trainer.retrainings.open_job)  # type: ignore[arg-type]
+        trainer.fold(settled(20))
+        trainer.fold(settled(21))
+        if is_begun:
+            assert not trainer.prepare(challenger, lambda: True)
+        # A new class comes between two slices.
+        assert trainer.schema.class_code("a third") == 2
+        assert trainer.is_outdated(challenger) is is_begun
+        assert trainer.prepare(challenger, lambda: False) is not is_begun
+        trainer.fold(adoption_of(trainer, entry.job_id), challenger)
+        champions.append(says(trainer))
+    assert champions[0] == champions[1]
+
+
+def test_a_challenger_of_no_open_job_has_nothing_to_learn() -> None:
+    trainer, _ = ordered()
+    challenger = retrain(trainer.retrainings.open_job)  # type: ignore[arg-type]
+    trainer.retrainings.drop()
+    assert trainer.prepare(challenger, lambda: True)
+    assert challenger.since_n == 0
+
+
 def test_a_challenger_from_before_a_restore_reads_rows_by_the_new_schema() -> None:
     settings = settings_with(
         learn={"retrain_labels_min": 10, "retrain_every_n": 20, "adopt_margin": 0.0},

@@ -24,7 +24,7 @@ from headrace.flow import effects as ef
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Bounds, Part
 from headrace.flow.flow import Flow
-from headrace.flow.parcels import FencedError, Post
+from headrace.flow.produce import FencedError, ProducerRecord
 from headrace.flow.sealed import Seals
 from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
 from headrace.flow.takeover import GrownError
@@ -133,23 +133,23 @@ class Cluster:
             found = self.logs[Part(*part)] = Log()
         return found
 
-    def send(self, post: Post) -> int:
-        partition = post.partition
+    def send(self, record: ProducerRecord) -> int:
+        partition = record.partition
         if partition is None:
             partition = 0
-        log = self.log(Part(post.topic, partition))
+        log = self.log(Part(record.topic, partition))
         kept = Kept(
-            post.topic,
+            record.topic,
             partition,
             log.end,
-            post.key,
-            post.value,
-            tuple(post.headers),
+            record.key,
+            record.value,
+            tuple(record.headers),
             int(self.now * 1_000),
         )
         log.records.append(kept)
-        self.written[Part(post.topic, partition)].append(kept)
-        if post.topic == self.kafka.requests:
+        self.written[Part(record.topic, partition)].append(kept)
+        if record.topic == self.kafka.requests:
             self.on_request(kept)
         return kept.offset
 
@@ -418,8 +418,8 @@ class Worker:
     def carry_out(self, effect: ef.Effect) -> None:
         cluster = self.cluster
         match effect:
-            case ef.Ask(number=number, request=ef.Produce(posts=posts)):
-                self.produce(number, posts)
+            case ef.Ask(number=number, request=ef.Produce(records=records)):
+                self.produce(number, records)
             case ef.Ask(number=number, request=request):
                 delay_s = cluster.luck.choice((0.001, 0.01, 0.2))
                 self.later(delay_s, lambda: self.answer(number, self.result(request)))
@@ -446,17 +446,17 @@ class Worker:
         # An acknowledgement may come twice.
         self.take(done, *([done] if self.cluster.luck.random() < 0.05 else []))
 
-    def produce(self, number: int, posts: tuple[Post, ...]) -> None:
+    def produce(self, number: int, records: tuple[ProducerRecord, ...]) -> None:
         """Each record arrives by itself, in order; a kill leaves some, an outage delays them."""
         luck, offsets = self.cluster.luck, list[int]()
         wait_s = luck.choice((0.0, 0.0, 0.0, 0.5, 3.0))
-        for i, post in enumerate(posts):
-            self.later(wait_s + WRITE_S * (i + 1), partial(self._write, post, offsets))
-        ack_s = wait_s + WRITE_S * (len(posts) + 1) + luck.choice((0.0, 0.02, 1.0))
+        for i, record in enumerate(records):
+            self.later(wait_s + WRITE_S * (i + 1), partial(self._write, record, offsets))
+        ack_s = wait_s + WRITE_S * (len(records) + 1) + luck.choice((0.0, 0.02, 1.0))
         self.later(ack_s, lambda: self.answer(number, offsets))
 
-    def _write(self, post: Post, offsets: list[int]) -> None:
-        offsets.append(self.cluster.send(post))
+    def _write(self, record: ProducerRecord, offsets: list[int]) -> None:
+        offsets.append(self.cluster.send(record))
 
     def result(self, request: Any) -> Any:
         cluster = self.cluster
@@ -482,7 +482,8 @@ class Worker:
                 return attempt_job(job)
             case ef.Load() | ef.Save() if self.states is not None:
                 none: Any = None
-                return Carrier(self.states, none, none, cluster.partitions_n)._use_store(request)
+                use = Carrier(self.states, none, none, cluster.partitions_n, attempt_job)._use_store
+                return use(request)
             case ef.Save(parts=parts):
                 for part in parts:
                     cluster.saved.setdefault((part.kind, part.number), []).append(part)

@@ -9,9 +9,9 @@ import msgspec
 
 from headrace.commands.kafka.reset import reset_step
 from headrace.flow import wire
-from headrace.flow.chain import chain_of
 from headrace.flow.effects import Part
-from headrace.flow.parcels import Post
+from headrace.flow.journal_head import read_journal_head
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 
@@ -75,12 +75,12 @@ def reset(world: Any) -> None:
         if entry is not None and not hasattr(entry, "job_id"):
             log.fold(entry, origin)
     for number in range(cluster.partitions_n):
-        chain = cluster.run_routine(chain_of(cluster.settings, number))
+        head = cluster.run_routine(read_journal_head(cluster.settings, number))
         shard = PartitionShard(cluster.settings, number, cluster.partitions_n, log.trainer)
-        shard.seek(chain.stop)
-        shard.keep_spent(chain.claim_n, chain.spent, log.caps)
-        step = reset_step(chain, shard, chain.training, f"reset at {cluster.now}")
-        cluster.send(Post(kafka.journal, wire.value_of(step), partition=number))
+        shard.seek(head.stop)
+        shard.keep_spent(head.claim_n, head.spent, log.caps)
+        step = reset_step(head, shard, head.training, f"reset at {cluster.now}")
+        cluster.send(ProducerRecord(kafka.journal, wire.value_of(step), partition=number))
         cluster.saved.pop(("shard", number), None)
 
 

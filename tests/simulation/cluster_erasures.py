@@ -18,7 +18,7 @@ import msgspec
 from headrace.flow import wire
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Part, Saving
-from headrace.flow.parcels import Post
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.saving import FrozenLog, freeze_part, parts_to_save
 from headrace.flow.training import new_log
 from headrace.learn.retrain import attempt_job
@@ -90,7 +90,7 @@ class ErasedWorld(World):
             "is_learned": bool(labelled),
         }
         value = json.dumps(order).encode()
-        self.cluster.send(Post(self.cluster.kafka.answers, value, b"headrace-order/1", 0))
+        self.cluster.send(ProducerRecord(self.cluster.kafka.answers, value, b"headrace-order/1", 0))
 
     @staticmethod
     def is_about(name: str, row: dict[str, Any]) -> bool:
@@ -107,7 +107,7 @@ class ErasedWorld(World):
         features = {"x": luck.random() + (cluster.now > FED_S / 2), "y": luck.random(), "who": who}
         event = {"id": f"e{self.events_n}", "at": at, "key": key, "features": features}
         n = luck.randrange(cluster.partitions_n) if partition is None else partition
-        cluster.send(Post(cluster.kafka.events, encoded(event), partition=n))
+        cluster.send(ProducerRecord(cluster.kafka.events, encoded(event), partition=n))
 
 
 class ErasureAudit:

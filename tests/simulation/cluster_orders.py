@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from headrace.flow.effects import Part
-from headrace.flow.orders_told import OrdersTold
-from headrace.flow.parcels import Post
+from headrace.flow.order_outcomes import OrderOutcomes
+from headrace.flow.produce import ProducerRecord
 from headrace.settings.query import ArrivalSettings
 from simulation.cluster import Worker
 from simulation.cluster_audit import Rows, rows_of, steps_of
@@ -65,7 +65,7 @@ class OrderedWorld(World):
         self.put(json.dumps(order).encode())
 
     def put(self, value: bytes, key: bytes = b"headrace-order/1") -> None:
-        self.cluster.send(Post(self.cluster.kafka.answers, value, key, 0))
+        self.cluster.send(ProducerRecord(self.cluster.kafka.answers, value, key, 0))
 
     def order_round(self, key: str, labels_n: int | None) -> None:
         self.order("RoundOrdered", key, labels_n=labels_n)
@@ -182,7 +182,7 @@ class OrderAudit:
 
 def outcome_of(world: World, kind: str, key: str, *, since_ms: int = 0) -> dict[str, Any] | None:
     """What whoever waits for an order is told, by the logs of a cluster as they are."""
-    told, cluster = OrdersTold(world.cluster.kafka, since_ms), world.cluster
+    told, cluster = OrderOutcomes(world.cluster.kafka, since_ms), world.cluster
     looker, routine = Worker(cluster, -1), told.read_order(f"{kind} {key}")
     result: Any = None
     while True:

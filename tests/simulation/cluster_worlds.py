@@ -12,7 +12,7 @@ import msgspec
 
 from headrace import Answer, LabelRequested, Settings
 from headrace.flow.effects import Part
-from headrace.flow.parcels import Post
+from headrace.flow.produce import ProducerRecord
 from headrace.settings import parse
 from simulation.cluster import BEGAN_AT, Cluster, Kept, encoded
 from simulation.cluster_caps import CAP, CAP_FAULTS, MONEY, PRICES
@@ -151,7 +151,7 @@ class World:
             "features": {"x": luck.random() + (cluster.now > FED_S / 2), "y": luck.random()},
         }
         n = luck.randrange(cluster.partitions_n) if partition is None else partition
-        cluster.send(Post(cluster.kafka.events, encoded(event), partition=n))
+        cluster.send(ProducerRecord(cluster.kafka.events, encoded(event), partition=n))
 
     def _requested(self, record: Kept) -> None:
         """Somebody answers, once, after a while."""
@@ -167,9 +167,9 @@ class World:
         answer = Answer(
             request_id=request.request_id, label=label, at=request.at + 1.0, annotator="eva"
         )
-        post = Post(self.cluster.kafka.answers, encoded(answer), partition=0)
+        record = ProducerRecord(self.cluster.kafka.answers, encoded(answer), partition=0)
         self.answered.add(request.request_id)
-        self.cluster.after(self.luck.uniform(0.5, 20.0), lambda: self.cluster.send(post))
+        self.cluster.after(self.luck.uniform(0.5, 20.0), lambda: self.cluster.send(record))
 
     # ------------------------------------------------------------------------------- faults
 
@@ -243,7 +243,7 @@ class World:
         del cluster.logs[part], cluster.committed[part]
         cluster.topics_n[part.topic] += 1
         for record in unread:
-            cluster.send(Post(part.topic, record.value, partition=0))
+            cluster.send(ProducerRecord(part.topic, record.value, partition=0))
 
     def add_partition(self) -> None:
         if self.cluster.partitions_n < 4:

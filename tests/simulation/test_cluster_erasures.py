@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.flow import mail, orders
+from headrace.flow import orders, output_router
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.flow import Flow
-from headrace.flow.mail import Mail
+from headrace.flow.output_router import OutputRouter
 from headrace.flow.recovery import Recovery
 from headrace.label.desk import Desk
 from headrace.label.outcomes import Erased
@@ -79,13 +79,13 @@ def keeps_requests(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_one_desk_alone(patch: pytest.MonkeyPatch) -> None:
-    post_answer = Mail.post_answer
+    route_answer = OutputRouter.route_answer
 
-    def first(self: Mail, *arguments: Any) -> Any:
-        posts = post_answer(self, *arguments)
-        return posts[:1] if b"ErasureOrdered" in posts[0].value else posts
+    def first(self: OutputRouter, *arguments: Any) -> Any:
+        records = route_answer(self, *arguments)
+        return records[:1] if b"ErasureOrdered" in records[0].value else records
 
-    patch.setattr(Mail, "post_answer", first)
+    patch.setattr(OutputRouter, "route_answer", first)
 
 
 def carries_it_out_as_often_as_it_is_read(patch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def misses_the_first_desks_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_annotators_whose_event_it_was(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(mail, "ERASED", "never a reason")
+    patch.setattr(output_router, "ERASED", "never a reason")
 
 
 BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from headrace.flow.effects import Part
-from headrace.flow.parcels import Post
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.worker_state import WorkerState
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_worlds import World
@@ -32,7 +32,9 @@ def alone(seed: int) -> World:
 def write_step_of_another(world: World) -> None:
     part = Part(world.cluster.kafka.journal, 0)
     step = {"previous": -2, "training": 0, "start": 0, "stop": 0, "writer": "another"}
-    world.cluster.send(Post(*part[:1], msgspec.json.encode(step), partition=part.partition))
+    world.cluster.send(
+        ProducerRecord(*part[:1], msgspec.json.encode(step), partition=part.partition)
+    )
 
 
 def test_the_other_partitions_go_on_and_the_group_says_who_has_it() -> None:

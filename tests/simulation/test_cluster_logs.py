@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from headrace.flow import deadlines, flow, outbox, recovery, takeover, tapes
+from headrace.flow import deadlines, flow, log_reader, outbox, recovery, takeover
 from headrace.flow.effects import Follow, Load, Look, Part
 from headrace.flow.flow import Flow
-from headrace.flow.tapes import Tapes
+from headrace.flow.log_reader import LogReader
 from headrace.flow.topic_ids import TopicIds
 from headrace.flow.training import Training
 from marks import long_ones
@@ -158,14 +158,14 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
         self.open_training(Training(log, position, end, run=run, timer=timer))
         self.agenda.add_effects(Follow(part, position))
 
-    begin = Tapes.go_to_starts
+    begin = LogReader.go_to_starts
 
-    def begin_anyhow(self: Tapes) -> Any:
+    def begin_anyhow(self: LogReader) -> Any:
         yield from begin(self)
         self.lost = dict.fromkeys(self.lost, 0)
 
     patch.setattr(Flow, "_begin_training", open_anyhow)
-    patch.setattr(Tapes, "go_to_starts", begin_anyhow)
+    patch.setattr(LogReader, "go_to_starts", begin_anyhow)
 
 
 def passes_over_what_the_desk_has_lost(patch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def takes_any_desk_for_its_own(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_any_place_in(patch: pytest.MonkeyPatch, log: str) -> None:
-    for module in (deadlines, flow, outbox, recovery, takeover, tapes):
+    for module in (deadlines, flow, outbox, recovery, takeover, log_reader):
         check = module.check_place
 
         def check_others(part: Part, place: int, end: int, check: Any = check) -> None:

@@ -12,7 +12,7 @@ import pytest
 from headrace.flow import orders
 from headrace.flow.effects import Part
 from headrace.flow.flow import Flow
-from headrace.flow.mail import Mail
+from headrace.flow.output_router import OutputRouter
 from headrace.flow.recovery import Recovery
 from headrace.messages import RoundOrdered
 from headrace.query.orders import Orders
@@ -137,15 +137,15 @@ def writes_no_step_for_orders(patch: pytest.MonkeyPatch) -> None:
 
 
 def passes_orders_on_past_the_desk(patch: pytest.MonkeyPatch) -> None:
-    post_to_desk = Mail.post_to_desk
+    route_to_desk = OutputRouter.route_to_desk
 
-    def straight(self: Mail, entry: Any, now: float, desk: int | None = None) -> Any:
-        post = post_to_desk(self, entry, now, desk)
+    def straight(self: OutputRouter, entry: Any, now: float, desk: int | None = None) -> Any:
+        record = route_to_desk(self, entry, now, desk)
         if not isinstance(entry, RoundOrdered):
-            return post
-        return post._replace(topic=self.kafka.training, headers=())
+            return record
+        return record._replace(topic=self.kafka.training, headers=())
 
-    patch.setattr(Mail, "post_to_desk", straight)
+    patch.setattr(OutputRouter, "route_to_desk", straight)
 
 
 BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from headrace.flow import deadlines, flow, outbox, takeover, tapes
+from headrace.flow import deadlines, flow, log_reader, outbox, takeover
 from headrace.flow.flow import Flow
-from headrace.flow.mail import Mail
 from headrace.flow.outbox import Outbox
+from headrace.flow.output_router import OutputRouter
 from headrace.flow.recovery import Recovery
 from headrace.messages import RequestRescored
 from marks import long_ones
@@ -69,9 +69,9 @@ def test_the_clusters_hold_everything_that_is_audited(first: int) -> None:
 def commits_before_it_writes(patch: pytest.MonkeyPatch) -> None:
     put = Outbox.put
 
-    def put_early(self: Outbox, parcel: Any) -> None:
-        parcel.arrived()
-        put(self, parcel)
+    def put_early(self: Outbox, batch: Any) -> None:
+        batch.arrived()
+        put(self, batch)
 
     patch.setattr(Outbox, "put", put_early)
 
@@ -91,14 +91,14 @@ def tells_people_before_its_journal(patch: pytest.MonkeyPatch) -> None:
     def carry_out(self: Outbox) -> Any:
         self._is_under_way = True
         while self._waiting:
-            parcels = list(self._waiting)
+            batches = list(self._waiting)
             self._waiting.clear()
             for stage in ("to_others", "to_desks"):
-                posts = [post for parcel in parcels for post in getattr(parcel, stage)]
-                yield from self._write_posts(posts)
-            yield from self._write_posts([p.journal for p in parcels if p.journal is not None])
-            for parcel in parcels:
-                parcel.arrived()
+                records = [record for batch in batches for record in getattr(batch, stage)]
+                yield from self._write_records(records)
+            yield from self._write_records([p.journal for p in batches if p.journal is not None])
+            for batch in batches:
+                batch.arrived()
         self._is_under_way = False
 
     patch.setattr(Outbox, "carry_out", carry_out)
@@ -109,18 +109,18 @@ def fences_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 def believes_any_place(patch: pytest.MonkeyPatch) -> None:
-    for module in (deadlines, flow, outbox, takeover, tapes):
+    for module in (deadlines, flow, outbox, takeover, log_reader):
         patch.setattr(module, "check_place", lambda part, position, end: None)
 
 
 def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> None:
-    fold = Mail.fold_desk_records
+    fold = OutputRouter.fold_desk_records
 
-    def of_desk_by_offset(self: Mail, owned: Any, records: Any) -> Any:
-        owned.heard = max(owned.heard, (owned.said_to - 1, 1_000))
+    def of_desk_by_offset(self: OutputRouter, owned: Any, records: Any) -> Any:
+        owned.heard = max(owned.heard, (owned.written_to - 1, 1_000))
         return fold(self, owned, records)
 
-    patch.setattr(Mail, "fold_desk_records", of_desk_by_offset)
+    patch.setattr(OutputRouter, "fold_desk_records", of_desk_by_offset)
 
 
 def forgets_what_was_not_sent(patch: pytest.MonkeyPatch) -> None:
@@ -155,23 +155,25 @@ def passes_over_a_gap_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:
-    pack_outputs = Mail.pack_outputs
+    pack_outputs = OutputRouter.pack_outputs
 
-    def without_desks(self: Mail, *arguments: Any) -> Any:
-        parcel = pack_outputs(self, *arguments)
-        parcel.to_desks = [post for post in parcel.to_desks if b"RequestRescored" not in post.value]
-        return parcel
+    def without_desks(self: OutputRouter, *arguments: Any) -> Any:
+        batch = pack_outputs(self, *arguments)
+        batch.to_desks = [
+            record for record in batch.to_desks if b"RequestRescored" not in record.value
+        ]
+        return batch
 
-    patch.setattr(Mail, "pack_outputs", without_desks)
+    patch.setattr(OutputRouter, "pack_outputs", without_desks)
 
 
 def tells_nobody_what_it_takes_back(patch: pytest.MonkeyPatch) -> None:
-    post_to_others = Mail._post_to_others
+    route_to_others = OutputRouter._route_to_others
 
-    def without_people(self: Mail, output: Any) -> Any:
-        return [] if isinstance(output, RequestRescored) else post_to_others(self, output)
+    def without_people(self: OutputRouter, output: Any, value: bytes | None = None) -> Any:
+        return [] if isinstance(output, RequestRescored) else route_to_others(self, output, value)
 
-    patch.setattr(Mail, "_post_to_others", without_people)
+    patch.setattr(OutputRouter, "_route_to_others", without_people)
 
 
 def takes_back_what_its_journal_does_not_say(patch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ class HashChain:
     that can't be made, `BadInput` where the last entry is damaged.
 
     >>> import tempfile
-    >>> chain = Chain(Path(tempfile.mkdtemp()), "acts")
+    >>> chain = HashChain(Path(tempfile.mkdtemp()), "acts")
     >>> chain.append([{"what": "login", "by": "ann"}])
     >>> chain.n, len(chain.head)
     (2, 64)

@@ -34,7 +34,7 @@ class PyfuncScorer:
     >>> engine = Engine(seed=1, classes=["fine", "fraud"])
     >>> model = ScoringModel.of(engine.settings, engine.schema, engine.trainer.champion.learner)
     >>> import pandas
-    >>> list(Scorer(model).predict(pandas.DataFrame({"x": [1.0, 2.0]})).columns)
+    >>> list(PyfuncScorer(model).predict(pandas.DataFrame({"x": [1.0, 2.0]})).columns)
     ['fine', 'fraud']
     """
 

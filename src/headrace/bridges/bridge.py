@@ -1,7 +1,7 @@
 """What a bridge to a labelling tool is: it sends tasks to the tool and brings answers back.
 
-A bridge knows its tool; the `Carrier` takes care of logs, files and crashes. Both methods of a
-bridge are called from one thread, one after the other.
+A bridge knows its tool; the `BridgeCarrier` takes care of logs, files and crashes. Both methods of
+a bridge are called from one thread, one after the other.
 """
 
 from __future__ import annotations

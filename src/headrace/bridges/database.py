@@ -100,7 +100,7 @@ class SealedCells:
     are refused. Raises `BadSettings` for a sealed file without keys.
 
     >>> db = sqlite3.connect(":memory:", isolation_level=None)
-    >>> cells = Cells(db, Path("notes.sqlite"), Sealer([b"k" * 32], "payments"), [])
+    >>> cells = SealedCells(db, Path("notes.sqlite"), Sealer([b"k" * 32], "payments"), [])
     >>> cells.unseal_text(cells.seal_text(b"milk", "notes.note", "1"), "notes.note", "1")
     b'milk'
     """

@@ -69,7 +69,7 @@ class FunctionsSettings(Section, frozen=True, kw_only=True):
 class EventRow(dict[str, Any]):
     """The features of an event as a mapping and, as functions for Snorkel expect, as attributes.
 
-    >>> row = Row(subject="hello", n=3)
+    >>> row = EventRow(subject="hello", n=3)
     >>> row["subject"], row.n
     ('hello', 3)
     """

@@ -71,7 +71,7 @@ class BridgeOutbox:
     requests and replies are sealed (`SealedCells`).
 
     >>> import tempfile
-    >>> outbox = Outbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
+    >>> outbox = BridgeOutbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
     >>> outbox.count_requests().waiting_n
     0
     >>> outbox.close()

@@ -33,6 +33,8 @@ EVERY_S = 0.3
 STOP_S = 5.0
 FIRST = "operator"
 """The name of the person who starts a desk that has no people yet."""
+PORT = "port"
+"""The file with the port at which the desk was last opened: links that are given lead there."""
 
 
 def register(subparsers: Any) -> None:
@@ -93,6 +95,8 @@ def main(arguments: argparse.Namespace) -> int:
         people = People(folder / NAME / "people.json")
         acts = acts_of(arguments, settings)
         if arguments.add is not None or arguments.remove is not None:
+            if arguments.port is None and (port := _read_port(folder / NAME / PORT)):
+                desk_settings = msgspec.structs.replace(desk_settings, port=port)
             _change_people(people, arguments, desk_settings, acts)
             return 0
         desk = Desk(desk_settings, folder / NAME, sealer=end.sealer)
@@ -102,8 +106,9 @@ def main(arguments: argparse.Namespace) -> int:
         opened.callback(run.close)
         server = Server(desk, people, run, schema=settings.schema, on_act=acts.record)
         acts.record("desk_started")
+        place = folder / NAME / PORT
         with catch_stop_signals() as stop:
-            asyncio.run(_serve_desk(server, people, carrier, stop, acts))
+            asyncio.run(_serve_desk(server, people, carrier, stop, acts, place=place))
     return 0
 
 
@@ -119,6 +124,13 @@ def _change_people(people: Any, arguments: argparse.Namespace, settings: Any, ac
     say(f"  {_make_link(settings, settings.port, token)}")
 
 
+def _read_port(place: Path) -> int | None:
+    try:
+        return int(place.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def _make_link(settings: Any, port: int, token: str) -> str:
     scheme = "https" if settings.cert_file else "http"
     host = settings.public[0] if settings.public else settings.host
@@ -127,9 +139,18 @@ def _make_link(settings: Any, port: int, token: str) -> str:
 
 
 async def _serve_desk(
-    server: Any, people: Any, carrier: BridgeCarrier, stop: threading.Event, acts: Acts
+    server: Any,
+    people: Any,
+    carrier: BridgeCarrier,
+    stop: threading.Event,
+    acts: Acts,
+    *,
+    place: Path,
 ) -> None:
-    """Serve the page while another thread carries requests, until `stop` ends that thread."""
+    """Serve the page while another thread carries requests, until `stop` ends that thread.
+
+    The port is written to the file `place`.
+    """
     from aiohttp import web  # noqa: PLC0415 - an extra
 
     from ..bridges.desk.server import tls_of  # noqa: PLC0415
@@ -146,6 +167,7 @@ async def _serve_desk(
                 f"{settings.host}:{settings.port} can't be had: {error.strerror}; set --port"
             ) from error
         port = runner.addresses[0][1]
+        place.write_text(f"{port}\n")
         if people.everybody:
             say(f"the desk is at {_make_link(settings, port, '').partition('#')[0]}")
             say("headrace desk --add NAME gives somebody a link; Ctrl-C ends this")

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..drivers.faust import Frame, create_app, set_up_logs
+from ..drivers.faust import FaustService, create_app, set_up_logs
 from ..errors import BadSettings
 from ..pages.live.screen import Screen
 from ..settings import Settings, load_for_kafka
@@ -63,8 +63,8 @@ def main(arguments: argparse.Namespace) -> int:
         shown = screen if screen is not None and screen.is_shown else None
         # Before anything else logs a line.
         set_up_logs(settings, shown)
-        frame = Frame(settings, shown)
-        app = create_app(settings, frame)
+        service = FaustService(settings, shown)
+        app = create_app(settings, service)
         try:
             app.Worker(redirect_stdouts=False).execute_from_commandline()
         except SystemExit as stopped:

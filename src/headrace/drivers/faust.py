@@ -1,6 +1,6 @@
-"""A Faust app around a station: `HEADRACE_SETTINGS=F.toml faust -A headrace.drivers.faust worker`.
+"""A Faust app around a worker: `HEADRACE_SETTINGS=F.toml faust -A headrace.drivers.faust worker`.
 
-Faust provides the frame: an app with a command line, services that start and stop in order,
+Faust provides an app with a command line, services that start and stop in order,
 signals, and room for agents of your own beside it (`from headrace.drivers.faust import app`).
 Nothing of ours goes through its streams: docs/adr/0010-what-faust-does.md has the measurements.
 `headrace worker --settings F.toml` starts the same app.
@@ -29,7 +29,7 @@ from ..report.building import combine_report
 from ..settings import Settings, load_for_kafka
 from .kafka import logs
 from .kafka.client import faust_brokers, faust_credentials, import_extra
-from .kafka.station import Station
+from .kafka.supervisor import WorkerSupervisor
 
 SETTINGS = "HEADRACE_SETTINGS"
 REPORT_S = 1.0
@@ -54,13 +54,13 @@ class WorkerScreen(Protocol):
         """Show what was decided."""
 
 
-def create_app(settings: Settings, frame: Frame | None = None) -> Any:
-    """Return the Faust app of these settings, with the station of `frame` as one of its services.
+def create_app(settings: Settings, service: FaustService | None = None) -> Any:
+    """Return the Faust app of these settings; `service` runs the worker, as one of its services.
 
     It listens nowhere, creates no topic and stores no file; under `headrace worker` and `faust
     worker` alike it logs as the settings say. Raises `BadSettings`.
     """
-    frame = frame or Frame(settings)
+    service = service or FaustService(settings)
     app = _make_app()(
         f"{settings.kafka.group}-faust",
         broker=faust_brokers(settings.kafka),
@@ -70,11 +70,11 @@ def create_app(settings: Settings, frame: Frame | None = None) -> Any:
         topic_allow_declare=False,
         datadir="",
         value_serializer="raw",
-        Worker=_make_launcher(frame),
+        Worker=_make_launcher(service),
     )
     if settings.worker.faust_sensor:
-        faust_sensor(app, frame.registry)
-    app.service(_make_service(frame))
+        faust_sensor(app, service.registry)
+    app.service(_make_service_class(service))
     return app
 
 
@@ -101,47 +101,49 @@ def _make_app() -> type[Any]:
     return App
 
 
-def _make_service(frame: Frame) -> type[Any]:
-    """Return the station's service, as Faust wants it: a class, of which the app makes one."""
+def _make_service_class(service: FaustService) -> type[Any]:
+    """Return the service of the worker, as Faust wants it: a class, of which the app makes one."""
     base = import_extra("mode").Service
 
-    class StationService(base):  # type: ignore[misc, valid-type]  # known at run time only
-        """Runs the station and its reports, and stops them within the deadline."""
+    class WorkerService(base):  # type: ignore[misc, valid-type]  # known at run time only
+        """Runs the worker and its reports, and stops them within the deadline."""
 
         async def on_start(self) -> None:
-            frame.start()
+            service.start()
 
         @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
-        async def _watch_station(self) -> None:
-            await frame.wait_until_ended()
+        async def _watch_worker(self) -> None:
+            await service.wait_until_ended()
             if self.should_stop:
                 return
-            if isinstance(frame.error, BadSettings | BadInput):
+            if isinstance(service.error, BadSettings | BadInput):
                 # An operator has to act, and a traceback would not say how.
-                LOGGER.error("%s", frame.error)
+                LOGGER.error("%s", service.error)
                 os.kill(os.getpid(), signal.SIGTERM)
             else:
-                await self.crash(frame.error or RuntimeError("the station ended"))
+                await self.crash(service.error or RuntimeError("the worker ended by itself"))
 
         async def on_stop(self) -> None:
-            await frame.stop()
+            await service.stop()
 
-    return StationService
+    return WorkerService
 
 
-class Frame:
-    """A station in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
+class FaustService:
+    """A worker in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
 
     def __init__(self, settings: Settings, screen: WorkerScreen | None = None) -> None:
         self.settings = settings
         self.screen = screen
-        self.station = (
-            Station(settings)
+        self.supervisor = (
+            WorkerSupervisor(settings)
             if screen is None
-            else Station(settings, note=screen.note, warn=screen.note, on_outputs=screen.happened)
+            else WorkerSupervisor(
+                settings, note=screen.note, warn=screen.note, on_outputs=screen.happened
+            )
         )
         self.report: Report = combine_report(settings, new_log(settings).trainer, {}, {})
-        self.registry = registry_of(lambda: self.report, self.station.timings)
+        self.registry = registry_of(lambda: self.report, self.supervisor.timings)
         self.error: BaseException | None = None
         self._stop = asyncio.Event()
         self._served: Served | None = None
@@ -158,16 +160,16 @@ class Frame:
                 on_note=LOGGER.warning,
             )
             LOGGER.info("metrics at %s", self._served.url)
-        self._work = asyncio.create_task(self.station.run(self._stop))
+        self._work = asyncio.create_task(self.supervisor.run(self._stop))
         self._tell = asyncio.create_task(self._show_reports())
 
     async def _show_reports(self) -> None:
         due_at = time.monotonic()
         while True:
-            session = self.station.session
-            self._why_not_ready = self.station.why_not_ready() or self.report.model.fault
-            if session is not None and session.group.is_joined and time.monotonic() >= due_at:
-                self.report = session.make_report(self.station.restarts_n)
+            driver = self.supervisor.driver
+            self._why_not_ready = self.supervisor.why_not_ready() or self.report.model.fault
+            if driver is not None and driver.group.is_joined and time.monotonic() >= due_at:
+                self.report = driver.make_report(self.supervisor.restarts_n)
                 due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:
                 self.screen.update(self.report)
@@ -175,17 +177,17 @@ class Frame:
 
     @property
     def code(self) -> int:
-        """The exit code after the station ended by itself: 2 if an operator has to act, else 0."""
+        """The exit code after the worker ended by itself: 2 if an operator has to act, else 0."""
         return 2 if isinstance(self.error, BadSettings | BadInput) else 0
 
     async def wait_until_ended(self) -> None:
-        """Wait until the station has ended, by itself or because it was stopped."""
+        """Wait until the worker has ended, by itself or because it was stopped."""
         await asyncio.wait([self._work])
         if not self._work.cancelled():
             self.error = self._work.exception()
 
     async def stop(self) -> None:
-        """Let the station finish what is under way, for as long as the settings allow."""
+        """Let the worker finish what is under way, for as long as the settings allow."""
         self._why_not_ready = "stopping"
         self._stop.set()
         deadline_s = self.settings.worker.stop_within_s
@@ -206,30 +208,30 @@ def set_up_logs(settings: Settings, screen: WorkerScreen | None) -> None:
     logs.set_up(settings.worker, None if screen is None else screen.note)
 
 
-def _make_launcher(frame: Frame) -> type[Any]:
-    """Return the class of Faust's worker, with our log lines and the exit code of the frame."""
+def _make_launcher(service: FaustService) -> type[Any]:
+    """Return the class of Faust's worker, with our log lines and the exit code of the service."""
     base = import_extra("faust").Worker
 
     class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
         def __init__(self, app: Any, *services: Any, **options: Any) -> None:
-            options |= {"quiet": True, "loglevel": frame.settings.worker.log_level}
+            options |= {"quiet": True, "loglevel": service.settings.worker.log_level}
             super().__init__(app, *services, **options)
             # The spinner would end with an escape code, in front of the first line of a log.
             self.spinner = None
             # Faust's command line switches this on, and its banner would name a port not served.
             app.conf.web_enabled = False
-            set_up_logs(frame.settings, frame.screen)
+            set_up_logs(service.settings, service.screen)
 
         def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
             """Set up our logging, when Faust has set up its own."""
-            set_up_logs(frame.settings, frame.screen)
+            set_up_logs(service.settings, service.screen)
 
         def execute_from_commandline(self) -> NoReturn:
             try:
                 super().execute_from_commandline()
             except SystemExit as stopped:
-                raise SystemExit(frame.code or stopped.code) from None
-            raise SystemExit(frame.code)
+                raise SystemExit(service.code or stopped.code) from None
+            raise SystemExit(service.code)
 
     return Launcher
 

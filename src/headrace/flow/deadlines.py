@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .effects import Bounds, Look, Part, Routine
-from .parcels import Parcel
 from .places import check_place
+from .produce import ProduceBatch
 from .worker_state import WorkerState
 
 LOOK_EVERY_S = 5.0
@@ -26,14 +26,14 @@ def say_due(flow: WorkerState) -> None:
             continue
         tick = desk.desk.tick_if_due(flow.clocks.read_for(desk.desk.next_deadline))
         if tick is not None:
-            post = flow.mail.post_to_desk(tick, tick.at, number)
-            flow.outbox.put(Parcel(lambda: None, to_desks=[post]))
+            record = flow.router.route_to_desk(tick, tick.at, number)
+            flow.outbox.put(ProduceBatch(lambda: None, to_desks=[record]))
     for shard in shards:
         deadline = shard.shard.shard.next_deadline()
         now = flow.clocks.read_for(deadline)
         if deadline is not None and flow.clocks.events < now and deadline <= now:
             shard.shard.tick(now)
-            flow.outbox.put(flow.mail.pack_step(shard, flow.training.position))
+            flow.outbox.put(flow.router.pack_step(shard, flow.training.position))
 
 
 def _look_at_group(flow: WorkerState) -> Routine[None]:

@@ -58,7 +58,7 @@ Unended: TypeAlias = InputRejected | QuestionChanged
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class DeskOutput:
     """An output of one entry of the desk log; `origin` is None for one that goes into no log."""
 
     output: End | Unended
@@ -85,7 +85,7 @@ class PartitionDesk:
         # The time of the last tick that was to be logged; it may not have come back yet.
         self.asked_at = -math.inf
 
-    def fold(self, entry: DeskInput, written_at: float, offset: int) -> list[Said]:
+    def fold(self, entry: DeskInput, written_at: float, offset: int) -> list[DeskOutput]:
         """Fold the entry at `offset`, written at this time; what fell due by then comes first."""
         self.position = offset + 1
         before = self.now
@@ -185,14 +185,14 @@ class PartitionDesk:
         counts = _counts_of(erased)
         return [*outputs, msgspec.structs.replace(order, desk=self.partition, erased=counts)]
 
-    def _number_outputs(self, outputs: list[End | Unended], offset: int) -> list[Said]:
+    def _number_outputs(self, outputs: list[End | Unended], offset: int) -> list[DeskOutput]:
         numbered, number = [], 0
         for output in outputs:
             if isinstance(output, InputRejected | QuestionChanged):
-                numbered.append(Said(output, None))
+                numbered.append(DeskOutput(output, None))
                 continue
             place = (offset, number)
-            numbered.append(Said(output, Origin(self.partition, place, self._last)))
+            numbered.append(DeskOutput(output, Origin(self.partition, place, self._last)))
             self._last, number = place, number + 1
         return numbered
 

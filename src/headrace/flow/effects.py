@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..learn.retrain import RetrainJob
 from ..messages import Output
-from .parcels import Post
+from .produce import ProducerRecord
 
 
 class Part(NamedTuple):
@@ -106,7 +106,7 @@ Input: TypeAlias = Woke | Assigned | Revoked | Polled | Heard | Done | Stopped
 class Produce:
     """Write these records in order; done when all replicas have them. Result: their offsets."""
 
-    posts: tuple[Post, ...]
+    records: tuple[ProducerRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Emitted:
     """Reports what was decided and learned."""
 
     outputs: Sequence[Output]
@@ -268,7 +268,7 @@ class Ended:
     """Everything is carried out, committed and saved."""
 
 
-Effect: TypeAlias = Ask | Follow | Seek | Pause | Resume | Fed | Note | Told | Released | Ended
+Effect: TypeAlias = Ask | Follow | Seek | Pause | Resume | Fed | Note | Emitted | Released | Ended
 
 T = TypeVar("T")
 Routine: TypeAlias = Generator[Request | None, Any, T]

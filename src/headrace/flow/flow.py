@@ -48,10 +48,9 @@ from .effects import (
     Stopped,
     Woke,
 )
-from .mail import OwnedShard
-from .owned import Route
-from .parcels import FencedError, Parcel
+from .owned import OwnedShard, Route
 from .places import check_place
+from .produce import FencedError, ProduceBatch
 from .saving import commit_positions, save_state
 from .takeover import take_over
 from .training import Training
@@ -199,7 +198,7 @@ class Flow(WorkerState):
         if not isinstance(entry, CapClaimed):
             self.clocks.advance_events(entry.at)
         if not isinstance(entry, CapClaimed | Order | InputRejected):
-            self.mail.on_outputs([entry])
+            self.router.on_outputs([entry])
         for owned in self.owned.shards.values():
             owned.shard.hear_entry(entry, self.training.log)
 
@@ -293,7 +292,8 @@ class Flow(WorkerState):
                 # Read from where the group stood, which another worker may have moved on.
                 self.go_back(part, place)
                 continue
-            records = [record for record in records if record.offset >= place]
+            if records and records[0].offset < place:
+                records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
                 # A gap: deleted records, or transaction markers and aborted records, never read.
                 self._is_feeding = True
@@ -321,7 +321,7 @@ class Flow(WorkerState):
             self._feed_events(self.owned.shards[part.partition], records)
         elif part.topic == kafka.desk:
             desk = self.owned.desks[part.partition]
-            self.outbox.put(self.mail.fold_desk_records(desk, records))
+            self.outbox.put(self.router.fold_desk_records(desk, records))
             self.clocks.advance_events(desk.desk.now)
         else:
             self._route_records(part, self.owned.routes[part], records)
@@ -329,7 +329,7 @@ class Flow(WorkerState):
     def _feed_events(self, owned: OwnedShard, records: Sequence[Any]) -> None:
         # What labels led to goes first, as a step of its own: entries, then events.
         if owned.shard.is_due:
-            self.outbox.put(self.mail.pack_step(owned, self.training.position))
+            self.outbox.put(self.router.pack_step(owned, self.training.position))
         events_n = owned.shard.shard.events_n
         owned.shard.feed(self.decoder, records, records[-1].offset + 1)
         self.clocks.note_feeding()
@@ -338,17 +338,17 @@ class Flow(WorkerState):
         if warning := owned.describe_off_clock():
             self.agenda.warn(warning)
         self.clocks.advance_events(owned.shard.shard.admission.clock.sure)
-        self.outbox.put(self.mail.pack_step(owned, self.training.position))
-        for warning in self.mail.describe_hidden():
+        self.outbox.put(self.router.pack_step(owned, self.training.position))
+        for warning in self.router.describe_hidden():
             self.agenda.warn(warning)
 
     def _route_records(self, part: Part, route: Route, records: Sequence[Any]) -> None:
         """Write answers into the logs of their desks; note drift, which may order retraining."""
-        parcel, stop = Parcel(lambda: None), records[-1].offset + 1
+        batch, stop = ProduceBatch(lambda: None), records[-1].offset + 1
         if part.topic == self.settings.kafka.answers:
             decoder, now = self.answers_decoder, self.clocks.events
             for record in records:
-                parcel.to_desks += self.mail.post_answer(decoder, part, record, now)
+                batch.to_desks += self.router.route_answer(decoder, part, record, now)
         else:
             for record in records:
                 change = wire.drift_of(record.value or b"")
@@ -361,5 +361,5 @@ class Flow(WorkerState):
         def note_arrival() -> None:
             route.arrived = stop
 
-        parcel.arrived = note_arrival
-        self.outbox.put(parcel)
+        batch.arrived = note_arrival
+        self.outbox.put(batch)

@@ -5,9 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..learn.training_log import NOWHERE, Place
+from ..observe.clock import describe_off_clock
 from ..settings.kafka import KafkaSettings
+from .desks import PartitionDesk
 from .effects import Part
-from .mail import OwnedDesk, OwnedShard
+from .shards import PartitionShard
+
+
+@dataclass(slots=True)
+class OwnedShard:
+    """A shard of ours. `end` is the offset its next step must get in the journal, `done` that of
+    the last step whose outputs all arrived, `arrived` the offset up to which its events are done
+    with. `writer` wrote the last step; `is_begun` says that we have written one since we took the
+    shard over. `read_at` is when the last event that was read came to its topic, seconds.
+    """
+
+    shard: PartitionShard
+    end: int
+    done: int
+    arrived: int = 0
+    writer: str = ""
+    is_begun: bool = False
+    read_at: float | None = None
+    is_off_clock_told: bool = False
+
+    def describe_off_clock(self) -> str:
+        """Return a warning of events far from the clock, once; empty if there is none."""
+        clock = self.shard.shard.admission.clock
+        if self.is_off_clock_told or not (clock.ahead_n or clock.behind_n):
+            return ""
+        self.is_off_clock_told = True
+        warning = describe_off_clock(clock.ahead_n, clock.behind_n)
+        return f"the clock of partition {self.shard.partition}: {warning}"
+
+
+@dataclass(slots=True)
+class OwnedDesk:
+    """A desk of ours. Its outputs for entries before offset `written_to` have been written before.
+
+    Ends go by another rule: the training log has those up to the place `heard`, and no others. The
+    offsets of a group can be moved by anybody, and an end is a label that was paid for.
+
+    Until the desk has written an end here (`is_new`), its next one is not linked to earlier ends:
+    a desk may come from a log whose beginning is gone, or have had other settings. `arrived` is the
+    offset up to which all outputs have arrived.
+    """
+
+    desk: PartitionDesk
+    written_to: int
+    heard: Place = NOWHERE
+    arrived: int = 0
+    is_new: bool = True
 
 
 @dataclass(slots=True)

@@ -24,11 +24,11 @@ from ..query.record import Differences
 from ..settings import Settings
 from . import wire
 from .effects import Part, Retrain, Routine
+from .log_reader import LogReader
 from .places import check_place
 from .records import Record
 from .shards import PartitionShard
-from .steps import ChainEnd, Step, Taken
-from .tapes import Tapes
+from .steps import ChainEnd, DecidedStep, Step
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Recovered:
     writer: str
     journal_end: int
     done: int
-    unsent: Taken | None
+    unsent: DecidedStep | None
     since_ms: int
     events_n: int
     differences: Differences
@@ -78,9 +78,9 @@ def fold_record(log: TrainingLog, record: Record) -> Routine[Folded | None]:
     return log.fold(entry, origin, challenger)
 
 
-def fold_until(log: TrainingLog, tapes: Tapes, part: Part, stop: int) -> Routine[None]:
+def fold_until(log: TrainingLog, logs: LogReader, part: Part, stop: int) -> Routine[None]:
     """Fold a training log up to this offset."""
-    while records := (yield from tapes.read_piece(part, stop)):
+    while records := (yield from logs.read_piece(part, stop)):
         for record in records:
             yield from fold_record(log, record)
 
@@ -92,7 +92,7 @@ class Recovery:
         self._settings = settings
         self._decoder = decoder
         self._note = note
-        self._in_doubt: deque[tuple[int, int, Taken]] = deque()
+        self._in_doubt: deque[tuple[int, int, DecidedStep]] = deque()
         self._events_n = 0
         self._topics: dict[str, str] = {}
         self._differences = Differences()
@@ -110,25 +110,25 @@ class Recovery:
         self._events = Part(kafka.events, partition)
         self._training = Part(kafka.training, 0)
         self._journal = Part(kafka.journal, partition)
-        self._tapes = tapes = Tapes(
+        self._logs = logs = LogReader(
             {
                 self._events: shard.position,
                 self._training: shard.training,
                 self._journal: shard.journal + 1,
             }
         )
-        yield from tapes.go_to_starts()
-        if tapes.lost[self._training]:
+        yield from logs.go_to_starts()
+        if logs.lost[self._training]:
             raise CutOffError(
-                f"{kafka.training} begins {tapes.lost[self._training]} entries after the place "
+                f"{kafka.training} begins {logs.lost[self._training]} entries after the place "
                 f"from which partition {partition} needs it: it must be kept for ever "
                 "(retention.ms=-1). Put it back, or begin the shards anew, on the saved model, "
                 "with headrace reset"
             )
-        end = tapes.ends[self._journal]
-        is_any = tapes.lost[self._journal] > 0
+        end = logs.ends[self._journal]
+        is_any = logs.lost[self._journal] > 0
         at = ChainEnd(shard.journal, writer)
-        while (record := (yield from tapes.read_next(self._journal, end))) is not None:
+        while (record := (yield from logs.read_next(self._journal, end))) is not None:
             if until is not None and record.offset > until:
                 break
             step = wire.step_of(record)
@@ -147,10 +147,10 @@ class Recovery:
                     f"it has the training log up to {shard.training}, and the step after it only "
                     f"up to {step.training}"
                 )
-            check_place(self._training, step.training, tapes.ends[self._training])
+            check_place(self._training, step.training, logs.ends[self._training])
             shard.follow_step(step)
             yield from self.catch_up(shard, log, step.training)
-            shard = yield from self._decide_again(tapes, shard, log, step)
+            shard = yield from self._decide_again(logs, shard, log, step)
             self._settle_step(shard, step, record.offset, record.timestamp)
             shard.go_on_with(step, log.caps)
             self._writer = step.writer
@@ -160,12 +160,12 @@ class Recovery:
 
     def _make_recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
         """Return what was made anew, with the outputs of all steps that may not have been sent."""
-        doubted = [(at, ms, taken) for at, ms, taken in self._in_doubt if taken.outputs]
+        doubted = [(at, ms, decided) for at, ms, decided in self._in_doubt if decided.outputs]
         done, since_ms, unsent = shard.journal, 0, None
         if doubted:
-            outputs = [output for _, _, taken in doubted for output in taken.outputs]
-            letters = {at: record for *_, taken in doubted for at, record in taken.letters.items()}
-            unsent = Taken(doubted[-1][2].step, outputs, letters)
+            outputs = [output for *_, step in doubted for output in step.outputs]
+            letters = {at: record for *_, step in doubted for at, record in step.letters.items()}
+            unsent = DecidedStep(doubted[-1][2].step, outputs, letters)
             done, since_ms = doubted[0][0] - 1, doubted[0][1]
         return Recovered(
             shard=shard,
@@ -182,7 +182,7 @@ class Recovery:
 
     def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:
         """Fold the training log up to this offset, and pass its entries to the shard."""
-        while records := (yield from self._tapes.read_piece(self._training, training)):
+        while records := (yield from self._logs.read_piece(self._training, training)):
             for record in records:
                 entry = yield from fold_record(log, record)
                 if entry is not None:
@@ -190,22 +190,22 @@ class Recovery:
         shard.training = max(shard.training, training)
 
     def _decide_again(
-        self, tapes: Tapes, shard: PartitionShard, log: TrainingLog, step: Step
+        self, logs: LogReader, shard: PartitionShard, log: TrainingLog, step: Step
     ) -> Routine[PartitionShard]:
         """Decide one step again; return the shard, another one where it was reset."""
         if step.is_reset or step.rules != shard.rules:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
-            tapes.go_to_offset(self._events, step.stop)
+            logs.go_to_offset(self._events, step.stop)
             fresh.seek(step.stop)
             # A step from before a cap, or of an earlier version, has no totals: then this counts.
             fresh.keep_spent(shard.claim_n, step.count_spent(self._settings, shard.spent), log.caps)
             return fresh
         if shard.position < step.start:
-            tapes.go_to_offset(self._events, step.start)
+            logs.go_to_offset(self._events, step.start)
             shard.seek(step.start)
-        check_place(self._events, step.stop, tapes.ends[self._events])
+        check_place(self._events, step.stop, logs.ends[self._events])
         read_n = 0
-        while records := (yield from tapes.read_piece(self._events, step.stop)):
+        while records := (yield from logs.read_piece(self._events, step.stop)):
             read_n += len(records)
             shard.feed(self._decoder, records, step.stop)
         self._events_n += read_n
@@ -224,9 +224,9 @@ class Recovery:
     def _settle_step(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
         """Close the step that was decided again; keep its outputs while they may be unsent."""
         self._differences.add(shard.settle_step())
-        taken = shard.take_step(step.training, step.done)
+        decided = shard.take_step(step.training, step.done)
         shard.journal = offset
-        asked_n, again_n = len(step.asked), len(taken.step.asked)
+        asked_n, again_n = len(step.asked), len(decided.step.asked)
         if step.is_followed and step.rules == shard.rules:
             if again_n < asked_n:
                 self._note(
@@ -234,12 +234,12 @@ class Recovery:
                     f"{asked_n - again_n} requests can't be made again, their events are gone; "
                     "they are open and paid"
                 )
-        elif taken.step.asked != step.asked:
+        elif decided.step.asked != step.asked:
             self._note(
                 f"partition {shard.partition}, events {step.start} to {step.stop}: decided again, "
                 f"{again_n} requests follow, and {asked_n} did then; what was asked then holds"
             )
-            taken.outputs = []
-        self._in_doubt.append((offset, written_ms, taken))
+            decided.outputs = []
+        self._in_doubt.append((offset, written_ms, decided))
         while self._in_doubt and self._in_doubt[0][0] <= step.done:
             self._in_doubt.popleft()

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from ..learn.training_log import TrainingLog
 from ..state import frozen
 from .effects import Commit, Part, Routine, Save, Saving
-from .mail import OwnedDesk, OwnedShard
+from .owned import OwnedDesk, OwnedShard
 from .topic_ids import write_ids
 from .training import Training
 from .worker_state import WorkerState

@@ -47,7 +47,7 @@ from .orders import Followed, erase_for_order, open_ordered, tell_roll_back
 from .records import Record as KafkaRecord
 from .records import headers_for
 from .share import share_of
-from .steps import OpenStep, Step, Taken
+from .steps import DecidedStep, OpenStep, Step
 
 
 def digest_of(*settings: Section | int) -> str:
@@ -259,7 +259,7 @@ class PartitionShard:
 
     def take_step(
         self, training: int, done: int, writer: str = "", *, is_first: bool = False
-    ) -> Taken:
+    ) -> DecidedStep:
         """Return the step up to here, for the caller to write to the journal, and begin the next.
 
         `training`, `done`, `writer` and `is_first` are those of `Step`.
@@ -277,10 +277,10 @@ class PartitionShard:
             spent_money=None if self._money is None or not self.claim_n else self.spent.money,
             claim_n=self.claim_n,
         )
-        taken = self._open.close(base)
+        decided = self._open.close(base)
         self.training = training
         self._open = OpenStep(self.position, self.shard.events_n)
-        return taken
+        return decided
 
     def seek(self, position: int) -> None:
         """Go on from this offset; events in between are not seen."""

@@ -113,7 +113,7 @@ class ChainEnd:
 
 
 @dataclass(slots=True)
-class Taken:
+class DecidedStep:
     """A step on its way: what is to be written, and the outputs to be sent once it is.
 
     `letters` are the records that could not be read, by their offset, as far as they are at hand.
@@ -186,7 +186,7 @@ class OpenStep:
         self._is_moved = True
         self._tick = self._tick if tick is None else tick
 
-    def close(self, base: Step) -> Taken:
+    def close(self, base: Step) -> DecidedStep:
         """Return the step, with the places and totals of `base`."""
         outputs = self._outputs
         step = msgspec.structs.replace(
@@ -198,4 +198,4 @@ class OpenStep:
             tick=self._tick,
             orders=self._orders,
         )
-        return Taken(step, outputs, self._letters)
+        return DecidedStep(step, outputs, self._letters)

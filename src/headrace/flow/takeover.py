@@ -17,12 +17,12 @@ from ..settings import Settings
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
-from .mail import OwnedDesk, OwnedShard
-from .parcels import Post
+from .log_reader import read_since
+from .owned import OwnedDesk, OwnedShard
 from .places import check_place
+from .produce import ProducerRecord
 from .recovery import CutOffError, Recovered, Recovery, UnusableError
 from .shards import PartitionShard
-from .tapes import read_since
 from .topic_ids import read_ids
 from .training import new_log
 from .worker_state import WorkerState
@@ -37,7 +37,7 @@ class GrownError(Exception):
     """The events have more partitions than when the flow began."""
 
 
-def make_unborn(
+def make_empty_shard(
     settings: Settings, partition: int, partitions_n: int
 ) -> tuple[PartitionShard, TrainingLog, Positions]:
     """Return a shard before its first event, the training log that it sees, and where it stands."""
@@ -84,7 +84,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
         )
     desk.position = max(first, desk.position)
     flow.owned.desks[number] = OwnedDesk(
-        desk, said_to=committed, heard=heard, arrived=desk.position
+        desk, written_to=committed, heard=heard, arrived=desk.position
     )
     flow.agenda.add_effects(Seek(part, desk.position), Resume(part))
 
@@ -121,7 +121,7 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
     )
     sent = yield from _find_sent(flow, recovered)
     if recovered.unsent is not None:
-        flow.outbox.put(flow.mail.pack_outputs(owned, recovered.unsent, shard.journal, sent))
+        flow.outbox.put(flow.router.pack_outputs(owned, recovered.unsent, shard.journal, sent))
     # The trainer of this worker has gone on meanwhile, or may have been behind.
     while shard.training != flow.training.position:
         if shard.training < flow.training.position:
@@ -156,11 +156,11 @@ def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
         )
     claim = shard.claim_caps(caps)
     if claim is not None:
-        parcel = flow.mail.pack_step(owned, flow.training.position)
-        parcel.to_others.append(
-            Post(flow.settings.kafka.training, wire.value_of(claim), partition=0)
+        batch = flow.router.pack_step(owned, flow.training.position)
+        batch.to_others.append(
+            ProducerRecord(flow.settings.kafka.training, wire.value_of(claim), partition=0)
         )
-        flow.outbox.put(parcel)
+        flow.outbox.put(batch)
 
 
 def _check_journal(flow: WorkerState, found: Recovered, committed: int) -> None:

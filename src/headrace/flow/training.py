@@ -108,8 +108,8 @@ class Training:
         """Fold some of what was read, and call `on_entry` with each entry that counts.
 
         How many are folded changes no decision: each step of a shard says up to where that was.
-        Stops before an adoption whose challenger is still in training here: until then the shards
-        go on with the champion, at a version that they name.
+        Stops before an adoption whose challenger is still in training here, or still learns what
+        settled since: until then the shards go on with the champion, at a version that they name.
         """
         until = self._timer() + FOLDING_S_MAX
         for _ in range(min(FOLDED_AT_ONCE_MAX, len(self._ahead))):
@@ -117,7 +117,7 @@ class Training:
             challenger = None
             if isinstance(entry, ModelAdopted) and self.log.counts(entry):
                 attempt = self._attempt_of(entry.job_id)
-                if attempt is not None and not attempt.is_over:
+                if attempt is not None and not self._is_ready(attempt):
                     return
                 challenger = attempt.challenger if attempt is not None else None
             self._ahead.popleft()
@@ -155,6 +155,19 @@ class Training:
         if attempt is not None:
             attempt.is_over, attempt.challenger, attempt.error = True, challenger, error
 
+    def _is_ready(self, attempt: Attempt) -> bool:
+        """Whether a retraining is over, and its challenger learned what settled in the meantime.
+
+        If it did not, it learns for some time before events have their turn again.
+        """
+        if not attempt.is_over or attempt.challenger is None:
+            return attempt.is_over
+        until = self._timer() + FOLDING_S_MAX
+        is_ready = self.trainer.prepare(attempt.challenger, lambda: self._timer() >= until)
+        if not is_ready and self.trainer.is_outdated(attempt.challenger):
+            self._start_job()
+        return is_ready
+
     # ------------------------------------------------------------------------------- deciding
 
     def note_drift(self, change: DriftChanged) -> None:
@@ -177,7 +190,7 @@ class Training:
             decisions += trainer.order_due(now)
         job = trainer.retrainings.open_job
         attempt = self._attempt_of(job.job_id) if job is not None else None
-        if job is not None and attempt is not None and attempt.is_over:
+        if job is not None and attempt is not None and self._is_ready(attempt):
             verdict = trainer.judge(
                 RetrainFinished(
                     job_id=job.job_id, at=now, challenger=attempt.challenger, error=attempt.error

@@ -18,13 +18,13 @@ from .agenda import Agenda
 from .alike import SharedRules
 from .clocks import Clocks
 from .commits import FREEZE_S_MAX, Commits, Snapshots
-from .effects import Part, Pause, Seek, Told, Woke
-from .mail import Mail
+from .effects import Emitted, Part, Pause, Seek, Woke
 from .membership import Membership
 from .outbox import Outbox
+from .output_router import OutputRouter
 from .owned import Owned, Route
-from .parcels import Parcel, Post
 from .places import Places
+from .produce import ProduceBatch, ProducerRecord
 from .sealed import Seals
 from .training import Training
 
@@ -78,12 +78,12 @@ class WorkerState:
         self.snapshots = Snapshots(elapsed, setup.freeze_s_max)
         self.rules = SharedRules(setup.rules)
         self.places = Places(settings.kafka, self.agenda.warn, setup.lost_n)
-        self.mail = Mail(
+        self.router = OutputRouter(
             settings.kafka,
             writer=setup.writer,
             privacy=setup.privacy or Privacy(settings.privacy),
             seals=setup.seals,
-            on_outputs=lambda out: self.agenda.add_effects(Told(out)),
+            on_outputs=lambda out: self.agenda.add_effects(Emitted(out)),
             topic_ids=self.places.topic_ids,
             shards_n=setup.partitions_n["events"],
         )
@@ -157,7 +157,7 @@ class WorkerState:
         """Hand over what labels led to, and what the decider has to write."""
         for owned in self.owned.writing_shards():
             if owned.shard.is_due:
-                self.outbox.put(self.mail.pack_step(owned, self.training.position))
+                self.outbox.put(self.router.pack_step(owned, self.training.position))
         # Before that, entries further on in the log may have decided already.
         if self.is_caught_up and self.clocks.has_events:
             due = self.training.trainer.next_deadline()
@@ -166,5 +166,5 @@ class WorkerState:
 
     def write_entry(self, value: bytes) -> None:
         """Write an entry of the training log."""
-        post = Post(self.settings.kafka.training, value, partition=0)
-        self.outbox.put(Parcel(lambda: None, to_others=[post]))
+        record = ProducerRecord(self.settings.kafka.training, value, partition=0)
+        self.outbox.put(ProduceBatch(lambda: None, to_others=[record]))

@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..settings import LearnSettings
 from .calibration import Calibration
 from .committee.committee import Committee
+from .failures import Failures
 from .learner import Learner
 from .memory import Example
 from .parked import Part
@@ -85,13 +86,20 @@ class Champion:
         part.attach(copy.deepcopy(self.learner.schema))
         return part
 
-    def copy_returning(self, part: Part) -> Part:
-        """A copy of a displaced part, extended by the classes that came since."""
+    def view_returning(self, part: Part) -> Part:
+        """A view of a parked part for a job, with the classes that came since, set apart.
+
+        It shares the classifiers with the parked part, which learns no more: whoever continues it
+        copies it first.
+        """
+        schema = copy.deepcopy(self.learner.schema)
         if isinstance(part, RiverPart):
             present = self.part()
             assert isinstance(present, RiverPart)
-            return part.copy_beside(present)
-        return part.copy()
+            view = part.view_beside(present)
+            view.attach(schema)
+            return view
+        return part.view_through(schema)
 
     def as_version(self, number: int) -> Version:
         """The present champion as the version after `number` entries of the training log."""
@@ -115,5 +123,6 @@ class Champion:
         if isinstance(part, RiverPart):
             self.learner.model.take_river_members(part.members)
         else:
-            part.failures = self.learner.failures
+            # The displaced learner, which may go on learning, counts its failures by itself.
+            part.failures, self.learner.failures = self.learner.failures, Failures()
             self.learner = part

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..messages import Context, Features, Moments
 from ..observe.originals import OriginalOf
+from ..state.copying import copy_object
 from .committee.committee import Committee
 from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
@@ -389,7 +390,11 @@ class Learner:
 
     def copy(self) -> Learner:
         """An independent copy of the learner; the schema is shared."""
-        return copy.deepcopy(self, {id(self.schema): self.schema})
+        state = self.__getstate__()
+        own = copy_object({**state, "schema": None})
+        copied: Learner = object.__new__(type(self))
+        copied.__setstate__({**own, "schema": self.schema})
+        return copied
 
     def view_through(self, schema: SchemaView) -> Learner:
         """A view of the same model with another schema, until the next label; it must not learn."""

@@ -151,13 +151,14 @@ class Displaced:
     def park(self, job_id: int, at: float, part: Part, calibration: Calibration) -> None:
         """Park the part that the challenger of a job displaces, and put the challenger on trial.
 
-        `at` is the time of the newest event that the part learned, in seconds.
+        `at` is the time of the newest event that the part learned, in seconds. The part is taken
+        over: it goes on learning in the trial, and a copy of it is parked.
         """
         self._parked_n += 1
         copied = copy.deepcopy(calibration)
-        parked = Parked(self._parked_n, at, part, copied, self._described)
+        parked = Parked(self._parked_n, at, part.copy(), copied, self._described)
         self.parked = [*self.parked, parked][-self._settings.parked_max_n :]
-        self.trial = Trial(job_id, parked.number, part.copy(), copy.deepcopy(calibration))
+        self.trial = Trial(job_id, parked.number, part, copy.deepcopy(calibration))
 
     def take_out(self, number: int | None) -> None:
         """Remove the parked model with this number, which is in use again."""
@@ -178,7 +179,7 @@ class Displaced:
             return
         champion_part = champion()
         if isinstance(trial.part, RiverPart) and isinstance(champion_part, RiverPart):
-            trial.part = trial.part.copy_beside(champion_part)
+            trial.part = trial.part.view_beside(champion_part)
         trial.learn(example, is_right(champion_part, example))
 
     def roll_back(self, job_id: int) -> Trial:

@@ -22,8 +22,9 @@ after the drift too kind). The challenger that was judged is the one adopted, fu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from ..chance import Chance
 from ..errors import BadInput, BrokenInvariant
@@ -32,6 +33,7 @@ from ..settings import COMPARED_MIN
 from .learner import Learner
 from .memory import Example
 from .parked import Parked, Part, is_right, learn
+from .schema_view import SchemaView
 from .scorers.scorer import is_likeliest
 
 LOWEST = 1e-3
@@ -69,7 +71,17 @@ class RetrainJob:
     parked: tuple[Parked, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+GiveWay: TypeAlias = Callable[[], None]
+Signature: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Names and kinds of the columns, and the classes: what decides how a row is learned."""
+
+
+def signature_of(schema: SchemaView) -> Signature:
+    """Return the names and kinds of a schema's columns, and its classes."""
+    return tuple(schema.names), tuple(schema.kinds), tuple(schema.classes)
+
+
+@dataclass(eq=False, slots=True)
 class Challenger:
     """A retrained learner, with the control examples it was judged on.
 
@@ -78,6 +90,8 @@ class Challenger:
         learner: The learner.
         right: The ids of the control examples, and whether it predicted each one's class.
         parked: The number of the parked model that the learner continues, or None.
+        since_n: How many of the examples settled since its job was ordered it also learned.
+        read_by: The signature of the schema by which it read them; None before the first.
 
     >>> challenger = Challenger(0, learner=None, right=(("r1", True), ("r2", False)))
     >>> sum(is_right for _, is_right in challenger.right)
@@ -88,27 +102,68 @@ class Challenger:
     learner: Part
     right: tuple[tuple[str, bool], ...]
     parked: int | None = None
+    since_n: int = 0
+    read_by: Signature | None = None
 
-    def learn_since(self, since: Sequence[Example]) -> Challenger:
+    def copy(self) -> Challenger:
+        """Copy the challenger; the schema is shared.
+
+        Returns:
+            An independent copy.
+        """
+        return replace(self, learner=self.learner.copy())
+
+    def is_outdated(self, since: Sequence[Example], schema: SchemaView) -> bool:
+        """Tell whether it learned examples that are not these, or by another schema.
+
+        Args:
+            since: The examples settled since its job was ordered.
+            schema: The present schema.
+
+        Returns:
+            Whether it has to be made again.
+        """
+        is_changed = self.read_by is not None and self.read_by != signature_of(schema)
+        return is_changed or self.since_n > len(since)
+
+    def learn_since(
+        self,
+        since: Sequence[Example],
+        schema: SchemaView,
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Learn the examples settled in the meantime, at full weight; control examples are
         predicted first.
 
         Args:
-            since: The examples, in order.
+            since: The examples, in order. The first `since_n` are learned already.
+            schema: The schema by which they are read.
+            is_enough: Called after each example; returns whether to stop there.
 
         Returns:
-            A copy that has learned them.
+            Whether all are learned.
         """
-        learner, right = self.learner.copy(), list(self.right)
-        for example in since:
+        if self.learner.schema is not schema:
+            # A challenger from another process, or from before a restore, has another schema.
+            self.learner.attach(schema)
+        if self.since_n < len(since):
+            self.read_by = signature_of(schema)
+        right = list(self.right)
+        for example in since[self.since_n :]:
             if example.is_control:
-                right.append((example.id, is_right(learner, example)))
-            learn(learner, example)
-        return Challenger(self.job_id, learner, tuple(right), self.parked)
+                right.append((example.id, is_right(self.learner, example)))
+            learn(self.learner, example)
+            self.since_n += 1
+            if is_enough():
+                break
+        self.right = tuple(right)
+        return self.since_n == len(since)
 
 
-def retrain(job: RetrainJob) -> Challenger:
+def retrain(job: RetrainJob, give_way: GiveWay = lambda: None) -> Challenger:
     """Train a challenger from scratch; the job is not changed.
+
+    `give_way` is called after each example, where another thread may have its turn.
 
     A model with a working weight argument is passed the weights. Other models learn an example
     floor(w * m + u) times in a row, with u a hash of its id and the pass, and m such that the
@@ -135,13 +190,13 @@ def retrain(job: RetrainJob) -> Challenger:
     """
     if any(len(job.examples) != len(weights) for weights in (job.weights, *job.alternatives)):
         raise BrokenInvariant("a retraining job has not one weight for each example")
-    best = _replay_job(job, job.weights)
+    best = _replay_job(job, job.weights, give_way)
     for weights in job.alternatives:
-        other = _replay_job(job, weights)
+        other = _replay_job(job, weights, give_way)
         if other.mean_loss() < best.mean_loss():
             best = other
     for parked in job.parked:
-        continued = _continue_parked(job, parked)
+        continued = _continue_parked(job, parked, give_way)
         shared = [i for i in continued.losses if i in best.losses and job.examples[i].is_control]
         if len(shared) >= COMPARED_MIN and continued.mean_loss(shared) < best.mean_loss(shared):
             best = continued
@@ -181,11 +236,11 @@ def _judged_from(job: RetrainJob) -> int:
     return judged[0] if judged else len(job.examples)
 
 
-def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
+def _replay_job(job: RetrainJob, weights: Sequence[float], give_way: GiveWay) -> _Trained:
     """A learner trained from scratch with these weights."""
     trained, n = _Trained(job.unlearned.make_unlearned()), len(job.examples)
     cut = _judged_from(job)
-    replay = _Replay(job, weights, trained.learner)
+    replay = _Replay(job, weights, trained.learner, give_way)
     for number in range(job.passes - 1):
         replay.learn(number, range(cut))
     last = job.passes - 1
@@ -208,7 +263,7 @@ def _check_learned(learner: Part, examples_n: int) -> None:
         raise BadInput(f"the challenger learned none of {examples_n} examples: {failure}")
 
 
-def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
+def _continue_parked(job: RetrainJob, parked: Parked, give_way: GiveWay) -> _Trained:
     """A copy of a parked model that learned the examples since it was parked."""
     trained = _Trained(parked.part.copy(), parked=parked.number)
     cut = _judged_from(job)
@@ -218,13 +273,19 @@ def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
         if i >= cut:
             trained.predict(i, example)
         learn(trained.learner, example)
+        give_way()
     return trained
 
 
-def attempt_job(job: RetrainJob) -> tuple[Challenger | None, str | None]:
-    """The challenger of a job, or the error: a model of the user's may raise anything."""
+def attempt_job(
+    job: RetrainJob, give_way: GiveWay = lambda: None
+) -> tuple[Challenger | None, str | None]:
+    """The challenger of a job, or the error: a model of the user's may raise anything.
+
+    `give_way` is as in `retrain`.
+    """
     try:
-        return retrain(job), None
+        return retrain(job, give_way), None
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"[:500]
 
@@ -281,7 +342,10 @@ def beats_champion(
 class _Replay:
     """Makes a learner learn stretches of a job's examples, each with its weight."""
 
-    def __init__(self, job: RetrainJob, weights: Sequence[float], learner: Part) -> None:
+    def __init__(
+        self, job: RetrainJob, weights: Sequence[float], learner: Part, give_way: GiveWay
+    ) -> None:
+        self._give_way = give_way
         self._examples = job.examples
         self._weights = weights
         self._learner = learner
@@ -302,6 +366,7 @@ class _Replay:
                 u = self._chance.uniform(f"retrain pass {pass_number}", example.id)
                 for _ in range(math.floor(weight * self._scale + u)):
                     self._learn_one(example)
+            self._give_way()
 
     def _learn_one(self, example: Example, weight: float = 1.0) -> None:
         learn(self._learner, example, weight)

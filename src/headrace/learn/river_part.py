@@ -15,6 +15,7 @@ import numpy as np
 from river import base
 
 from ..messages import Context, Features
+from ..state.copying import copy_object
 from .committee.committee import Committee
 from .committee.evidence import Floats, Rows
 from .committee.members import RiverMember, default_members, without_free_texts
@@ -117,15 +118,15 @@ class RiverPart:
 
     def copy(self) -> RiverPart:
         """An independent copy of the members; the schema is shared."""
-        return self._copy_with(copy.deepcopy(self.members))
+        return self._copy_with(copy_object(self.members))
 
     def attach(self, schema: SchemaView) -> None:
         """Read rows by this schema from now on."""
         self.schema = schema
 
-    def copy_beside(self, part: RiverPart) -> RiverPart:
-        """A copy with the classes and the exponents of a newer part."""
-        newer = self.copy()
+    def view_beside(self, part: RiverPart) -> RiverPart:
+        """A part with the same members, and the classes and the exponents of a newer part."""
+        newer = self._copy_with(self.members)
         newer.schema, newer._codes = part.schema, dict(part._codes)
         newer._stacker = copy.deepcopy(part._stacker)
         return newer

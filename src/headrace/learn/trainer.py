@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -47,7 +47,8 @@ from .memory import Example, Memory, half_life_s_of, weights_of
 from .noise import LabelNoise
 from .parked import Displaced, Parked, is_right
 from .retrain import Challenger, RetrainJob, retrain
-from .schema_view import Floats, SchemaView
+from .retrainings import Retrainings
+from .schema_view import Floats
 from .scorers.scorer import is_likeliest
 from .triggers import RetrainTriggers
 from .twins import Twins
@@ -56,93 +57,6 @@ from .versions import Version, Versions
 Entry: TypeAlias = (
     RequestEnded | RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack | Order
 )
-
-
-@dataclass
-class OpenJob:
-    """A retraining under way, and the examples learned since it was ordered."""
-
-    job: RetrainJob
-    since: list[Example] = field(default_factory=list)
-
-
-class Retrainings:
-    """The retraining under way, and counts of the retrainings and their ends.
-
-    `ordered_n` were ordered, the latest at `ordered_at`; `adopted_n` ended with the challenger
-    adopted, the latest at `adopted_at`, both in seconds; `kept_n` ended with the champion kept.
-    `rolled_back_n` counts roll backs. The next job gets the number `jobs_n`. `outrun` is the number
-    of a job that was dropped, because more labels came during it than a challenger catches up with;
-    it is reset when the log says so.
-    """
-
-    def __init__(self) -> None:
-        self.ordered_n = 0
-        self.adopted_n = 0
-        self.kept_n = 0
-        self.rolled_back_n = 0
-        self.ordered_at: float | None = None
-        self.adopted_at: float | None = None
-        self.jobs_n = 0
-        self.outrun: int | None = None
-        self._open: OpenJob | None = None
-
-    @property
-    def open_job(self) -> RetrainJob | None:
-        """The job that waits for its `RetrainFinished`."""
-        return self._open.job if self._open else None
-
-    def job(self, job_id: int) -> RetrainJob | None:
-        """The open job, if it has this number; else None."""
-        return self._open.job if self._open and self._open.job.job_id == job_id else None
-
-    def awaits(self, job_id: int) -> bool:
-        """Whether this job is open, or was outrun and the log does not have its end yet."""
-        return job_id == self.outrun or self.job(job_id) is not None
-
-    def begin_job(self, job: RetrainJob, at: float) -> None:
-        """Note a job that was ordered at the time `at`, seconds; an open job is dropped."""
-        self._open, self.outrun = OpenJob(job), None
-        self.jobs_n = job.job_id + 1
-        self.ordered_n += 1
-        self.ordered_at = at
-
-    def note_example(self, example: Example, since_max: int) -> None:
-        """Note an example that the champion learned; after `since_max` the job is outrun."""
-        if self._open is not None:
-            self._open.since.append(example)
-            if len(self._open.since) > since_max:
-                self.outrun, self._open = self._open.job.job_id, None
-
-    def catch_up(self, challenger: Challenger, schema: SchemaView) -> Challenger:
-        """Return the challenger after it learned the labels that settled during its training."""
-        if self._open is None:
-            raise BrokenInvariant("a challenger catches up with a job that is not open")
-        # A challenger from another process, or from before a restore, has another schema.
-        challenger.learner.attach(schema)
-        return challenger.learn_since(self._open.since)
-
-    def note_adoption(self, at: float) -> None:
-        """Note that the challenger of the open job is the champion since the time `at`, seconds."""
-        self._open = None
-        self.adopted_n += 1
-        self.adopted_at = at
-
-    def note_kept(self, job_id: int) -> None:
-        """Note that this job ended with the champion kept."""
-        self.kept_n += 1
-        self.outrun = None
-        if self.job(job_id) is not None:
-            self._open = None
-
-    def note_roll_back(self) -> None:
-        """Note a roll back, and drop the open job: its challenger was for the previous champion."""
-        self.drop()
-        self.rolled_back_n += 1
-
-    def drop(self) -> None:
-        """Drop the open job; its challenger will not be adopted."""
-        self._open, self.outrun = None, None
 
 
 # The names of the parts' fields in the saved state of a trainer.
@@ -314,7 +228,9 @@ class Trainer(OfParts):
         if finished.challenger is None:
             reason = finished.error or "the job came back without a challenger"
             return keep_unjudged(finished.job_id, finished.at, reason)
-        challenger_right = dict(self.retrainings.catch_up(finished.challenger, self.schema).right)
+        caught = self.retrainings.catch_up(finished.challenger, self.schema)
+        assert caught is not None
+        challenger_right = dict(caught.right)
         pairs = [
             (bool(example.champion_right), challenger_right[example.id])
             for example in self.memory.latest_control(self.settings.adopt_labels_n)
@@ -327,6 +243,29 @@ class Trainer(OfParts):
             margin=self.settings.adopt_margin,
             model_version=self.version + 1,
         )
+
+    def prepare(self, challenger: Challenger, is_enough: Callable[[], bool]) -> bool:
+        """Let a finished challenger learn what settled since its job was ordered, in slices.
+
+        Call it between feeds until it returns true, then at once judge or fold its adoption: these
+        have nothing left to learn. A slice ends after the example at which `is_enough` returns
+        true. The challenger is taken over: nobody else may use it. False means: call again, unless
+        `is_outdated`. The result is the same as without slices, bit for bit.
+        """
+        retrainings = self.retrainings
+        if retrainings.job(challenger.job_id) is None:
+            return True
+        if retrainings.is_outdated(challenger, self.schema):
+            return False
+        caught = retrainings.catch_up(challenger, self.schema, is_enough, is_taken_over=True)
+        return caught is not None
+
+    def is_outdated(self, challenger: Challenger) -> bool:
+        """Whether a challenger that `prepare` began with has to be made again from its job.
+
+        It has if a column or a class came since: with it, rows may be learned differently.
+        """
+        return self.retrainings.is_outdated(challenger, self.schema)
 
     # ------------------------------------------------------------------- changing the model
 
@@ -441,20 +380,20 @@ class Trainer(OfParts):
         return (half_life_s,) if is_alone else (half_life_s, half_life_s / 4.0, math.inf)
 
     def _find_alike(self, examples: Sequence[Example]) -> tuple[Parked, ...]:
-        """Copies of the parked models whose inputs looked like these, for use in a job."""
+        """Views of the parked models whose inputs looked like these, for use in a job."""
         champion, alike = self.champion, self.displaced.find_alike(examples, self.schema)
-        return tuple(
-            replace(p, part=champion.set_apart(champion.copy_returning(p.part))) for p in alike
-        )
+        return tuple(replace(p, part=champion.view_returning(p.part)) for p in alike)
 
     def _fold_adopted(self, entry: ModelAdopted, challenger: Challenger | None) -> None:
         job, champion = self.retrainings.job(entry.job_id), self.champion
         if job is None:
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
-        adopted = self.retrainings.catch_up(challenger or retrain(job), self.schema)
+        adopted = self.retrainings.catch_up(
+            challenger or retrain(job), self.schema, is_taken_over=challenger is None
+        )
+        assert adopted is not None
         newest = self.memory.examples() or job.examples
-        displaced_part = champion.part().copy()
-        self.displaced.park(entry.job_id, newest[-1].at, displaced_part, champion.calibration)
+        self.displaced.park(entry.job_id, newest[-1].at, champion.part(), champion.calibration)
         self.displaced.take_out(adopted.parked)
         champion.adopt(adopted.learner)
         self.retrainings.note_adoption(entry.at)

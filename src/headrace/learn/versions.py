@@ -96,7 +96,7 @@ class Versions:
     ) -> None:
         """Note the end of a retraining, and keep the challenger if it was not adopted.
 
-        `champion` returns the model in use as a version.
+        `champion` returns the model in use as a version. The challenger is taken over.
         """
         self.challenger = None
         if (
@@ -106,7 +106,7 @@ class Versions:
         ):
             return
         version = champion()
-        learner, part = version.learner, challenger.learner.copy()
+        learner, part = version.learner, challenger.learner
         part.attach(learner.schema)
         if isinstance(part, Learner):
             self.challenger = replace(version, learner=part, calibration=Calibration())

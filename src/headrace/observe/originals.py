@@ -32,7 +32,7 @@ _LINE = b"L"
 class LineFeatures(Sequence[Features]):
     """The features of events, which stand in their lines under `field`; decoded when accessed.
 
-    >>> Lines([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
+    >>> LineFeatures([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
     {'x': 1, 'is_new': True}
     """
 
@@ -53,11 +53,17 @@ class LineFeatures(Sequence[Features]):
     def __getitem__(self, i: int | slice) -> Features | list[Features]:
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
-        return _features_in(self.pack_line(i))
+        return _features_in(self._prefix + self._lines[i])
 
-    def pack_line(self, i: int) -> bytes:
-        """Return the line of event i and its `field` as bytes, for `unpack_features`."""
-        return self._prefix + self._lines[i]
+    def pack_lines(self, start: int, stop: int) -> list[bytes]:
+        """Return the lines of events [start, stop), each with its `field`, for `unpack_features`.
+
+        >>> lines = LineFeatures([b'{"of": {"x": 1}}', b'{"of": {"x": 2}}'], "of")
+        >>> [unpack_features(kept) for kept in lines.pack_lines(0, 2)]
+        [{'x': 1}, {'x': 2}]
+        """
+        prefix = self._prefix
+        return [prefix + line for line in self._lines[start:stop]]
 
 
 def _features_in(kept: bytes) -> Features:
@@ -103,13 +109,11 @@ class Originals:
         """Pack the features of events [start, stop), unless their rows hold the same."""
         if self._are_rows_exact:
             return
-        lines = self._batch.originals
-        for i in range(start, stop):
-            place = self._start + i
-            if isinstance(lines, LineFeatures):
-                self.packed[i] = lines.pack_line(place)
-            else:
-                self.packed[i] = pack_features(self._batch.original(place))
+        batch, places = self._batch, range(self._start + start, self._start + stop)
+        if isinstance(batch.originals, LineFeatures):
+            self.packed[start:stop] = batch.originals.pack_lines(places.start, places.stop)
+        else:
+            self.packed[start:stop] = [pack_features(batch.original(place)) for place in places]
 
 
 def pack_features(features: Features) -> bytes:

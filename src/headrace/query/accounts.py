@@ -234,7 +234,7 @@ class Money:
     >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0})
     >>> account.balance // LABEL
     20
-    >>> account.charge(Asked("r1", "fine", 0.0)); account.left
+    >>> account.charge(AskedLabel("r1", "fine", 0.0)); account.left
     95.0
     >>> account.settle("r1", "fine", ["ada"]); account.left
     98.0

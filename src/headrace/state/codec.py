@@ -64,20 +64,20 @@ def encode_state(state: object) -> tuple[bytes, list[Any]]:
 def decode_state(data: bytes, foreign: list[Any]) -> Any:
     """Return the encoded state. Raises `BadInput`; damaged data may raise any other exception."""
     kind = tuple[list[tuple[str, int, list[str]]], Any]
-    with _without_collection():
+    with without_collection():
         shapes, root = msgspec.msgpack.decode(data, type=kind)
         return _Reader([_Shape.find_shape(*shape) for shape in shapes], foreign).read_value(root)
 
 
 def _write_state(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
     writer = _Writer(plain)
-    with _without_collection():
+    with without_collection():
         root = writer.write_node(state)
         return msgspec.msgpack.encode([writer.shapes, root]), writer.foreign
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Switch off garbage collection: many objects are made in here, and none is garbage yet."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from .codec import decode_state, encode_state
-from .model_pickle import allowed_by, pickle_object, unpickle_object
+from .codec import decode_state, encode_state, without_collection
+from .model_pickle import GiveWay, allowed_by, pickle_object, unpickle_object
 
 __all__ = ["FORMAT", "Header", "allowed_by", "freeze", "thaw"]
 
@@ -48,10 +48,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     data: int = 0
 
 
-def freeze(state: object, *, kind: str) -> bytes:
+def freeze(state: object, *, kind: str, give_way: GiveWay | None = None) -> bytes:
     """Return the state as bytes: magic, length of the header, header, body.
 
-    `kind` names whose state it is. Raises `BadSettings` for a state that can't be written, such as
+    `kind` names whose state it is. With `give_way`, which is called often, freezing in one thread
+    does not hold up the others. Raises `BadSettings` for a state that can't be written, such as
     that of a model with a lambda.
 
     >>> thaw(freeze({"seen_n": 3}, kind="engine"), kind="engine")
@@ -61,7 +62,7 @@ def freeze(state: object, *, kind: str) -> bytes:
         data, foreign = encode_state(state)
     except (TypeError, RecursionError) as error:
         raise BadSettings(f"the state can't be written: {error}") from error
-    body = data + (pickle_object(foreign) if foreign else b"")
+    body = data + (pickle_object(foreign, give_way) if foreign else b"")
     header = msgspec.json.encode(
         Header(
             format=FORMAT,
@@ -75,8 +76,16 @@ def freeze(state: object, *, kind: str) -> bytes:
     return _MAGIC + len(header).to_bytes(_LENGTH_BYTES, "big") + header + body
 
 
-def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> Any:
+def thaw(
+    blob: bytes,
+    *,
+    kind: str,
+    allowed: frozenset[str] = frozenset(),
+    give_way: GiveWay | None = None,
+) -> Any:
     """Return the state in a blob that `freeze` made; `allowed` comes from `allowed_by`.
+
+    `give_way` is as in `freeze`.
 
     Raises `BadInput` if the blob is damaged, of another kind, has a class of a later version than
     this Headrace knows, models of another minor version of river or numpy, or anything that models
@@ -89,7 +98,9 @@ def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> An
     header, body = _split_blob(blob, kind)
     data, models = body[: header.data], body[header.data :]
     try:
-        return decode_state(data, unpickle_object(models, allowed) if models else [])
+        with without_collection():
+            foreign = unpickle_object(models, allowed, give_way) if models else []
+        return decode_state(data, foreign)
     except (KeyboardInterrupt, SystemExit):
         raise
     # Damage can raise anything; a panic in river's Rust is a BaseException, but no Exception.

@@ -13,7 +13,8 @@ import io
 import pickle
 import sys
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from ..errors import BadSettings
 
@@ -54,10 +55,20 @@ _NOT_IN_STATES = (
 )
 
 
-def pickle_object(foreign: object) -> bytes:
-    """Return the pickle of an object. Raises `BadSettings` if it holds a lambda or an open file."""
+GiveWay: TypeAlias = Callable[[], None]
+
+
+def pickle_object(foreign: object, give_way: GiveWay | None = None) -> bytes:
+    """Return the pickle of an object. Raises `BadSettings` if it holds a lambda or an open file.
+
+    `give_way` is called after each piece of about 64 kB: only there can another thread go on.
+    """
     try:
-        return pickle.dumps(foreign, protocol=5)
+        if give_way is None:
+            return pickle.dumps(foreign, protocol=5)
+        pieces = _Pieces(b"", give_way)
+        pickle.Pickler(pieces, protocol=5).dump(foreign)
+        return pieces.content
     except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
         raise BadSettings(
             f"the state can't be pickled: {error}; use classes and functions defined at the top "
@@ -65,9 +76,14 @@ def pickle_object(foreign: object) -> bytes:
         ) from error
 
 
-def unpickle_object(body: bytes, allowed: frozenset[str] = frozenset()) -> Any:
-    """Return the object in a pickle; `allowed` comes from `allowed_by`. May raise any exception."""
-    return _ModelUnpickler(body, allowed).load()
+def unpickle_object(
+    body: bytes, allowed: frozenset[str] = frozenset(), give_way: GiveWay | None = None
+) -> Any:
+    """Return the object in a pickle; `allowed` comes from `allowed_by`. May raise any exception.
+
+    `give_way` is as in `pickle_object`.
+    """
+    return _ModelUnpickler(body, allowed, give_way).load()
 
 
 def allowed_by(model: object) -> frozenset[str]:
@@ -96,9 +112,34 @@ def allowed_by(model: object) -> frozenset[str]:
     return frozenset(reader.found)
 
 
+class _Pieces:
+    """A file in memory for C's pickler, which passes it a piece at a time."""
+
+    def __init__(self, content: bytes, give_way: GiveWay) -> None:
+        self._file = io.BytesIO(content)
+        self._give_way = give_way
+
+    @property
+    def content(self) -> bytes:
+        return self._file.getvalue()
+
+    def write(self, piece: Any) -> int:
+        self._give_way()
+        return self._file.write(piece)
+
+    def read(self, size: int = -1) -> bytes:
+        self._give_way()
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        return self._file.readline()
+
+
 class _ModelUnpickler(pickle.Unpickler):
-    def __init__(self, body: bytes, allowed: frozenset[str]) -> None:
-        super().__init__(io.BytesIO(body))
+    def __init__(
+        self, body: bytes, allowed: frozenset[str], give_way: GiveWay | None = None
+    ) -> None:
+        super().__init__(io.BytesIO(body) if give_way is None else _Pieces(body, give_way))
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:

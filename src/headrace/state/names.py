@@ -12,6 +12,7 @@ RENAMED: dict[str, str] = {
     "query.accounts:Asked": "query.accounts:AskedLabel",
     "query.rules.space:Neighbours": "query.rules.space:NearestDistances",
     "settings.privacy:Rule": "settings.privacy:PrivacyRule",
+    "learn.trainer:OpenJob": "learn.retrainings:OpenJob",
 }
 """The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ from headrace.adapters import jsonl
 from headrace.adapters.journal import Journal
 from headrace.adapters.snapshots.store import SnapshotStore
 from headrace.commands.replay import replay_run
+from headrace.drivers import refits
 from headrace.drivers.files import run as files
 from headrace.drivers.files import waiting
 from headrace.drivers.files.folder import RunFolder
@@ -503,10 +505,28 @@ def test_following_reads_a_whole_last_line_that_has_no_newline_yet(stream):
     assert replay_run(stream.places.state).difference == ""
 
 
-def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
+@pytest.mark.parametrize("light_s", [0.0, 1e9])
+def test_following_retrains_beside_the_loop_and_a_replay_agrees(
+    past, tmp_path, monkeypatch, light_s
+):
+    """In a process that ends with the run, or in a thread."""
+    monkeypatch.setattr(refits, "LIGHT_S", light_s)
+    pids, start = [], subprocess.Popen
+
+    def count_start(*arguments, **options):
+        process = start(*arguments, **options)
+        pids.append(process.pid)
+        return process
+
+    monkeypatch.setattr(refits.subprocess, "Popen", count_start)
     stream = copy_of(past, tmp_path / "new")
     with closing(Following(stream, START_AT)):
         _wait_for(lambda: stream.decisions("ModelKept") + stream.decisions("ModelAdopted"))
+    assert len(pids) == (light_s == 0.0)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    monkeypatch.undo()
     assert replay_run(stream.places.state).difference == ""
 
 

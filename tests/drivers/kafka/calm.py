@@ -16,8 +16,8 @@ from headrace import Event, LabelRequested, Settings
 from headrace.flow import wire
 from headrace.flow.effects import Part
 from headrace.flow.flow import Flow
-from headrace.flow.mail import OwnedDesk, OwnedShard
-from headrace.flow.parcels import Post
+from headrace.flow.owned import OwnedDesk, OwnedShard
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.sealed import Seals
 from headrace.flow.shards import PartitionShard
 from headrace.learn.trainer import Entry
@@ -115,7 +115,7 @@ class World:
                 self.send(self.kafka.answers, msgspec.json.encode(entry))
                 continue
             for number in self.desks:
-                self.cluster.send(self.flow.mail.post_to_desk(entry, entry.at, number))
+                self.cluster.send(self.flow.router.route_to_desk(entry, entry.at, number))
         self.settle()
 
     def say(self, entry: Entry) -> None:
@@ -123,7 +123,7 @@ class World:
         self.send(self.kafka.training, wire.value_of(entry))
 
     def send(self, topic: str, value: bytes, partition: int = 0) -> None:
-        self.cluster.send(Post(topic, value, partition=partition))
+        self.cluster.send(ProducerRecord(topic, value, partition=partition))
 
     def settle(self) -> None:
         """Let time pass until nothing moves any more."""

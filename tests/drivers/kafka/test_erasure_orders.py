@@ -14,9 +14,9 @@ from headrace.erasing import REASON
 from headrace.flow import wire
 from headrace.flow.desks import ERASURES_MAX, PartitionDesk
 from headrace.flow.effects import Part, Saving
-from headrace.flow.mail import Mail
+from headrace.flow.order_outcomes import combine_erasures, find_labelled_requests
 from headrace.flow.orders import ORDER_KEY, order_of
-from headrace.flow.orders_told import erased_by_all, labelled_requests
+from headrace.flow.output_router import OutputRouter
 from headrace.flow.saving import freeze_log
 from headrace.flow.shards import answers_decoder_of
 from headrace.flow.training import new_log
@@ -112,11 +112,13 @@ def test_an_order_reaches_every_desk_and_says_how_many_shards_answer() -> None:
     assert read(ADA) == msgspec.structs.replace(ADA, shards_n=4)
     kafka, value = settings().kafka, msgspec.json.encode(ADA)
     record = SimpleNamespace(key=ORDER_KEY, value=value, offset=7, timestamp=12_000, headers=())
-    posts = Mail(kafka, shards_n=2).post_answer(
+    records = OutputRouter(kafka, shards_n=2).route_answer(
         answers_decoder_of(settings()), Part(kafka.answers, 0), record, 1.0
     )
-    assert [(post.topic, post.partition) for post in posts] == [(kafka.desk, n) for n in range(3)]
-    assert not any(b"Ada" in post.value for post in posts)
+    assert [(record.topic, record.partition) for record in records] == [
+        (kafka.desk, n) for n in range(3)
+    ]
+    assert not any(b"Ada" in record.value for record in records)
 
 
 def test_digests_are_compared_with_texts_as_the_log_spells_them() -> None:
@@ -234,7 +236,7 @@ def test_who_orders_finds_the_labels_that_are_not_erased_yet() -> None:
         SimpleNamespace(offset=n, value=wire.value_of(one), headers=(), key=None)
         for n, one in enumerate((*entries, gone))
     ]
-    routine = labelled_requests(Part("training", 0), lambda label: label.key == "k")
+    routine = find_labelled_requests(Part("training", 0), lambda label: label.key == "k")
     result: Any = None
     while True:
         try:
@@ -250,10 +252,10 @@ def test_who_orders_finds_the_labels_that_are_not_erased_yet() -> None:
 def test_an_erasure_is_over_when_all_desks_and_shards_say_so() -> None:
     over = {"state": "erased", "erased": {"window": 2}, "is_refitted": False, "stops": {0: 9, 1: 5}}
     last = {"state": "erased", "erased": {"window": 1}, "is_refitted": True, "stops": {0: 8, 1: 7}}
-    assert erased_by_all([None, None]) is None
-    assert erased_by_all([over, None]) == {"state": "ordered"}
-    assert erased_by_all([over, {"state": "ordered"}]) == {"state": "ordered"}
-    assert erased_by_all([over, last]) == {
+    assert combine_erasures([None, None]) is None
+    assert combine_erasures([over, None]) == {"state": "ordered"}
+    assert combine_erasures([over, {"state": "ordered"}]) == {"state": "ordered"}
+    assert combine_erasures([over, last]) == {
         "state": "erased",
         "erased": {"window": 3},
         "is_refitted": True,

@@ -9,8 +9,8 @@ from headrace.drivers.kafka.client import NoBroker
 from headrace.drivers.kafka.faults import ADVICE, GrownError, find_lasting, kind_of, reasons_of
 from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Bounds, Part
-from headrace.flow.parcels import FencedError
 from headrace.flow.places import Places, check_place
+from headrace.flow.produce import FencedError
 from headrace.settings.kafka import KafkaSettings
 
 

@@ -9,7 +9,7 @@ from drivers.kafka.calm import World
 from headrace import Engine, Event, LabelRequested
 from headrace.adapters.sealing import Sealer
 from headrace.errors import NotSealed
-from headrace.flow.parcels import Post
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of, unseal_answer
 from headrace.flow.shards import digest_of
 from headrace.flow.share import share_of
@@ -50,7 +50,7 @@ def lived(settings: Settings, privacy: Privacy) -> World:
         )
     bad = b'{"id": "s3cret", "at": "s3cret", "features": {}}'
     headers = (("trace", b"s3cret"),)
-    world.cluster.send(Post(settings.kafka.events, bad, b"s3cret", 0, headers))
+    world.cluster.send(ProducerRecord(settings.kafka.events, bad, b"s3cret", 0, headers))
     world.feed(events_of(81)[80:])
     return world
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from drivers.kafka.calm import World
-from headrace.flow.parcels import Post
+from headrace.flow.produce import ProducerRecord
 from headrace.flow.records import OWN_BYTES, letter_headers
 from headrace.messages import InputRejected
 from headrace.settings import parse
@@ -58,7 +58,7 @@ def test_a_shard_sends_what_it_could_not_read_with_its_key() -> None:
     topic = world.kafka.events
     good = b'{"id": "e1", "at": 1.0, "features": {"x": 1}}'
     for value in (b"a typing error", good, b'{"at": 1.0}'):
-        world.cluster.send(Post(topic, value, b"the key", 0, [("trace", b"9")]))
+        world.cluster.send(ProducerRecord(topic, value, b"the key", 0, [("trace", b"9")]))
     world.feed([])
     letters = world.of(world.kafka.rejects)
     assert [letter.key for letter in letters] == [b"the key"] * 2
@@ -77,7 +77,7 @@ def test_a_half_that_is_given_up_says_where_its_record_is() -> None:
     topic = world.kafka.events
     for offset in range(3):
         half = b'{"id": "%d", "type": "request"}' % offset
-        world.cluster.send(Post(topic, half, b"the key", 0, [("trace", b"9")]))
+        world.cluster.send(ProducerRecord(topic, half, b"the key", 0, [("trace", b"9")]))
         world.feed([])
     [letter] = world.of(world.kafka.rejects)
     told = msgspec.json.decode(letter.value, type=InputRejected)

@@ -93,7 +93,7 @@ def test_a_shard_is_saved_with_the_model_that_it_had_seen(world: World, store: S
             at = world.cluster.now
             for request_id in asked:
                 world.cluster.send(
-                    world.flow.mail.post_to_desk(
+                    world.flow.router.route_to_desk(
                         Answer(request_id=request_id, label="high", at=at), at, 0
                     )
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from ...label.spelling import spell_class
@@ -25,7 +26,8 @@ def check_label(
     >>> check_label(" ham ", ["ham", "spam"], SchemaSettings(), can_add=False)
     'ham'
     """
-    name = label.strip()
+    # A letter with an accent may be one character or two, and looks the same.
+    name = unicodedata.normalize("NFC", label.strip())
     if label in classes or name in classes:
         return label if label in classes else name
     shown = name.translate(_JOINERS)

@@ -60,13 +60,20 @@ class Usual:
         self._influences = _measure_influences(questions)
 
     def rank_features(self, question: LabelRequested) -> list[dict[str, Any]]:
-        """Return the features of a question, the most unusual and influential first.
+        """Return the features of a question: those that settings name, then the most unusual.
 
         Each is a dict with `name`, `value`, `kind`, `usual` (a range, a share or None), `unusual`
         from 0 to 1, and `influence` from 0 to 1 or None.
         """
         rows = [self._make_row(name, value) for name, value in question.features.items()]
-        return sorted(rows, key=lambda row: -(row["unusual"] + (row["influence"] or 0.0)))
+        # What settings show as text, image or link is what people label: it stands first.
+        return sorted(
+            rows,
+            key=lambda row: (
+                row["name"] not in self._kinds,
+                -(row["unusual"] + (row["influence"] or 0.0)),
+            ),
+        )
 
     def _make_row(self, name: str, value: Value) -> dict[str, Any]:
         kind = self._name_kind(name, value)

@@ -120,6 +120,7 @@ class People:
         try:
             changed = self._path.stat().st_mtime_ns
         except FileNotFoundError:
+            self._people, self._read_at = {}, -1.0
             return
         if changed == self._read_at:
             return

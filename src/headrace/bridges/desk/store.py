@@ -23,12 +23,12 @@ import msgspec
 from ...adapters.sealing import Sealer
 from ...errors import BadInput
 from ...label.consensus import select_standing
-from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
 from ..database import SealedCells, open_database, open_transaction
+from .figures import add_point, describe_people, log_of
 from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
-from .tables import SCHEMA, SEALED, VERSION, event_of, log_of
+from .tables import SCHEMA, SEALED, VERSION, event_of
 
 UNDO_S = 5.0
 """How long an answer can be undone as if it had not been given (seconds)."""
@@ -36,7 +36,6 @@ UNDO_S = 5.0
 KEPT_N = 20_000
 """How many answers, and questions that are over, are remembered."""
 
-SERIES_N = 400
 _REQUEST = msgspec.json.Decoder(LabelRequested)
 
 
@@ -270,12 +269,7 @@ class Store:
             else:
                 # The run takes the latest for the one that counts.
                 now = now if earlier is None else max(now, math.nextafter(earlier[0], math.inf))
-                cursor = self._db.execute(
-                    "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
-                    "VALUES (?, ?, NULL, '', ?, ?, ?)",
-                    (request_id, person, took_s, saw_guess, now),
-                )
-                self._write_answer(cursor.lastrowid, request_id, person, label, note)
+                self._insert_answer(request_id, person, label, note, took_s, saw_guess, now)
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
@@ -285,11 +279,20 @@ class Store:
         return now
 
     def pass_on(self, person: str, request_id: str) -> None:
-        """Leave this question to somebody else; it comes back to this person last."""
+        """Leave this question to somebody else; it comes back to this person last.
+
+        Who has answered it takes that back: an answer that was handed on becomes "cannot tell".
+        """
+        now = self._clock()
         with self._lock, open_transaction(self._db):
+            self._take_back(request_id, person, now)
+            earlier = self._find_answer(request_id, person)
+            if earlier is not None and earlier[1] is not None:
+                at = max(now, math.nextafter(earlier[0], math.inf))
+                self._insert_answer(request_id, person, None, earlier[2], None, False, at)
             self._db.execute(
                 "INSERT OR REPLACE INTO passed (request_id, person, at) VALUES (?, ?, ?)",
-                (request_id, person, self._clock()),
+                (request_id, person, now),
             )
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
@@ -304,28 +307,20 @@ class Store:
         with self._lock, open_transaction(self._db):
             now = self._clock()
             row = self._db.execute(
-                "SELECT request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
+                "SELECT request_id FROM answers WHERE person = ? AND is_undone = 0 "
                 "ORDER BY n DESC LIMIT 1",
                 (person,),
             ).fetchone()
             if row is None:
                 return None
-            request_id, at = row
-            if now - UNDO_S < at <= now:
-                self._db.execute(
-                    "UPDATE answers SET is_undone = 1 WHERE request_id = ? AND person = ? "
-                    "AND at > ? AND at <= ?",
-                    (request_id, person, now - UNDO_S, now),
-                )
-                self._db.execute(
-                    "UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,)
-                )
+            request_id = str(row[0])
+            self._take_back(request_id, person, now)
             self._db.execute("DELETE FROM leases WHERE person = ?", (person,))
             self._db.execute(
                 "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
                 (request_id, person, now + self._lease_s, now),
             )
-        return str(request_id)
+        return request_id
 
     def find_question(self, request_id: str) -> LabelRequested | None:
         """Return a question, open or over; None if it is not known."""
@@ -351,14 +346,19 @@ class Store:
             return [self._decode_request(*row) for row in rows]
 
     def list_named_classes(self) -> list[str]:
-        """Return the classes that people named in valid answers, in the order of first use."""
+        """Return the classes that people named in valid answers, in the order of first use.
+
+        The order is that of all answers, so that a class keeps its place when one is corrected.
+        """
         with self._lock:
             rows = self._db.execute(
-                "SELECT n, request_id, person, label FROM answers WHERE label IS NOT NULL AND n IN "
-                "(SELECT MAX(n) FROM answers WHERE is_undone = 0 GROUP BY request_id, person) "
-                "ORDER BY n"
+                "SELECT n, request_id, person, label, n IN (SELECT MAX(n) FROM answers "
+                "WHERE is_undone = 0 GROUP BY request_id, person) FROM answers "
+                "WHERE label IS NOT NULL ORDER BY n"
             )
-            return [*dict.fromkeys(str(self._read_label(*row)) for row in rows)]
+            named = [(str(self._read_label(*row[:4])), row[4]) for row in rows]
+        valid = {label for label, is_valid in named if is_valid}
+        return [*dict.fromkeys(label for label, _ in named if label in valid)]
 
     def count_questions(self, person: str) -> dict[str, int]:
         """Count open questions and this person's, and answers: all, and theirs within a day."""
@@ -383,33 +383,8 @@ class Store:
 
         `took_s` is the geometric mean of the seconds a question took them, between its 95 % bounds.
         """
-        now = self._clock()
         with self._lock:
-            rows = self._db.execute(
-                "SELECT person, COUNT(*), MAX(at), COUNT(took_s), SUM(log_of(took_s)), "
-                "SUM(log_of(took_s) * log_of(took_s)) FROM answers WHERE is_undone = 0 "
-                "GROUP BY person ORDER BY person"
-            ).fetchall()
-            leased = dict(
-                self._db.execute(
-                    "SELECT person, COUNT(*) FROM leases WHERE until > ? GROUP BY person", (now,)
-                )
-            )
-        names = sorted({row[0] for row in rows} | set(leased))
-        by_name = {row[0]: row[1:] for row in rows}
-        people = []
-        for name in names:
-            answered_n, last_at, timed_n, *logs = by_name.get(name, (0, None, 0, 0.0, 0.0))
-            people.append(
-                {
-                    "name": name,
-                    "answered_n": answered_n,
-                    "took_s": typical_of(timed_n, *logs),
-                    "last_at": last_at,
-                    "leased_n": leased.get(name, 0),
-                }
-            )
-        return people
+            return describe_people(self._db, self._clock())
 
     def add_estimate(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
         """Store the accuracy that was estimated after `labels_n` labels, with its bounds."""
@@ -419,15 +394,7 @@ class Store:
             if self._db.execute(query, (labels_n,)).fetchone() == row:
                 return  # the page asks every few seconds, and nothing has changed
         with self._lock, open_transaction(self._db):
-            self._db.execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", row)
-            n = self._query_number("SELECT COUNT(*) FROM series")
-            if n > SERIES_N:
-                # Every second point of the first half is removed: the curve keeps its shape.
-                self._db.execute(
-                    "DELETE FROM series WHERE rowid IN (SELECT rowid FROM (SELECT rowid, "
-                    "ROW_NUMBER() OVER (ORDER BY labels_n) AS i FROM series) "
-                    f"WHERE i % 2 = 0 AND i < {SERIES_N // 2})"
-                )
+            add_point(self._db, row)
 
     def list_estimates(self) -> list[list[float]]:
         """Return rows of labels, accuracy and its 95 % bounds, in the order of labels."""
@@ -439,16 +406,39 @@ class Store:
     def _decode_request(self, request_id: str, body: bytes) -> LabelRequested:
         return _REQUEST.decode(self._cells.unseal_text(body, "questions.body", request_id))
 
-    def _write_answer(
-        self, n: int | None, request_id: str, person: str, label: str | None, note: str
+    def _insert_answer(
+        self,
+        request_id: str,
+        person: str,
+        label: str | None,
+        note: str,
+        *rest: float | None,
     ) -> None:
-        """Store label and note of the answer with number n, sealed where there are keys."""
+        """Store an answer, its label and note sealed where there are keys.
+
+        `rest` is how long it took, whether the guess was seen, and when it was given.
+        """
+        n = self._db.execute(
+            "INSERT INTO answers (request_id, person, note, took_s, saw_guess, at) "
+            "VALUES (?, ?, '', ?, ?, ?)",
+            (request_id, person, *rest),
+        ).lastrowid
         stored: list[str | bytes | None] = [label, note]
         if self._cells.are_sealed:
             row = f"{n} {request_id} {person}"
             stored[0] = label and self._cells.seal_text(label.encode(), "answers.label", row)
             stored[1] = self._cells.seal_text(note.encode(), "answers.note", row)
         self._db.execute("UPDATE answers SET label = ?, note = ? WHERE n = ?", (*stored, n))
+
+    def _take_back(self, request_id: str, person: str, now: float) -> None:
+        """Undo a person's answers to a question, as far as they can be; it is open again then."""
+        undone = self._db.execute(
+            "UPDATE answers SET is_undone = 1 WHERE request_id = ? AND person = ? "
+            "AND at > ? AND at <= ?",
+            (request_id, person, now - UNDO_S, now),
+        )
+        if undone.rowcount:
+            self._db.execute("UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,))
 
     def _find_answer(self, request_id: str, person: str) -> tuple[float, str | None, str] | None:
         """Return when a person last answered a question, with which label and note; or None."""

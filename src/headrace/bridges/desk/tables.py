@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 
 from ...messages import LabelRequested
 
@@ -44,8 +43,3 @@ def event_of(request: LabelRequested) -> str:
     return hashlib.blake2b(
         request.event_id.encode(errors="surrogatepass"), digest_size=8
     ).hexdigest()
-
-
-def log_of(seconds: float | None) -> float | None:
-    """Return the logarithm of seconds, which count as at least a tenth of a second."""
-    return None if seconds is None else math.log(max(0.1, seconds))

@@ -46,7 +46,7 @@ def unguard_cell(cell: str) -> str:
 class Spreadsheet:
     """Tables of tasks and answers.
 
-    >>> table = Table(FilesSettings())
+    >>> table = Spreadsheet(FilesSettings())
     >>> table.replies_of(b"request_id;label;annotator\\nr1;ham;ada\\nr2;;\\n").given
     [Given(line=2, request_id='r1', label='ham', at=None, annotator='ada')]
     """

@@ -34,7 +34,7 @@ _Shape = TypeVar("_Shape")
 class CallRefused(BadSettings):
     """Label Studio refuses a call that it understood; to repeat it would not help.
 
-    >>> Refused("GET", "/api/projects/9/", 404, "No Project matches the given query.").status
+    >>> CallRefused("GET", "/api/projects/9/", 404, "No Project matches the given query.").status
     404
     """
 

@@ -17,7 +17,7 @@ from ...drivers.audit.acts import open_worker_acts
 from ...drivers.kafka import client
 from ...drivers.kafka.cluster import Cluster, connect_cluster
 from ...drivers.kafka.reading import QUICK, partition_of, start_client
-from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Part, Rebuild
+from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Rebuild, RebuildResult
 from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import ensure_topics
 from ...errors import BadInput
@@ -35,7 +35,7 @@ async def rebuild_all(
     note: Callable[[str], None],
     on_part: Callable[[str, int], None] = lambda name, records_n: None,
     on_read: Callable[[int], None] = lambda records_n: None,
-) -> AsyncIterator[Part]:
+) -> AsyncIterator[RebuildResult]:
     """Rebuild every part from the logs and yield it: the training log, then desks, then shards.
 
     `note` is called with why a snapshot was passed over, `on_part` with the part that begins and
@@ -136,7 +136,9 @@ def command(arguments: argparse.Namespace) -> int:
     return 1 if any(part.verdict == DIFFERS for part in parts) else 0
 
 
-async def _rebuild_shown(settings: Settings, is_writing: bool, notes: list[str]) -> list[Part]:
+async def _rebuild_shown(
+    settings: Settings, is_writing: bool, notes: list[str]
+) -> list[RebuildResult]:
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rebuild", total=None)
@@ -153,20 +155,22 @@ async def _rebuild_shown(settings: Settings, is_writing: bool, notes: list[str])
 _COLUMNS = ("part", "records", "seconds", "state", "saved")
 
 
-def show_parts(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
+def show_parts(parts: Sequence[RebuildResult], notes: Sequence[str] = ()) -> None:
     """Print the parts as a table, or as plain lines where there is no terminal; then notes."""
     table = make_table()
     for name in _COLUMNS:
         table.add_column(name, justify="right" if name in ("records", "seconds") else "left")
-    findings = [f"{part.name}: {sentence}" for part in parts for sentence in part.told]
+    findings = [f"{part.name}: {sentence}" for part in parts for sentence in part.notes]
     notes = (*dict.fromkeys(notes), *findings, summarize_parts(parts))
     show_table(table, map(_make_row, parts), notes)
 
 
-def summarize_parts(parts: Sequence[Part]) -> str:
+def summarize_parts(parts: Sequence[RebuildResult]) -> str:
     """Summarize in a sentence how many parts are proven equal, and how the others end.
 
-    >>> summarize_parts([Part("training", EQUAL), Part("desk-0", EQUAL), Part("shard-0")])
+    >>> names = ("training", "desk-0")
+    >>> parts = [*(RebuildResult(name, EQUAL) for name in names), RebuildResult("shard-0")]
+    >>> summarize_parts(parts)
     '2 of 3 parts are proven equal to their newest snapshots; 1 has none'
     """
     counted = {verdict: sum(part.verdict == verdict for part in parts) for verdict in _ENDINGS}
@@ -184,6 +188,6 @@ _ENDINGS = {
 }
 
 
-def _make_row(part: Part) -> tuple[str, ...]:
+def _make_row(part: RebuildResult) -> tuple[str, ...]:
     saved = "written" if part.is_written else ""
     return (part.name, f"{part.records_n:,}", f"{part.took_s:.1f}", part.verdict, saved)

@@ -29,13 +29,13 @@ from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import ensure_topics
 from ...errors import BadInput, BadSettings
 from ...flow import wire
-from ...flow.chain import Chain, chain_of
 from ...flow.effects import Part
+from ...flow.journal_head import JournalHead, read_journal_head
+from ...flow.log_reader import LogReader
 from ...flow.recovery import fold_until
 from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard
 from ...flow.steps import Step
-from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
 from ...settings import Settings
 from .rebuild import check_idle
@@ -100,7 +100,7 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
         for move in moves:
             snapshot = states.read_shard(move.partition, len(moves))
             saved, _, places = snapshot
-            since = chain_of(
+            since = read_journal_head(
                 settings,
                 move.partition,
                 last=saved.journal,
@@ -108,14 +108,14 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
                 spent=saved.spent,
                 claim_n=saved.claim_n,
             )
-            chain = await reading.run_routine(since)
+            head = await reading.run_routine(since)
             shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
             shard.seek(move.to)
-            shard.keep_spent(chain.claim_n, chain.spent, log.caps)
-            step = reset_step(chain, shard, training, writer)
-            await _write_step(settings, producer, chain, step)
+            shard.keep_spent(head.claim_n, head.spent, log.caps)
+            step = reset_step(head, shard, training, writer)
+            await _write_step(settings, producer, head, step)
             states.clear_series(f"shard-{move.partition}")
-            _save_shard(states, shard, step, chain.end, log)
+            _save_shard(states, shard, step, head.end, log)
         states.write_training(freeze_log(log), training)
         await _commit_offsets(settings, stack, moves)
 
@@ -129,47 +129,47 @@ async def _newest_log(
     """
     log, position = states.read_training()
     tp = Part(settings.kafka.training, 0)
-    tapes = Tapes({tp: position})
-    await reader.run_routine(tapes.go_to_starts())
-    if tapes.lost[tp]:
+    logs = LogReader({tp: position})
+    await reader.run_routine(logs.go_to_starts())
+    if logs.lost[tp]:
         raise BadInput(
-            f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
+            f"{tp.topic} begins {logs.lost[tp]} entries after the newest snapshot: the model "
             "can't be made from it. Give kafka.training, desk and journal new names to begin anew"
         )
-    end = tapes.ends[tp]
-    await reader.run_routine(fold_until(log, tapes, tp, end))
+    end = logs.ends[tp]
+    await reader.run_routine(fold_until(log, logs, tp, end))
     return log, end
 
 
-def reset_step(chain: Chain, shard: PartitionShard, training: int, writer: str) -> Step:
-    """Make the step for a shard that begins anew, behind the last step of its journal's chain.
+def reset_step(head: JournalHead, shard: PartitionShard, training: int, writer: str) -> Step:
+    """Make the step for a shard that begins anew, behind the head of its journal.
 
     `training` is the offset in the training log up to which the shard has seen it, `writer` a name
     for this process.
     """
     return Step(
-        previous=chain.last,
+        previous=head.last,
         training=training,
         start=shard.position,
         stop=shard.position,
         # A worker without a snapshot looks for what a killed one had not sent, and sends it.
-        done=chain.done,
+        done=head.done,
         rules=shard.rules,
         writer=writer,
         is_first=True,
         is_reset=True,
-        spent_n=chain.spent.labels_n if chain.claim_n else None,
-        spent_money=chain.spent.money if chain.claim_n else None,
-        claim_n=chain.claim_n,
+        spent_n=head.spent.labels_n if head.claim_n else None,
+        spent_money=head.spent.money if head.claim_n else None,
+        claim_n=head.claim_n,
     )
 
 
-async def _write_step(settings: Settings, producer: Any, chain: Chain, step: Step) -> None:
+async def _write_step(settings: Settings, producer: Any, head: JournalHead, step: Step) -> None:
     topic = settings.kafka.journal
-    written = await producer.send_and_wait(topic, wire.value_of(step), partition=chain.partition)
-    if written.offset != chain.end:
+    written = await producer.send_and_wait(topic, wire.value_of(step), partition=head.partition)
+    if written.offset != head.end:
         raise BadInput(
-            f"a worker wrote to {topic}, partition {chain.partition}, meanwhile; stop all workers "
+            f"a worker wrote to {topic}, partition {head.partition}, meanwhile; stop all workers "
             "and reset again"
         )
 

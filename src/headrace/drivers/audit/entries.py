@@ -99,7 +99,7 @@ def _shorten_value(value: Any) -> Any:
 class NextOffsets:
     """The next offset of each partition, by which a log's entries are checked.
 
-    >>> places = Places()
+    >>> places = NextOffsets()
     >>> places.check_entry({"what": "asked", "record": ["requests", 0, 0]})
     ''
     >>> places.check_entry({"what": "asked", "record": ["requests", 0, 2]})

@@ -17,8 +17,8 @@ read or where a run was killed:
 - A retraining is run right after the piece that ordered it, before anything else is fed.
 
 With `--follow` inputs are fed as they arrive, and the journal alone says in which order: orders
-first, answers at once when there is no event, a retraining when its thread is done. A table of
-events is read whole at the start; a note says when it has grown since. After
+first, answers at once when there is no event, a retraining when it is done beside the run
+(`refits`). A table of events is read whole at the start; a note says when it has grown since. After
 `run.tick_s` of quiet the clock is moved to the time of day if something fell due within the last
 day by that clock: so requests of a live stream expire in time, those of a past stream never do.
 
@@ -150,7 +150,8 @@ class Runner(Feeder):
             if self.engine.shard.events_n:
                 self._said.add("features")
             self._open_inputs(places, opened)
-            self._jobs = opened.enter_context(closing(JobRunner(self._shown, is_beside=follow)))
+            jobs = JobRunner(self._shown, is_beside=follow, note=self._note)
+            self._jobs = opened.enter_context(closing(jobs))
             self._make_report()
             if (served := self._shown.serve(on_note)) is not None:
                 opened.callback(served.close)
@@ -394,7 +395,7 @@ class Runner(Feeder):
     # -------------------------------------------------------------- what happens beside the files
 
     def _run_retraining(self) -> None:
-        """Run the retrainings that the engine ordered: at once, or with `--follow` in a thread."""
+        """Run the retrainings that the engine ordered: at once, or with `--follow` beside it."""
         for job_id, challenger, error in self._jobs.pop_ended(self.engine):
             ended = Retrained(job_id=job_id, at=self.engine.now, error=error)
             self._feed_record(ended, None, challenger)

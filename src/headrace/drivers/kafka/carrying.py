@@ -1,4 +1,4 @@
-"""Carries out the requests of a flow with the clients of a session, and returns their results."""
+"""Carries out the requests of a flow with the clients of a driver, and returns their results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from ...adapters.metrics.timings import Timings
 from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
-from ...learn.retrain import Challenger, RetrainJob, attempt_job
+from ...learn.retrain import RetrainJob
+from ..refits import Attempted
 from . import client
 from .reading import Reader, partition_of, retraining_in
 from .states import States
@@ -23,16 +24,22 @@ LOOK_S_MAX = 5.0
 class Carrier:
     """Carries out requests. `use_clients` sets its clients; `consumer` is the group's.
 
-    Snapshots are loaded and saved, and retrainings run, in `threads`; the events have
+    Snapshots are loaded and saved, and retrainings run by `attempt`, in `threads`; the events have
     `partitions_n` partitions.
     """
 
     consumer: Any
 
     def __init__(
-        self, states: States, threads: Executor, timings: Timings, partitions_n: int
+        self,
+        states: States,
+        threads: Executor,
+        timings: Timings,
+        partitions_n: int,
+        attempt: Callable[[RetrainJob], Attempted],
     ) -> None:
         self._states = states
+        self._attempt = attempt
         self._threads = threads
         self._timings = timings
         self._partitions_n = partitions_n
@@ -47,8 +54,8 @@ class Carrier:
     async def carry_out(self, request: Request) -> Any:
         """Carry out a request and return the result that its docstring names."""
         match request:
-            case Produce(posts=posts):
-                return [record.offset for record in await send_posts(self._producer, posts)]
+            case Produce(records=records):
+                return [record.offset for record in await send_records(self._producer, records)]
             case Commit(offsets=offsets):
                 return await self._commit_offsets(offsets)
             case Look():
@@ -94,10 +101,10 @@ class Carrier:
                     return str(error)
         return None
 
-    def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    def _attempt_job(self, job: RetrainJob) -> Attempted:
         began = time.perf_counter()
         try:
-            return attempt_job(job)
+            return self._attempt(job)
         finally:
             self._timings.count_retraining(time.perf_counter() - began)
 
@@ -105,16 +112,16 @@ class Carrier:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def send_posts(producer: Any, posts: Sequence[Any]) -> list[Any]:
-    """Send these posts in order; return the brokers' acknowledgements once all have come."""
+async def send_records(producer: Any, records: Sequence[Any]) -> list[Any]:
+    """Send these records in order; return the brokers' acknowledgements once all have come."""
     futures = [
         await producer.send(
-            post.topic,
-            post.value,
-            key=post.key,
-            partition=post.partition,
-            headers=list(post.headers),
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=record.partition,
+            headers=list(record.headers),
         )
-        for post in posts
+        for record in records
     ]
     return list(await asyncio.gather(*futures))

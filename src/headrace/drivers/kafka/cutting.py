@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ...errors import BadInput
 from ...flow.effects import Part, Routine
-from ...flow.tapes import Tapes
+from ...flow.log_reader import LogReader
 from ...settings import Settings
 from ...settings.kafka import KafkaSettings
 from .client import make_consumer
@@ -104,10 +104,10 @@ def _least_places(stands: list[Stand]) -> dict[Part, int]:
 
 def find_last_orders(places: Mapping[Part, int]) -> Routine[dict[Part, int]]:
     """Find the last order to erase at or behind each place. Returns offsets, where there is one."""
-    tapes, found = Tapes(places), dict[Part, int]()
-    yield from tapes.go_to_starts()
+    logs, found = LogReader(places), dict[Part, int]()
+    yield from logs.go_to_starts()
     for part in places:
-        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
+        while records := (yield from logs.read_piece(part, logs.ends[part])):
             orders = [record.offset for record in records if ORDER in (record.value or b"")[:40]]
             if orders:
                 found[part] = orders[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import BadInput
-from ...flow.parcels import FencedError
+from ...flow.produce import FencedError
 from ...flow.takeover import GrownError
 from . import client
 
@@ -42,7 +42,7 @@ ADVICE = {
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether another session may be free of this error."""
+    """Whether another driver may be free of this error."""
     if isinstance(error, client.import_extra("aiokafka.errors").KafkaError):
         return type(error).__name__ not in ADVICE
     return isinstance(error, client.NoBroker | FencedError | GrownError | OSError | TimeoutError)
@@ -69,7 +69,7 @@ def _unwrap_error(error: BaseException) -> BaseException:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return why a session ended, for counting: the first reason in a group.
+    """Return why a driver ended, for counting: the first reason in a group.
 
     `brokers` refused, the `network` or a disk failed, another worker wrote to our journal
     (`fenced`), or the events have more `partitions`.

@@ -1,4 +1,4 @@
-"""A session's place in its consumer group: passes on to the flow what is assigned and revoked."""
+"""A driver's place in its consumer group: passes on to the flow what is assigned and revoked."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class GroupConsumer:
         bounds = await self._carrier.carry_out(Look(journals))
         routes = await self._carrier.carry_out(Look(routed, is_of_group=True))
         ends = {part.partition: found.end for part, found in bounds.items()}
-        # The session may have ended while the brokers were asked.
+        # The driver may have ended while the brokers were asked.
         if not self._is_over:
             await self._tell(Assigned(parts, routes, ends))
 

@@ -13,8 +13,8 @@ import msgspec
 from ...adapters.sealing import Sealer
 from ...errors import BadSettings
 from ...flow.effects import Part, Routine
+from ...flow.order_outcomes import OrderOutcomes, combine_erasures, find_labelled_requests
 from ...flow.orders import ORDER_KEY
-from ...flow.orders_told import OrdersTold, erased_by_all, labelled_requests
 from ...flow.sealed import ANSWERS_TOPIC
 from ...messages import ErasureOrdered, LabelSettled
 from ...query.orders import Order, Orders, fault_of, name_of
@@ -42,7 +42,7 @@ class KafkaOrders(Connection):
     def __init__(self, settings: KafkaSettings, sealer: Sealer | None = None) -> None:
         super().__init__(settings)
         self._sealer = sealer
-        self._told = OrdersTold(settings, int(1_000 * (time.time() - BACK_S)))
+        self._outcomes = OrderOutcomes(settings, int(1_000 * (time.time() - BACK_S)))
         # Orders on their way to the training log, which is read first.
         self._placed = Orders()
         self._reader: Reader
@@ -70,7 +70,7 @@ class KafkaOrders(Connection):
 
     def labelled_requests(self, is_wanted: Callable[[LabelSettled], bool]) -> set[str]:
         """Return the requests with wanted labels in the training log, less those erased since."""
-        routine = labelled_requests(Part(self._settings.training, 0), is_wanted)
+        routine = find_labelled_requests(Part(self._settings.training, 0), is_wanted)
         return self._run_coroutine(self._read_logs(routine))
 
     def event_ends(self) -> dict[int, int]:
@@ -95,10 +95,12 @@ class KafkaOrders(Connection):
     async def _find_erasure(self, order: Order) -> dict[str, Any] | None:
         """Return what is known of an order; an erasure is over once all desks and shards are."""
         if not isinstance(order, ErasureOrdered):
-            return await self._read_logs(self._told.read_order(name_of(order)))
+            return await self._read_logs(self._outcomes.read_order(name_of(order)))
         desks = range(self._settings.desk_partitions)
         names = [name_of(msgspec.structs.replace(order, desk=desk)) for desk in desks]
-        return erased_by_all([await self._read_logs(self._told.read_order(name)) for name in names])
+        return combine_erasures(
+            [await self._read_logs(self._outcomes.read_order(name)) for name in names]
+        )
 
     async def _read_logs(self, routine: Routine[T]) -> T:
         try:

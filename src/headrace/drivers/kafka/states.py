@@ -17,7 +17,7 @@ from ...errors import BadInput
 from ...flow.desks import PartitionDesk
 from ...flow.effects import Saving
 from ...flow.shards import PartitionShard, digest_of
-from ...flow.takeover import make_unborn
+from ...flow.takeover import make_empty_shard
 from ...flow.training import new_log
 from ...learn.models import build
 from ...learn.trainer import Trainer
@@ -185,7 +185,7 @@ class States:
         number = None if before is None else _number_of("shard", before)
         newest = self._read_newest(f"shard-{partition}", read_parts, number)
         if newest is None:
-            return make_unborn(self.settings, partition, partitions_n)
+            return make_empty_shard(self.settings, partition, partitions_n)
         (shard, log), positions = newest
         shard.stand_at(positions)
         return shard, log, positions

@@ -40,7 +40,7 @@ def build_flow_report(
             failed_n=flow.snapshots.failed_n,
             refused_n=refused_n,
         ),
-        rejected_n=dict(flow.mail.rejected_n),
+        rejected_n=dict(flow.router.rejected_n),
         restarts_n=dict(restarts_n),
         lost_n=dict(flow.places.lost_n),
         recomputed_n=flow.recomputed.n,

@@ -47,7 +47,7 @@ class ViewHistory:
     """The view's memory: estimates with their intervals, marks, the latest decisions.
 
     >>> from headrace import Engine
-    >>> history = History()
+    >>> history = ViewHistory()
     >>> history.add_report(Engine().report)
     >>> history.accuracy.points, list(history.decisions)
     ([], [])

@@ -22,6 +22,8 @@ const REASONS = {
   drift: ["Drift", "The stream has changed; this shows how."],
   ordered: ["Ordered", "Chosen in a round that somebody ordered."],
   "second opinion": ["Second opinion", "Another annotator's label is to be checked."],
+  quota: ["Few labels", "It may be of a class or a part of the stream that is short of labels."],
+  audit: ["Audit", "Drawn blindly to check the model, since somebody ordered it."],
 };
 
 let phase = "starting";

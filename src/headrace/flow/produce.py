@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Post(NamedTuple):
+class ProducerRecord(NamedTuple):
     """One record to be sent; without a partition its key chooses one."""
 
     topic: str
@@ -22,14 +22,14 @@ class FencedError(Exception):
 
 
 @dataclass(slots=True)
-class Parcel:
+class ProduceBatch:
     """The records that follow from one step, or from some entries of a desk's log.
 
     `offset` is the one that the journal's record must get. `arrived` is called when all arrived.
     """
 
     arrived: Callable[[], None]
-    journal: Post | None = None
+    journal: ProducerRecord | None = None
     offset: int = -1
-    to_desks: list[Post] = field(default_factory=list)
-    to_others: list[Post] = field(default_factory=list)
+    to_desks: list[ProducerRecord] = field(default_factory=list)
+    to_others: list[ProducerRecord] = field(default_factory=list)

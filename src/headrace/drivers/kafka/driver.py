@@ -2,7 +2,7 @@
 
 Nothing is decided here. What the clients receive is passed to the flow; each of its effects becomes
 a call of a client, and each request a task whose result is passed to the flow. After an error
-nothing is repaired: the next session begins from snapshots and logs, as after a kill.
+nothing is repaired: the next driver begins from snapshots and logs, as after a kill.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ...flow.effects import (
     Ask,
     Done,
     Effect,
+    Emitted,
     Ended,
     Fed,
     Follow,
@@ -33,13 +34,14 @@ from ...flow.effects import (
     Resume,
     Seek,
     Stopped,
-    Told,
     Woke,
 )
 from ...flow.flow import Flow
 from ...flow.worker_state import FlowSetup
+from ...learn.retrain import RetrainJob
 from ...messages import Output
 from ...report import Report
+from ..refits import Attempted
 from . import client
 from .carrying import Carrier
 from .group_consumer import GroupConsumer
@@ -51,11 +53,12 @@ from .worker_report import build_flow_report
 POLL_MS = 50
 
 
-class Session:
+class FlowDriver:
     """A flow with its producer and consumers, from `run` until it is stopped or fails.
 
     - `setup`: what the flow begins with
-    - `states`: loads and saves snapshots; `threads` run that and retrainings
+    - `states`: loads and saves snapshots; `threads` run that, and wait for retrainings
+    - `attempt`: runs a retraining and returns its challenger or its error
     - `clock`: returns the time of day, seconds
     - `note`, `warn`: called with sentences, of what goes on and of what an operator should look at
     - `on_outputs`: called with what was decided and learned
@@ -68,6 +71,7 @@ class Session:
         threads: Executor,
         *,
         timings: Timings,
+        attempt: Callable[[RetrainJob], Attempted],
         clock: Callable[[], float],
         note: Callable[[str], None],
         warn: Callable[[str], None],
@@ -77,7 +81,7 @@ class Session:
         self.flow = Flow(setup)
         self._states = states
         events_n, kafka = setup.partitions_n["events"], setup.settings.kafka
-        self._carrier = Carrier(states, threads, timings, events_n)
+        self._carrier = Carrier(states, threads, timings, events_n, attempt)
         self.group = GroupConsumer(kafka, self._carrier, events_n, self._tell_flow)
         self._timings = timings
         self._clock = clock
@@ -157,7 +161,7 @@ class Session:
                 await asyncio.sleep(POLL_MS / 1_000)
 
     async def _tell_flow(self, one: Input) -> None:
-        """Pass an input in a task of this session, whose error ends it: aiokafka hides others."""
+        """Pass an input in a task of this driver, whose error ends it: aiokafka hides others."""
 
         async def pass_on() -> None:
             self.pass_inputs(one)
@@ -189,7 +193,7 @@ class Session:
                 self._tail.follow_part(part, position)
             case Note(sentence=sentence, is_warning=is_warning):
                 (self._warn if is_warning else self._note)(sentence)
-            case Told(outputs=outputs):
+            case Emitted(outputs=outputs):
                 self._on_outputs(outputs)
             case Released():
                 self.group.confirm_release()
@@ -209,13 +213,13 @@ class Session:
             self._timings.count_fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
 
     def why_not_ready(self) -> str:
-        """Why this session does not do its work, as a sentence; empty when it does."""
+        """Why this driver does not do its work, as a sentence; empty when it does."""
         return self.flow.why_not_ready(time.monotonic())
 
     def make_report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
         """Return the numbers of what this worker owns now; call it in the loop's own thread.
 
-        `restarts_n` counts sessions that ended early, by the kind of error.
+        `restarts_n` counts drivers that ended early, by the kind of error.
         """
         return build_flow_report(
             self.flow,

@@ -1,4 +1,4 @@
-"""A worker's session where it begins and ends; what it does in between is tested on a broker."""
+"""A worker's driver where it begins and ends; what it does in between is tested on a broker."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from headrace import Settings
-from headrace.drivers.kafka.session import Session
+from headrace.drivers.kafka.driver import FlowDriver
 from headrace.flow.effects import Part, Woke
 from headrace.flow.worker_state import FlowSetup
 from headrace.query.record import Differences
 
 
-def session() -> Session:
+def driver() -> FlowDriver:
     decoders: dict[str, Any] = dict.fromkeys(("decoder", "answers_decoder"))
     setup = FlowSetup(
         settings=Settings(),
@@ -25,16 +25,16 @@ def session() -> Session:
         timer=lambda: 0.0,
     )
     parts: dict[str, Any] = dict.fromkeys(
-        ("states", "threads", "timings", "note", "warn", "on_outputs")
+        ("states", "threads", "timings", "attempt", "note", "warn", "on_outputs")
     )
-    return Session(setup, **parts, clock=lambda: 0.0)
+    return FlowDriver(setup, **parts, clock=lambda: 0.0)
 
 
 def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():
     """The consumer is the last to stop, and may hear meanwhile that the group shares out anew."""
 
-    async def heard() -> Session:
-        found = session()
+    async def heard() -> FlowDriver:
+        found = driver()
         found.flow.owned.parts = {Part("inference", 0)}
         found.group.ignore_changes()
         await found.group.on_revoked()
@@ -49,8 +49,8 @@ def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():
 def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_nothing():
     """Between the failure and the end of its tasks the consumer may hear of a rebalance."""
 
-    async def heard() -> Session:
-        found = session()
+    async def heard() -> FlowDriver:
+        found = driver()
         found.flow.owned.parts = {Part("inference", 0)}
         waiting: list[asyncio.Task[None]] = []
 

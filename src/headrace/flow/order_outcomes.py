@@ -16,9 +16,9 @@ from ..query.orders import Order, name_of
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Find, Look, Part, Routine
+from .log_reader import LogReader
 from .orders import Followed
 from .steps import ChainEnd, Step
-from .tapes import Tapes
 
 CLOCKS_MS = 60_000
 """How far clocks of two workers may differ: journals are read from this long before an order."""
@@ -64,7 +64,7 @@ class _Order:
         return all(number in self.followed for number in self.numbers)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def outcome(self) -> dict[str, Any]:
         """What is known of the order, in the form of `RoundOutcomes`."""
         if not self.is_over:
             return {"state": "ordered"}
@@ -87,12 +87,12 @@ class _Order:
         return {"state": "refused", "asked_n": 0, "why": why or "no partition had a part of it"}
 
 
-def erased_by_all(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+def combine_erasures(by_desk: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
     """Combine what is known of an erasure at each desk: all have to be over; None if none is."""
-    outcomes = [outcome for outcome in told if outcome is not None]
+    outcomes = [outcome for outcome in by_desk if outcome is not None]
     if not outcomes:
         return None
-    if len(outcomes) < len(told) or any(outcome["state"] != "erased" for outcome in outcomes):
+    if len(outcomes) < len(by_desk) or any(outcome["state"] != "erased" for outcome in outcomes):
         return {"state": "ordered"}
     erased: Counter[str] = Counter()
     for outcome in outcomes:
@@ -102,14 +102,14 @@ def erased_by_all(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | Non
     return {"state": "erased", "erased": erased, "is_refitted": is_refitted, "stops": stops}
 
 
-def labelled_requests(
+def find_labelled_requests(
     training: Part, is_wanted: Callable[[LabelSettled], bool]
 ) -> Routine[set[str]]:
     """Return the ids of requests whose labels are wanted, are in the log, and were not erased."""
     first = (yield Look((training,)))[training].first
-    tapes, ids = Tapes({training: first}), set[str]()
-    yield from tapes.go_to_starts()
-    while records := (yield from tapes.read_piece(training, tapes.ends[training])):
+    logs, ids = LogReader({training: first}), set[str]()
+    yield from logs.go_to_starts()
+    while records := (yield from logs.read_piece(training, logs.ends[training])):
         for record in records:
             match wire.entry_of(record):
                 case (LabelSettled() as label, _) if is_wanted(label):
@@ -119,7 +119,7 @@ def labelled_requests(
     return ids
 
 
-class OrdersTold:
+class OrderOutcomes:
     """What became of the orders that were passed on since `since_ms`, by their `name_of`.
 
     Each record of the training log is read once; a journal is read from shortly before an order
@@ -141,7 +141,7 @@ class OrdersTold:
         for number in order.numbers:
             if number not in order.followed:
                 yield from self._read_journal(order, number)
-        return order.told
+        return order.outcome
 
     def _read_training(self) -> Routine[None]:
         part = Part(self._kafka.training, 0)
@@ -149,9 +149,9 @@ class OrdersTold:
             self._place = (yield Find((part,), self._since_ms))[part]
         # The log may have been cut, which does no harm to a mere reader.
         first = (yield Look((part,)))[part].first
-        tapes = Tapes({part: max(first, self._place)})
-        yield from tapes.go_to_starts()
-        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
+        logs = LogReader({part: max(first, self._place)})
+        yield from logs.go_to_starts()
+        while records := (yield from logs.read_piece(part, logs.ends[part])):
             for record in records:
                 # Few entries are orders: only those are decoded.
                 entry = wire.entry_of(record) if b"Ordered" in (record.value or b"")[:40] else None
@@ -172,9 +172,9 @@ class OrdersTold:
             found.journals[number] = _Journal(start, start)
         journal = found.journals[number]
         first = (yield Look((part,)))[part].first
-        tapes = Tapes({part: max(first, journal.place)})
-        yield from tapes.go_to_starts()
-        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
+        logs = LogReader({part: max(first, journal.place)})
+        yield from logs.go_to_starts()
+        while records := (yield from logs.read_piece(part, logs.ends[part])):
             for record in records:
                 step = journal.take_step(record)
                 for followed in () if step is None else step.orders:

@@ -1,6 +1,6 @@
-"""The worker without its frame: sessions one after the other, and its readiness.
+"""The worker without Faust around it: drivers one after the other, and its readiness.
 
-A session that fails for a reason that passes (brokers away, a partition lost to another worker)
+A driver that fails for a reason that passes (brokers away, a partition lost to another worker)
 is followed by another one, which begins from snapshots and logs. A lasting error ends the process,
 so that its operator sees it.
 """
@@ -25,27 +25,28 @@ from ...flow.worker_state import FlowSetup
 from ...messages import Output
 from ...query.record import Differences
 from ...settings import Settings
+from ..refits import Refits
+from .driver import FlowDriver
 from .faults import find_lasting, kind_of, reasons_of
 from .rules import rules_in_use
-from .session import Session
 from .states import States
 from .topics import ensure_topics
 
 PAUSES_S = (0.2, 1.0, 2.0, 5.0, 10.0)
-"""Pauses between a session that failed and the next one; the last repeats from then on."""
+"""Pauses between a driver that failed and the next one; the last repeats from then on."""
 
 LASTING_S = 60.0
-"""After a session that lived this long the next pause is the first again."""
+"""After a driver that lived this long the next pause is the first again."""
 
 LOGGER = logging.getLogger("headrace.worker")
 
 
-class Station:
+class WorkerSupervisor:
     """Everything of a worker on Kafka; `run` it in an event loop.
 
     `clock` returns the time of day, seconds. `note` and `warn` are called with sentences, of what
     goes on and of what an operator should look at, `on_outputs` with what was decided and learned.
-    `restarts_n` counts sessions that ended early, by the kind of error, `lost_n` records that were
+    `restarts_n` counts drivers that ended early, by the kind of error, `lost_n` records that were
     deleted unread, by log, and `recomputed` decisions that differ from the journal when they are
     made again. Raises `BadSettings` and `BadInput` for settings that can't be used.
     """
@@ -60,15 +61,16 @@ class Station:
         on_outputs: Callable[[Sequence[Output]], None] = lambda outputs: None,
     ) -> None:
         self.settings = settings
-        self.session: Session | None = None
+        self.driver: FlowDriver | None = None
         self.timings = Timings(settings.stream)
         self.restarts_n: Counter[str] = Counter()
         self.lost_n: dict[str, int] = {}
         self.recomputed = Differences()
         self._warn = warn
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
+        self._refits = Refits(warn)
         self._clock = clock
-        # What every session needs is made, or refused, before the first one begins.
+        # What every driver needs is made, or refused, before the first one begins.
         self._make_setup = partial(
             FlowSetup,
             settings=settings,
@@ -81,10 +83,11 @@ class Station:
             seals=load_sealer(settings.sealing, settings.stream),
             rules=rules_in_use(settings),
         )
-        self._make_session = partial(
-            Session,
+        self._make_driver = partial(
+            FlowDriver,
             states=States(settings, note),
             threads=self._threads,
+            attempt=self._refits.attempt,
             timings=self.timings,
             clock=clock,
             note=note,
@@ -95,16 +98,16 @@ class Station:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; return when everything is carried out, committed and saved.
 
-        Raises the first error that no other session is free of.
+        Raises the first error that no other driver is free of.
         """
         failures_n = 0
         try:
             while not stop.is_set():
                 began = time.monotonic()
                 try:
-                    await self._run_sessions(stop)
+                    await self._run_driver(stop)
                 except Exception as error:
-                    self.session = None
+                    self.driver = None
                     last = find_lasting(error)
                     if last is not None:
                         raise last from None
@@ -120,22 +123,23 @@ class Station:
                 with_stop.cancel()
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._refits.close()
 
-    async def _run_sessions(self, stop: asyncio.Event) -> None:
+    async def _run_driver(self, stop: asyncio.Event) -> None:
         states = await ensure_topics(self.settings)
         partitions_n = {
             state.topic.setting: state.found.partitions_n for state in states if state.found
         }
         woke = Woke(self._clock(), time.monotonic())
         setup = self._make_setup(writer=secrets.token_hex(8), partitions_n=partitions_n, woke=woke)
-        self.session = self._make_session(setup)
-        await self.session.run(stop)
+        self.driver = self._make_driver(setup)
+        await self.driver.run(stop)
 
     # -------------------------------------------------------------------------------- health
 
     def why_not_ready(self) -> str:
         """Why this worker does not do its work yet; empty when it does."""
-        session = self.session
-        if session is None or not session.group.is_joined:
+        driver = self.driver
+        if driver is None or not driver.group.is_joined:
             return "not connected to the brokers"
-        return session.why_not_ready()
+        return driver.why_not_ready()

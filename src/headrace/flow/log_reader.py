@@ -10,8 +10,8 @@ from .effects import Find, Look, Part, Read, Routine
 from .places import check_place
 
 
-class Tapes:
-    """Some parts, each read from its own place.
+class LogReader:
+    """Reads some parts forwards, each from its own place.
 
     `lost` says, by part, how many of the wanted records were deleted before its first one; `ends`
     is where each part ended when `go_to_starts` ran.
@@ -71,9 +71,9 @@ class Tapes:
 def read_since(parts: tuple[Part, ...], since_ms: int) -> Routine[list[Any]]:
     """Return all records of these parts that were written since a moment, in milliseconds."""
     starts = yield Find(parts, since_ms)
-    tapes, read = Tapes(starts), list[Any]()
-    yield from tapes.go_to_starts()
+    logs, read = LogReader(starts), list[Any]()
+    yield from logs.go_to_starts()
     for part in parts:
-        while piece := (yield from tapes.read_piece(part, tapes.ends[part])):
+        while piece := (yield from logs.read_piece(part, logs.ends[part])):
             read += piece
     return read

@@ -12,13 +12,13 @@ from ..query.accounts import NOTHING, Total
 from ..settings import Settings
 from . import wire
 from .effects import Part, Routine
+from .log_reader import LogReader
 from .steps import ChainEnd
-from .tapes import Tapes
 
 
 @dataclass(slots=True)
-class Chain:
-    """The end of a journal's chain: `last` is the offset of its last step, -1 for none, `writer`
+class JournalHead:
+    """The head of a journal: `last` is the offset of its last step, -1 for none, `writer`
     that step's writer, and `end` the offset that the next record gets.
 
     The outputs of all steps up to `done` arrived. The steps reach offset `stop` of the events and
@@ -40,7 +40,7 @@ class Chain:
     claim_n: int = 0
 
 
-def chain_of(
+def read_journal_head(
     settings: Settings,
     partition: int,
     *,
@@ -48,41 +48,41 @@ def chain_of(
     writer: str = "",
     spent: Total = NOTHING,
     claim_n: int = 0,
-) -> Routine[Chain]:
-    """Return the chain from its beginning, or from a step known to be in it.
+) -> Routine[JournalHead]:
+    """Return the head of a journal, read from its beginning or from a step known to be in it.
 
     That step is at offset `last` and of `writer`; by then `spent` was spent, at claim `claim_n`.
     Raises `BadInput` for a step beyond the end of the journal.
     """
     journal = Part(settings.kafka.journal, partition)
-    tapes = Tapes({journal: last + 1})
-    yield from tapes.go_to_starts()
-    chain = Chain(
+    logs = LogReader({journal: last + 1})
+    yield from logs.go_to_starts()
+    head = JournalHead(
         partition,
         last,
         writer,
         spent=spent,
         claim_n=claim_n,
         done=last,
-        lost_n=tapes.lost[journal],
+        lost_n=logs.lost[journal],
     )
-    is_any, rules = chain.lost_n > 0, None
+    is_any, rules = head.lost_n > 0, None
     at = ChainEnd(last, writer)
-    chain.end = tapes.ends[journal]
-    while records := (yield from tapes.read_piece(journal, chain.end)):
+    head.end = logs.ends[journal]
+    while records := (yield from logs.read_piece(journal, head.end)):
         for record in records:
             step = wire.step_of(record)
             if not at.accepts_step(step, record.offset, is_any=is_any):
                 continue
             assert step is not None
-            is_any, chain.last, chain.writer = False, record.offset, step.writer
-            chain.done = max(chain.done, step.done)
-            chain.stop, chain.training = step.stop, step.training
-            chain.spent = step.count_spent(settings, chain.spent)
-            chain.claim_n = step.claim_n or chain.claim_n
+            is_any, head.last, head.writer = False, record.offset, step.writer
+            head.done = max(head.done, step.done)
+            head.stop, head.training = step.stop, step.training
+            head.spent = step.count_spent(settings, head.spent)
+            head.claim_n = step.claim_n or head.claim_n
             if step.is_reset or rules not in (None, step.rules):
-                chain.starts_at, chain.lost_n = step.stop, 0
-            elif chain.starts_at is None:
-                chain.starts_at = step.start
+                head.starts_at, head.lost_n = step.stop, 0
+            elif head.starts_at is None:
+                head.starts_at = step.start
             rules = step.rules
-    return chain
+    return head
