@@ -20,7 +20,7 @@ class Code(BlockStep):
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `BlockStep.is_left_to_river`: 3, 3.0 and True are one number, and features in river."""
+        """As in `BlockStep`: 3, 3.0 and True are one number here, and features in river."""
         return self._has_numbers
 
     def apply(self, block: Block) -> Block:
@@ -73,7 +73,7 @@ class OneHot(BlockStep):
 
     @property
     def is_left_to_river(self) -> bool:
-        """As `BlockStep.is_left_to_river`: 3, 3.0 and True are one number, and features in river."""
+        """As in `BlockStep`: 3, 3.0 and True are one number here, and features in river."""
         return self._has_numbers
 
     def apply(self, block: Block) -> Block:

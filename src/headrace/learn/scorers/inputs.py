@@ -1,6 +1,6 @@
 """How the steps before a river model's last step change its inputs.
 
-`read_steps` says what reaches the model, and with which `BlockStep` of `block` each of river's steps is
+`read_steps` says what reaches the model, and with which `BlockStep` each of river's steps is
 computed; it knows the steps, not the schema. Nothing is scored here.
 
 A step that no row can tell exactly is not compiled: river then scores row by row.

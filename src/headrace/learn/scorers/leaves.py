@@ -18,7 +18,7 @@ from river.tree.nodes.htc_nodes import LeafNaiveBayes, LeafNaiveBayesAdaptive
 from river.tree.splitter import ExhaustiveSplitter, GaussianSplitter, HistogramSplitter
 
 from ..schema_view import Floats
-from .routes import Columns, Numbers
+from .routes import Numbers, TreeColumns
 
 _HALF_LOG_TAU = 0.5 * math.log(math.tau)
 
@@ -62,7 +62,7 @@ class Leaves:
         self._states: dict[int, tuple[Any, State]] = {}
         self._free: list[int] = []
         self._nominal: dict[int, list[tuple[int, int, list[Floats]]]] = {}
-        self._histograms: dict[int, list[tuple[int, int, list[_Bins | None]]]] = {}
+        self._histograms: dict[int, list[tuple[int, int, list[_NumberBins | None]]]] = {}
         self._allot_arrays(0, 0, 0)
 
     def _allot_arrays(self, places_n: int, slots_n: int, features_n: int) -> None:
@@ -88,7 +88,7 @@ class Leaves:
             self._histograms.pop(place, None)
             self._free.append(place)
 
-    def place(self, leaf: Any, tree: Any, columns: Columns, label_of: Mapping[Any, int]) -> int:
+    def place(self, leaf: Any, tree: Any, columns: TreeColumns, label_of: Mapping[Any, int]) -> int:
         """The place of a leaf; its arrays are updated first if it has learned since.
 
         `tree` is the leaf's tree, `label_of` the code of each of its labels.
@@ -99,7 +99,7 @@ class Leaves:
         return self._places[id(leaf)]
 
     def _enter_leaf(
-        self, leaf: Any, state: State, columns: Columns, label_of: Mapping[Any, int]
+        self, leaf: Any, state: State, columns: TreeColumns, label_of: Mapping[Any, int]
     ) -> None:
         place = self._places.get(id(leaf))
         if place is None:
@@ -136,7 +136,7 @@ class Leaves:
         weights: list[float],
         classes: list[Any],
         observers: Mapping[Any, Any],
-        columns: Columns,
+        columns: TreeColumns,
     ) -> None:
         slots_n, features_n = self._centres.shape[1:]
         priors = [-math.inf] * slots_n
@@ -156,10 +156,10 @@ class Leaves:
                     if moments is not None:
                         centres[slot][i], divisors[slot][i], logs[slot][i] = moments
             elif type(observer) is HistogramSplitter:
-                bins: list[_Bins | None] = [None] * slots_n
+                bins: list[_NumberBins | None] = [None] * slots_n
                 for slot, label in seen:
                     if observer.hists.get(label):
-                        bins[slot] = _Bins(observer.hists[label])
+                        bins[slot] = _NumberBins(observer.hists[label])
                 self._histograms.setdefault(place, []).append((i, tested[i], bins))
             else:
                 tables: list[Floats] = [np.zeros(1)] * slots_n
@@ -185,7 +185,7 @@ class Leaves:
                 vars(self)[name][tuple(slice(0, n) for n in array.shape)] = array
 
     def predict_rows(
-        self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns
+        self, rows: Floats, places: Numbers, row_of: Numbers, columns: TreeColumns
     ) -> Floats:
         """The probabilities by class slot, shape (m, slots), by m pairs of a leaf and a row.
 
@@ -209,7 +209,7 @@ class Leaves:
         return probabilities
 
     def _score_bayes(
-        self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns
+        self, rows: Floats, places: Numbers, row_of: Numbers, columns: TreeColumns
     ) -> Floats:
         values = rows[row_of[:, np.newaxis], self._tested[places]]
         slots_n, features_n = self._centres.shape[1:]
@@ -261,7 +261,7 @@ def _moments_of(gaussian: Any) -> tuple[float, float, float] | None:
     return spread.mean._mean, -2.0 * variance, 0.5 * math.log(variance)
 
 
-def _log_chances(observer: Any, label: Any, place: int, columns: Columns) -> Floats:
+def _log_chances(observer: Any, label: Any, place: int, columns: TreeColumns) -> Floats:
     """The log of the share of each category in this class, by code; 0 for one it never had."""
     weights = observer._att_dist_per_class.get(label, {})
     total = sum(weights.values())
@@ -269,7 +269,7 @@ def _log_chances(observer: Any, label: Any, place: int, columns: Columns) -> Flo
     return columns.table(place, logs, 0.0)
 
 
-class _Bins:
+class _NumberBins:
     """A histogram of one feature in one class, as `HistogramSplitter.cond_proba` reads it.
 
     River takes the first bin that begins above the value. The density in it is that of the whole

@@ -35,7 +35,7 @@ EMPTY = SimpleNamespace(splitters=None, stats={})
 
 
 @dataclass(frozen=True)
-class Columns:
+class TreeColumns:
     """The columns of features in rows that have one more column, number `width`, always missing.
 
     - `place_of`: the column of each feature that trees may read.
@@ -84,7 +84,7 @@ class Columns:
 class _Tree:
     """The arrays of one tree; its nodes are numbered so that siblings follow one another."""
 
-    def __init__(self, tree: Any, columns: Columns) -> None:
+    def __init__(self, tree: Any, columns: TreeColumns) -> None:
         self.tree = tree
         self.root = tree._root
         self.leaves_n = leaves_n_of(tree)
@@ -145,7 +145,7 @@ def leaves_n_of(tree: Any) -> int:
     return int(tree._n_active_leaves + tree._n_inactive_leaves)
 
 
-def _ways(node: Any, place: int, columns: Columns) -> Floats:
+def _ways(node: Any, place: int, columns: TreeColumns) -> Floats:
     """The branch of a categorical test by code; -1 where river knows none."""
     if isinstance(node, NominalBinaryBranch):
         return columns.table(place, {node.value: 0.0}, 1.0)
@@ -167,7 +167,7 @@ class Routes:
         self._ways: dict[int, Floats] = {}
         self._most_travelled: dict[int, int] = {}
 
-    def refresh(self, trees: Sequence[Any], columns: Columns, *, is_anew: bool = False) -> bool:
+    def refresh(self, trees: Sequence[Any], columns: TreeColumns, *, is_anew: bool = False) -> bool:
         """Read the trees that have grown since the last time, or all; whether any was read."""
         # The most travelled branch may change after every label.
         self._most_travelled = {}
@@ -212,7 +212,10 @@ class Routes:
         return parent is not None and parent.children[i] is not self.nodes[number]
 
     def leaves(
-        self, rows: Floats, columns: Columns, beside: list[tuple[Numbers, Numbers]] | None = None
+        self,
+        rows: Floats,
+        columns: TreeColumns,
+        beside: list[tuple[Numbers, Numbers]] | None = None,
     ) -> Numbers:
         """The number of the leaf that each row reaches in each tree, shape (n, trees).
 

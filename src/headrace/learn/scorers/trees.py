@@ -21,7 +21,7 @@ from river import ensemble, forest, tree
 from ..schema_view import Floats, SchemaView
 from .leaves import COMPILED_SPLITTERS, Leaves
 from .originals import OriginalsScorer
-from .routes import Columns, Numbers, Routes, leaves_n_of
+from .routes import Numbers, Routes, TreeColumns, leaves_n_of
 from .scorer import code_of
 from .votes import is_adding, weights_of
 
@@ -64,7 +64,7 @@ class TreeScorer(OriginalsScorer):
             if kind != "text"
         }
         codes = {j: {text: i for i, text in enumerate(of)} for j, of in self._texts.items()}
-        self._features = Columns(place_of, codes, schema.width)
+        self._features = TreeColumns(place_of, codes, schema.width)
         self._codes = list(range(len(schema.classes)))
         self._label_of: dict[Any, int] = {code: code for code in self._codes}
         self._routes, self._leaves = Routes(), Leaves()
