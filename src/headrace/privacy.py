@@ -219,6 +219,9 @@ class Privacy:
     def count_request(self, request: LabelRequested) -> None:
         """Count a request that is sent, and note which of its features are shown.
 
+        Args:
+            request: The request, as the engine made it: nothing is hidden yet.
+
         >>> privacy = Privacy(PrivacySettings(features={"age": "keep"}))
         >>> privacy.describe_unseen(requests_min=0)
         ['privacy.features names age, which none of 0 requests had; they had no features']

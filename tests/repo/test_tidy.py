@@ -19,7 +19,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # A name says what the thing is or does; these fit anything.
 BANNED = {
     word + plural
-    for word in ("manager", "handler", "helper", "util", "process", "data", "info", "item")
+    for word in ("manager", "handler", "helper", "util", "data", "info", "item")
     for plural in ("", "s")
 }
 # Terms of the field in which a banned word says something.

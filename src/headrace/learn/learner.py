@@ -128,12 +128,7 @@ class Learner:
         Empty if there are none. A model that has grown too large for arrays is one, too.
         """
         if self._table is not None:
-            alone = [
-                name_of(member.model)
-                for member in self._table.committee.river_members()
-                if member.is_alone(self.schema)
-            ]
-            return f"the committee's {', '.join(dict.fromkeys(alone))}" if alone else ""
+            return self._table.members_alone
         is_scored = self._scorer is not None and not self._scorer.is_left_to_river
         return "" if is_scored or answers_many(self.model) else name_of(self.model)
 

@@ -71,7 +71,7 @@ def rule_of(text: str) -> PrivacyRule | None:
     """Parse a rule of the settings; None for a text that is no rule.
 
     >>> rule_of("mask:4"), rule_of("mask:all")
-    (Rule(kind='mask', last_n=4, step=Decimal('1')), None)
+    (PrivacyRule(kind='mask', last_n=4, step=Decimal('1')), None)
     """
     kind, colon, argument = text.partition(":")
     if kind == "mask" and (

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ...messages import Features
 from ...observe.originals import OriginalOf
 from ...observe.schema import OTHER
+from ..parts import name_of
 from ..schema_view import SchemaView
 from .committee import Committee
 from .encoding import Encoder
@@ -79,6 +80,16 @@ class CommitteeTable:
                         return np.asarray(said[:, i])
         rows = self.rows(row[np.newaxis], np.array([at]), lambda _: original)
         return self.committee.opinions(rows)[:, 0]
+
+    @property
+    def members_alone(self) -> str:
+        """The names of river members that are asked row by row; empty if there are none."""
+        alone = [
+            name_of(member.model)
+            for member in self.committee.river_members()
+            if member.is_alone(self.schema)
+        ]
+        return f"the committee's {', '.join(dict.fromkeys(alone))}" if alone else ""
 
     def rows(self, X: Floats, at: Floats | None, original_of: OriginalOf | None = None) -> Rows:
         """The members' input for rows of shape (n, width); the default of the times is the present.
