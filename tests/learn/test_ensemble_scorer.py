@@ -47,9 +47,13 @@ def scaled():
     return SCALER() | LogisticRegression()
 
 
-def encoded():
+def encoders():
     texts = compose.SelectType(str) | preprocessing.OneHotEncoder()
-    return texts + (compose.SelectType(float, int) | SCALER()) | LogisticRegression()
+    return texts + (compose.SelectType(float, int) | SCALER())
+
+
+def encoded():
+    return encoders() | LogisticRegression()
 
 
 class Turned(LogisticRegression):
@@ -105,6 +109,20 @@ OF_NUMBERS = {
     "patches, unweighted": lambda: PATCHES(
         SCALER() | GAUSSIAN(), 3, seed=9, disable_weighted_vote=True
     ),
+    "norms | patches": lambda: (
+        preprocessing.Normalizer() | PATCHES(LogisticRegression(), 3, seed=9)
+    ),
+    "prefixes | patches": lambda: compose.Prefixer("p_") | PATCHES(GAUSSIAN(), 3, seed=9),
+    "previous | patches": lambda: (
+        preprocessing.PreviousImputer() | PATCHES(LogisticRegression(), 3, seed=9)
+    ),
+    "previous | resampling": lambda: (
+        preprocessing.PreviousImputer()
+        | PATCHES(LogisticRegression(), 3, seed=9, training_method="resampling")
+    ),
+    "patches, previous": lambda: PATCHES(
+        preprocessing.PreviousImputer() | LogisticRegression(), 3, seed=9
+    ),
     "stacking": lambda: STACKING(
         [scaled(), GAUSSIAN(), early_tree(), BAGGING(GAUSSIAN(), 2, seed=1)], LogisticRegression()
     ),
@@ -138,6 +156,7 @@ OF_TEXTS = {
     "bagging, encoded": lambda: BAGGING(encoded(), 3, seed=1),
     "AdaBoost of mixed naive Bayes": lambda: ensemble.AdaBoostClassifier(MixedNB(), 3, seed=1),
     "patches, encoded": lambda: PATCHES(encoded(), 3, seed=1),
+    "encoded | patches": lambda: encoders() | PATCHES(LogisticRegression(), 3, seed=1),
     "one against one, mixed": lambda: multiclass.OneVsOneClassifier(MixedNB()),
     "one against the rest, encoded": lambda: multiclass.OneVsRestClassifier(encoded()),
     "stacking, mixed": lambda: STACKING(
@@ -301,6 +320,14 @@ def test_rows_that_rounding_might_turn_round_are_given_to_river(monkeypatch):
     assert asked_of_river(learner, X, monkeypatch) == len(X)
     for row, code in zip(X, y, strict=True):
         learner.learn(row, int(code))
+    assert asked_of_river(learner, X, monkeypatch) == 0
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in OF_NUMBERS if "patches" in name and "norms" not in name]
+)
+def test_river_is_not_asked_about_what_a_member_does_not_see(name, monkeypatch):
+    learner, _, X = taught(name)
     assert asked_of_river(learner, X, monkeypatch) == 0
 
 

@@ -19,7 +19,7 @@ from ..schema_view import SchemaView
 from .bayes import BayesScorer
 from .counts import BernoulliScorer, ComplementScorer, MultinomialScorer
 from .ensembles import EnsembleScorer, HardVotingScorer, PassingScorer, PoolScorer, SoftVotingScorer
-from .inputs import ORIGINAL_NUMBERS, Inputs, StepPlace, asks_for_none, read_steps
+from .inputs import ORIGINAL_NUMBERS, Inputs, Patch, StepPlace, asks_for_none, read_steps
 from .linear import LogisticScorer, MarginScorer, SoftmaxScorer
 from .mondrian import MondrianScorer, is_of_mondrian_trees
 from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
@@ -65,12 +65,17 @@ def compile_model(
     if of_members is not None:
 
         def compile_member(
-            member: Any, own_schema: SchemaView | None = None, *, as_they_came: bool = False
+            member: Any,
+            own_schema: SchemaView | None = None,
+            *,
+            as_they_came: bool = False,
+            patch: Patch | None = None,
         ) -> Scorer | None:
             inputs = replace(before, number_types=ORIGINAL_NUMBERS) if as_they_came else before
+            patches = [] if patch is None else [patch]
             if own_schema is not None:
                 return compile_model(member, own_schema, (), inputs)
-            return compile_model(member, schema, steps, inputs)
+            return compile_model(member, schema, [*steps, *patches], inputs)
 
         return of_members.compile(final, schema, steps, compile_member)
     kind = _kind_of(final)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from river import base, compose, ensemble
 
 from ..schema_view import Floats, SchemaView
-from .inputs import Inputs
+from .inputs import Inputs, Patch
 from .linear import LogisticScorer, LogisticsScorer
 from .scorer import Scorer, code_of
 from .votes import PASSING, is_adding, weights_of
@@ -38,10 +38,17 @@ class CompileMember(Protocol):
 
     With a schema, there is nothing before the model, and its rows are of this schema.
     `as_they_came`: it learns the events' own values, whose types may differ from those in rows.
+    `patch`: of what the transformers pass on, it sees only these features.
     """
 
     def __call__(
-        self, model: Any, own_schema: SchemaView | None = None, /, *, as_they_came: bool = False
+        self,
+        model: Any,
+        own_schema: SchemaView | None = None,
+        /,
+        *,
+        as_they_came: bool = False,
+        patch: Patch | None = None,
     ) -> Scorer | None:
         """The scorer, or None if the model can't be compiled."""
         ...
@@ -251,7 +258,23 @@ class PassingScorer(EnsembleScorer):
 
 
 class PoolScorer(EnsembleScorer):
-    """Bagging, boosting and random patches: weighted probabilities, added up and normalised."""
+    """Bagging, boosting and random patches: weighted probabilities, added up and normalised.
+
+    A member of random patches sees some of the features behind the transformers `before`. Without
+    these the others are hidden in its rows, as a row has what is missing. A missing feature that is
+    None and one that a member does not see are not the same, so `Patch` then leaves these out.
+    """
+
+    @classmethod
+    def compile(
+        cls, model: Any, schema: SchemaView, before: Sequence[Any], compile_member: CompileMember
+    ) -> Scorer | None:
+        """As `EnsembleScorer.compile`."""
+        scorer = super().compile(model, schema, before, compile_member)
+        is_plain = scorer is None or not (before or scorer.asks_for_none)
+        if is_plain or type(model) is not ensemble.SRPClassifier:
+            return scorer
+        return super().compile(model, schema, before, partial(compile_member, patch=Patch()))
 
     @staticmethod
     def examples_in(model: Any) -> list[Any]:
@@ -270,8 +293,8 @@ class PoolScorer(EnsembleScorer):
 
     def _refresh(self) -> None:
         self._weights = weights_of(self._final)
-        is_patches = type(self._final) is ensemble.SRPClassifier
-        self._features = [m.features if is_patches else None for m in self._final.models]
+        # What members do not see is hidden in rows, or left out by their scorers.
+        self._features = [] if self._leaves_out else self._patches()
 
     def _join(self, X: Floats, said: Sequence[Answers]) -> Joined:
         codes, pooled = add_answers(said, len(X), self._weights)
@@ -287,6 +310,28 @@ class PoolScorer(EnsembleScorer):
             scorer.score(self._take_patch(X, names))
             for scorer, names in zip(self._scorers, self._features, strict=True)
         ]
+
+    @property
+    def _leaves_out(self) -> bool:
+        return bool(self._before) or self.asks_for_none
+
+    def _patches(self) -> list[list[Any] | None]:
+        """The names of the features that each member sees; None for all."""
+        is_patches = type(self._final) is ensemble.SRPClassifier
+        return [m.features if is_patches else None for m in self._final.models]
+
+    def _take(self, member: Any) -> tuple[Any, Scorer]:
+        patches = zip(self._members(), self._patches(), strict=True)
+        names = next(names for other, names in patches if other is member)
+        is_whole = names is None or not self._leaves_out
+        patch = None if is_whole else Patch(frozenset(names or ()))
+        scorer = self._compile_member(member, patch=patch)
+        assert scorer is not None, "it is a copy of an example, which was compiled"
+        return member, scorer
+
+    def _join_alike(self, members: Sequence[Any]) -> None:
+        if all(names is None for names in self._patches()):
+            super()._join_alike(members)
 
     def _take_patch(self, X: Floats, names: list[Any] | None) -> Floats:
         """The rows without the features that a member of random patches does not see."""

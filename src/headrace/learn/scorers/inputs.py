@@ -18,7 +18,7 @@ from ..parts import parts_of
 from ..presets import Intercept
 from .block import BlockStep, Chain, Union
 from .encoding import Code, OneHot, Ordinal
-from .naming import DropFlat, Impute, PickNames, Rename, Replace, SelectTypes
+from .naming import DropFlat, Impute, KeepNames, PickNames, Rename, Replace, SelectTypes
 from .scaling import (
     Multiply,
     Normalise,
@@ -66,6 +66,16 @@ class Inputs:
     def pass_on(self, *steps: BlockStep, **changes: Any) -> Inputs:
         """The inputs behind these steps."""
         return replace(self, steps=(*self.steps, *steps), **changes)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A step that river does not have: of these features, a member of random patches sees no other.
+
+    It stands between the steps before an ensemble and the member.
+    """
+
+    names: frozenset[Any] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,10 @@ def _select_types(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
 
 def _pick_features(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
     return inputs.pass_on(PickNames(step.keys, is_discarding=type(step) is compose.Discard))
+
+
+def _keep_patch(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
+    return inputs.pass_on(KeepNames(step.names))
 
 
 def _add_affix(inputs: Inputs, step: Any, place: StepPlace) -> Inputs:
@@ -289,6 +303,7 @@ def _multiply(inputs: Inputs, step: Any, place: StepPlace) -> Inputs | None:
 
 _READERS: dict[type, Callable[[Inputs, Any, StepPlace], Inputs | None]] = {
     Intercept: _set_constant,
+    Patch: _keep_patch,
     compose.SelectType: _select_types,
     compose.Select: _pick_features,
     compose.Discard: _pick_features,

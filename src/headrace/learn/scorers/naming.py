@@ -59,12 +59,26 @@ class PickNames(BlockStep):
 
     def apply(self, block: Block) -> Block:
         """As `BlockStep.apply`."""
-        block = block.take(self._numbers)._replace(codes=block.codes.take(self._texts, axis=1))
+        block = self._pick(block)
         if self._is_discarding:
             return block
         if self._is_lacking:
             return block.fail_all()
         return block.fail(block.is_absent).fail(np.isnan(block.codes) & self._can_be_absent)
+
+    def _pick(self, block: Block) -> Block:
+        return block.take(self._numbers)._replace(codes=block.codes.take(self._texts, axis=1))
+
+
+class KeepNames(PickNames):
+    """Features by name, of those that are there; none need be."""
+
+    def __init__(self, keys: Set[Any]) -> None:
+        super().__init__(keys, is_discarding=False)
+
+    def apply(self, block: Block) -> Block:
+        """As `BlockStep.apply`."""
+        return self._pick(block)
 
 
 class Rename(BlockStep):
