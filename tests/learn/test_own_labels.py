@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from river import (
     compose,
+    forest,
     imblearn,
     linear_model,
     multiclass,
@@ -24,9 +26,12 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 import headrace as hr
+from headrace.learn.learner import Learner
 from headrace.learn.own_labels import OwnLabels
 from headrace.messages import class_name
 from headrace.models import Committee, SklearnClassifier, check_model
+from headrace.observe.schema import Schema
+from headrace.settings import SchemaSettings
 
 LABELS = {"booleans": (False, True), "integers": (0, 1)}
 
@@ -123,6 +128,8 @@ def test_what_a_model_does_for_true_it_does_for_true(
         naive_bayes.GaussianNB,
         grow_tree,
         lambda: SklearnClassifier(LogisticRegression()),
+        lambda: forest.AMFClassifier(3, seed=1),
+        lambda: tree.mondrian.MondrianTreeClassifier(seed=1),
     ],
 )
 def test_a_trained_model_keeps_what_it_knows(
@@ -142,6 +149,27 @@ def test_a_trained_model_keeps_what_it_knows(
     before = engine.predict({"x": 2.0})
     engine.restore(blob)
     assert engine.predict({"x": 2.0}) == before
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        naive_bayes.GaussianNB(),
+        grow_tree(),
+        forest.AMFClassifier(3, seed=1),
+        tree.mondrian.MondrianTreeClassifier(seed=1),
+    ],
+    ids=str,
+)
+def test_a_model_that_was_trained_with_texts_as_labels_answers_at_once(model: Any) -> None:
+    for x, is_true in rows():
+        model.learn_one({"x": x["x"] + 3.0 * is_true, "y": x["y"]}, ("fine", "fraud")[is_true])
+    expected = model.predict_proba_one({"x": 4.0, "y": 0.0})
+    schema = Schema(SchemaSettings(classes=["fraud", "fine"]))
+    row = schema.row({"x": 4.0, "y": 0.0})
+    [shares] = Learner(model, schema).probabilities(row[np.newaxis])
+    assert shares.tolist() == pytest.approx([expected["fraud"], expected["fine"]])
+    assert shares[0] > 0.5
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -18,7 +18,7 @@ from ..messages import class_name
 from .parts import parts_of
 from .scorers.scorer import code_of
 
-_KEPT_IN = ("class_counts", "classes", "classifiers", "desired_dist", "named_labels")
+_KEPT_IN = ("class_counts", "classes", "_classes", "classifiers", "desired_dist", "named_labels")
 _KEPT_ELSEWHERE = {
     linear_model.SoftmaxRegression: "weights",
     dummy.PriorClassifier: "counts",
