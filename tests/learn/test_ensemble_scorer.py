@@ -29,6 +29,7 @@ from headrace.learn.learner import Learner
 from headrace.learn.mixed import MixedNB
 from headrace.learn.scorers.compiling import compile_model
 from headrace.learn.scorers.ensembles import EnsembleScorer, elect
+from headrace.learn.scorers.scorer import try_score
 from headrace.learn.scorers.trees import TreeScorer
 from headrace.observe.schema import Schema
 from headrace.settings import SchemaSettings
@@ -198,6 +199,8 @@ def by_river(learner):
 
 
 def agree(learner, X):
+    # A scorer that raises would go unnoticed.
+    assert learner._scorer.is_left_to_river or try_score(learner._scorer, X) is not None
     found, expected = learner.probabilities(X), by_river(learner).probabilities(X)
     np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
 

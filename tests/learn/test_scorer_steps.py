@@ -24,7 +24,7 @@ from headrace.learn.scorers.compiling import compile_model
 from headrace.observe.schema import OTHER, Schema
 from headrace.settings import SchemaSettings
 from learn.columns import Columns, stream
-from learn.scored import assert_answers_of_river, taught
+from learn.scored import assert_answers_of_river, by_river, taught
 
 TYPE, SELECT, DISCARD = compose.SelectType, compose.Select, compose.Discard
 PREFIX, SUFFIX, RENAME = compose.Prefixer, compose.Suffixer, compose.Renamer
@@ -293,6 +293,25 @@ def test_a_restored_learner_scores_with_the_same_bits(name):
 @pytest.mark.parametrize("model", LEFT_TO_RIVER, ids=str)
 def test_what_rows_cannot_tell_exactly_is_left_to_river(model):
     assert compile_model(model, Columns(2, 1)) is None
+
+
+@pytest.mark.parametrize(
+    "final", [GAUSSIAN, LOGISTIC, lambda: SCALER() | GAUSSIAN(), lambda: ORDINAL() | GAUSSIAN()]
+)
+def test_where_a_window_rounds_a_variance_below_0_river_scores(final):
+    # River then divides by a complex root, and some models learn the complex number.
+    columns = Columns(2)
+    learner = Learner(SCALER(window_size=3) | final(), columns)
+    scaler = next(iter(learner.model.steps.values()))
+    below_n = 0
+    for i in range(60):
+        row = np.array([1e8 + (0.1 if i % 11 > 5 else (i * 7 % 5) / 10.0), float(i % 3)])
+        learner.learn(row, i % 2)
+        below_n += any(variance.get() < 0.0 for variance in scaler.vars.values())
+        X = np.array([row, [0.5, 2.0], [np.nan, 1.0]])
+        found, expected = learner.probabilities(X), by_river(learner).probabilities(X)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    assert below_n
 
 
 FROM_EVENTS = {

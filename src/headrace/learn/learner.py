@@ -30,7 +30,7 @@ from .parts import name_of
 from .presets import RiverClassifier
 from .schema_view import Floats, LastRow, SchemaView
 from .scorers.compiling import compile_model
-from .scorers.scorer import Scorer, by_class, is_likeliest
+from .scorers.scorer import Scorer, by_class, is_likeliest, try_score
 
 _CODES = (bool, int)
 
@@ -172,8 +172,8 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
             scores = by_class(*self._table.score(X, at, original_of), k)
-        elif self._scorer is not None and not self._scorer.is_left_to_river:
-            scores = self._by_scorer(self._scorer, X, k, original_of)
+        elif self._scorer is not None and (said := try_score(self._scorer, X)) is not None:
+            scores = self._by_scorer(self._scorer, *said, X, original_of)
         else:
             scores = self._by_river(X, k, original_of)
         return self._distributions(scores)
@@ -460,13 +460,13 @@ class Learner:
         return scores
 
     def _by_scorer(
-        self, scorer: Scorer, X: Floats, k: int, original_of: OriginalOf | None
+        self, scorer: Scorer, labels: list[int], answers: Floats, X: Floats, originals: Any
     ) -> Floats:
-        labels, answers = scorer.score(X)
+        k = len(self.schema.classes)
         scores = by_class(self._own_labels.codes(labels, self.schema.classes), answers, k)
-        if original_of is not None:
+        if originals is not None:
             for i in scorer.rows_beyond(X):
-                scores[i] = self._one_by_river(X[i], k, original_of(i))
+                scores[i] = self._one_by_river(X[i], k, originals(i))
         return scores
 
     def _one_by_river(

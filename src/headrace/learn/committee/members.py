@@ -17,7 +17,7 @@ from ..presets import long_memory_members
 from ..schema_view import SchemaView
 from ..scorers.compiling import compile_model
 from ..scorers.originals import OriginalsScorer
-from ..scorers.scorer import Scorer, by_class, code_of
+from ..scorers.scorer import Scorer, by_class, code_of, try_score
 from .discriminant import Discriminant
 from .evidence import Floats, Rows
 from .gaussian_process import GaussianProcess
@@ -55,9 +55,10 @@ class RiverMember:
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes that it has not learned get 0."""
         scorer = self._compile_scorer(rows)
-        if scorer is not None and rows.X is not None and not scorer.is_left_to_river:
-            codes, answers = scorer.score(rows.X)
-            return by_class(codes, answers, rows.classes_n)
+        if scorer is not None and rows.X is not None:
+            said = try_score(scorer, rows.X)
+            if said is not None:
+                return by_class(*said, rows.classes_n)
         probabilities = np.zeros((len(rows), rows.classes_n))
         for i in range(len(rows)):
             for label, p in self.model.predict_proba_one(rows.features(i)).items():

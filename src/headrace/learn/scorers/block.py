@@ -233,10 +233,10 @@ def merge_columns(block: Block, places: list[list[int]]) -> Block:
 
 
 def values_of(found: Iterable[Any]) -> Floats:
-    """These numbers of river's, NaN for what is none.
+    """These numbers of river's, NaN for what is none; TypeError for a complex one.
 
     >>> values_of([1, True, None, "v"]).tolist()
     [1.0, 1.0, nan, nan]
     """
-    kinds = int | float | np.number
-    return np.array([float(x) if isinstance(x, kinds) else np.nan for x in found], dtype=float)
+    kinds = int | float | complex | np.number
+    return np.array([float(x) if isinstance(x, kinds) else np.nan for x in found], dtype=float)  # type: ignore[arg-type]

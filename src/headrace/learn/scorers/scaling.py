@@ -95,15 +95,12 @@ class Standardise(_Scaler):
         else:
             self._shifts = np.array([_get(step.means, name, 0.0) for name in names], dtype=float)
             variances = [_get(step.vars, name, 0.0) for name in names] if step.with_std else []
-            # The variance of a window may fall below 0 by rounding; river's root is complex then.
-            self._set_failing([v < 0.0 for v in variances])
-            variances = [max(v, 0.0) for v in variances]
+            if any(v < 0.0 for v in variances):
+                raise ValueError("a variance fell below 0 by rounding: its root is complex")
         if step.with_std and self._is_last:
             self._set_widths([1.0 / v**0.5 if v else 0.0 for v in variances])
         elif step.with_std:
             self._set_widths([v**0.5 for v in variances])
-        else:
-            self._is_failing = None
 
     def _divide(self, numbers: Floats, widths: Floats) -> Floats:
         return numbers * widths if self._is_last else numbers / widths

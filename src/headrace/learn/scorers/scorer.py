@@ -50,6 +50,18 @@ def is_likeliest(said: Floats, code: int) -> bool:
     return len(said) > 0 and int(said.argmax()) == code and not math.isnan(said[0])
 
 
+def try_score(scorer: Scorer, X: Floats) -> tuple[list[int], Floats] | None:
+    """What `Scorer.score` returns for these rows; None if river has to score them.
+
+    It has to where the model has learned what arrays can't hold: a scaler with a window may pass
+    on complex numbers.
+    """
+    try:
+        return None if scorer.is_left_to_river else scorer.score(X)
+    except Exception:  # river may well have answers
+        return None
+
+
 class Scorer:
     """Base of the compiled models: arrays of the model's state, rebuilt when `is_stale`.
 
@@ -80,7 +92,8 @@ class Scorer:
 
         Answers are river's probabilities, not yet normalised; NaN where river would raise.
         """
-        if self._learn_texts(X) or self.is_stale:
+        self.is_stale |= self._learn_texts(X)
+        if self.is_stale:
             self._refresh()
             self.is_stale = False
         m, d = len(self._codes), len(self._columns)
