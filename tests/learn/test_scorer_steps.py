@@ -314,6 +314,29 @@ def test_where_a_window_rounds_a_variance_below_0_river_scores(final):
     assert below_n
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: ORDINAL() | SCALER() | LOGISTIC(),
+        lambda: ORDINAL() | GAUSSIAN(),
+        lambda: DISCARD("x0", "x1") | ONE_HOT() | LOGISTIC(),
+        lambda: numbers(SCALER()) + texts() | LOGISTIC(),
+    ],
+)
+def test_an_encoder_that_is_to_get_none_for_what_is_missing_gets_it(build):
+    columns, model = Columns(2, 2), build()
+    learner = Learner(model, columns, missing="none")
+    X, y = stream(columns, 80, seed=1, missing=0.3)
+    as_dicts = [{name: columns.features(row).get(name) for name in columns.names} for row in X]
+    own = model.clone()
+    for row, x, code in zip(X[:60], as_dicts, y, strict=False):
+        assert learner.learn(row, int(code))
+        own.learn_one(x, int(code))
+    found = learner.probabilities(X[60:])[:, 1]
+    expected = [own.predict_proba_one(x)[1] for x in as_dicts[60:]]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
 FROM_EVENTS = {
     "selected": lambda: (SELECT("x", "n") | SCALER()) + (SELECT("colour") | ONE_HOT()) | PA(),
     "discarded": lambda: DISCARD("x", "n", "is_new") | ONE_HOT() | MULTINOMIAL(),

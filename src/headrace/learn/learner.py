@@ -91,8 +91,9 @@ class Learner:
         elif isinstance(self.model, SklearnClassifier):
             self._scorer = SklearnScorer(self.model, self.schema)
         elif not self._own_labels:
-            scorer = compile_model(self.model, self.schema)
-            if scorer is not None and self._is_absence_kept is False:
+            gets_none = self._is_absence_kept is False
+            scorer = compile_model(self.model, self.schema, gets_none=gets_none)
+            if scorer is not None and gets_none:
                 # A model that needs `None` for missing features, which trees can't be told.
                 scorer.passes_none = scorer.asks_for_none
                 if scorer.learns_originals and not scorer.asks_for_none:
@@ -419,9 +420,8 @@ class Learner:
     def _in_codes(self, context: Context) -> Context:
         """The context with class names replaced by their codes, which the model learns."""
         codes = {name: code for code, name in enumerate(self.schema.classes)}
-        opinions: dict[Any, tuple[float, ...]] = {
-            codes[name]: shares for name, shares in context.opinions.items() if name in codes
-        }
+        said = context.opinions.items()
+        opinions: dict[Any, Any] = {codes[name]: p for name, p in said if name in codes}
         return Context(opinions=opinions, events_n=context.events_n, moments=context.moments)
 
     @property
@@ -462,11 +462,11 @@ class Learner:
     def _by_scorer(
         self, scorer: Scorer, labels: list[int], answers: Floats, X: Floats, originals: Any
     ) -> Floats:
-        k = len(self.schema.classes)
-        scores = by_class(self._own_labels.codes(labels, self.schema.classes), answers, k)
+        classes = self.schema.classes
+        scores = by_class(self._own_labels.codes(labels, classes), answers, len(classes))
         if originals is not None:
             for i in scorer.rows_beyond(X):
-                scores[i] = self._one_by_river(X[i], k, originals(i))
+                scores[i] = self._one_by_river(X[i], len(classes), originals(i))
         return scores
 
     def _one_by_river(

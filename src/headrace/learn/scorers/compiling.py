@@ -19,7 +19,15 @@ from ..schema_view import SchemaView
 from .bayes import BayesScorer
 from .counts import BernoulliScorer, ComplementScorer, MultinomialScorer
 from .ensembles import EnsembleScorer, HardVotingScorer, PassingScorer, PoolScorer, SoftVotingScorer
-from .inputs import ORIGINAL_NUMBERS, Inputs, Patch, StepPlace, asks_for_none, read_steps
+from .inputs import (
+    ORIGINAL_NUMBERS,
+    Inputs,
+    Patch,
+    StepPlace,
+    asks_for_none,
+    encodes_none,
+    read_steps,
+)
 from .linear import LogisticScorer, MarginScorer, SoftmaxScorer
 from .mondrian import MondrianScorer, is_of_mondrian_trees
 from .multiclass import OneVsOneScorer, OneVsRestScorer, OutputCodeScorer
@@ -46,11 +54,14 @@ def compile_model(
     schema: SchemaView,
     steps_before: Sequence[Any] = (),
     entering: Inputs | None = None,
+    *,
+    gets_none: bool = False,
 ) -> Scorer | None:
     """Return a scorer for this model, or None if the model can't be compiled.
 
     Whether a model compiles depends on its steps alone, not on what it learned or on the schema.
-    A member of an ensemble has the `steps_before` this, and what is `entering` there.
+    A member of an ensemble has the `steps_before` this, and what is `entering` there. `gets_none`:
+    the model gets None for a missing feature, if that is another thing for it than absence.
 
     >>> from river import neighbors
     >>> compile_model(neighbors.KNNClassifier(), None) is None
@@ -60,7 +71,8 @@ def compile_model(
         if is_of_kind(model):
             return None if steps_before else scorer(model, schema)
     *steps, final = *steps_before, *_flatten(model)
-    before = entering or Inputs(has_none=asks_for_none(model))
+    has_none = asks_for_none(model) or (gets_none and encodes_none(model))
+    before = entering or Inputs(has_none=has_none)
     of_members = _choose_ensemble(final)
     if of_members is not None:
 

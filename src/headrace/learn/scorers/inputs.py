@@ -102,6 +102,16 @@ def asks_for_none(model: Any) -> bool:
     return any(type(part) in kinds for _, part in parts_of(model))
 
 
+def encodes_none(model: Any) -> bool:
+    """Whether the model has a step for which None is a value of a feature, as a text is.
+
+    >>> encodes_none(preprocessing.OrdinalEncoder()), encodes_none(preprocessing.StandardScaler())
+    (True, False)
+    """
+    kinds = (preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder)
+    return any(type(part) in kinds for _, part in parts_of(model))
+
+
 def read_steps(inputs: Inputs, steps: Iterable[Any], place: StepPlace) -> Inputs | None:
     """The inputs behind these steps, or None if one of them can't be compiled."""
     left = list(steps)
