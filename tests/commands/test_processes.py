@@ -14,7 +14,7 @@ import pytest
 
 from headrace.cli import main
 from headrace.commands.processes import run_processes
-from headrace.commands.worker import settings_at
+from headrace.commands.worker import command_of, settings_at
 from headrace.settings import parse
 
 WAIT_S = 60.0
@@ -94,6 +94,23 @@ def test_each_worker_has_a_port_of_its_own() -> None:
     settings = parse({"http": {"port": 9_464}})
     assert [settings_at(i, settings).http.port for i in range(3)] == [9_464, 9_465, 9_466]
     assert settings_at(2, parse({})).http.port == 0
+
+
+@pytest.mark.parametrize("is_here", [False, True])
+def test_a_worker_imports_from_the_current_folder_only_if_its_starter_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_here: bool
+) -> None:
+    """The command `headrace` does not look there, `python -m headrace` does."""
+    (tmp_path / "argparse.py").write_text("raise SystemExit(42)")
+    there = [path for path in sys.path if path]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(there))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *there] if is_here else there)
+    command = command_of(0, tmp_path / "missing.toml")
+    nothing = subprocess.DEVNULL
+    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=nothing)
+    assert done.returncode == (42 if is_here else 2)
+    assert is_here or "missing.toml" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from headrace.settings import SchemaSettings
 from headrace.state.frozen import freeze
 
 SCHEMA = SchemaSettings(features={"x": "numeric", "y": "numeric"}, classes=["no", "yes"])
+START = refits._START
 ROWS = np.array([[0.1, 0.7], [0.8, 0.2], [0.5, 0.5]])
 
 
@@ -189,6 +190,28 @@ def test_where_no_program_can_be_started_a_thread_does_it(monkeypatch, notes):
         assert found.attempt(job_of(build("tree", 7, 2)))[0] is not None
     [note] = notes
     assert "no process could be started" in note
+
+
+def test_no_file_of_the_current_folder_is_imported(monkeypatch, notes, tmp_path):
+    (tmp_path / "signal.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    job = job_of(build("tree", 7, 2))
+    with closing(Refits(notes.append, where="process")) as found:
+        assert said_by(found.attempt(job)) == said_by(attempt_job(job))
+        assert found.process_id is not None
+    assert notes == []
+
+
+@pytest.mark.parametrize("printed", ["hi", "loaded the site's settings\n"])
+def test_what_is_printed_before_the_process_begins_is_no_result(monkeypatch, notes, printed):
+    monkeypatch.setattr(refits, "_START", f"import os; os.write(1, {printed!r}.encode()); {START}")
+    job = job_of(build("tree", 7, 2))
+    with closing(Refits(notes.append, where="process")) as found:
+        attempt = Attempt(found, job)
+        assert said_by(attempt.result()) == said_by(attempt_job(job))
+        assert found.process_id is not None
+    assert notes == []
 
 
 def wait_for(condition: Any) -> None:

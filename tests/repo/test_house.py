@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -180,3 +180,30 @@ def test_a_class_is_repeated_where_two_files_have_it() -> None:
     one, two = "class A:\n    pass\n", "class B:\n    class A:\n        pass\n"
     assert repeated_classes({"a.py": one, "b.py": two}) == {}
     assert repeated_classes({"a.py": one, "b.py": one}) == {"A": ["a.py", "b.py"]}
+
+
+FOLDER_RULE = (
+    "Three modules with one prefix in one folder are a folder: `tree_leaves`, `tree_routes` and "
+    "`tree_scoring` belong into `tree/`."
+)
+
+
+def families(paths: Sequence[Path]) -> dict[str, int]:
+    """How many modules share a prefix with others in their folder, from three on."""
+    found: dict[str, int] = {}
+    for path in paths:
+        prefix, _, rest = path.stem.partition("_")
+        if prefix and rest:
+            name = f"{path.parent}/{prefix}"
+            found[name] = found.get(name, 0) + 1
+    return {name: n for name, n in found.items() if n >= 3}
+
+
+def test_a_prefix_of_three_modules_is_a_folder() -> None:
+    assert families(modules()) == {}, FOLDER_RULE
+
+
+def test_modules_with_one_prefix_are_counted() -> None:
+    names = ["a/x_one.py", "a/x_two.py", "b/x_three.py", "a/__init__.py", "a/y.py"]
+    assert families([Path(name) for name in names]) == {}
+    assert families([*map(Path, names), Path("a/x_four.py")]) == {"a/x": 3}

@@ -53,8 +53,8 @@ def main(arguments: argparse.Namespace) -> int:
     settings = load_for_kafka(arguments.settings)
     if arguments.processes != 1:
         _check_processes(arguments.processes, settings, is_live=arguments.live)
-        common = (sys.executable, "-m", "headrace", "worker", "--settings", arguments.settings)
-        commands = [[*map(str, (*common, "--place", i))] for i in range(arguments.processes)]
+        places = range(arguments.processes)
+        commands = [command_of(place, arguments.settings) for place in places]
         return run_processes(commands, stop_s=settings.worker.stop_within_s + STOP_MORE_S)
     if arguments.place is not None:
         end_with_starter()
@@ -86,6 +86,15 @@ def _check_processes(n: int, settings: Settings, *, is_live: bool) -> None:
         )
     if faults:
         raise BadSettings(faults)
+
+
+def command_of(place: int, settings: Path) -> list[str]:
+    """Return the command that starts one of several workers; it imports from where we do."""
+    # By itself -m puts the current folder first, where `headrace` itself does not look.
+    is_here = any(not path or Path(path) == Path.cwd() for path in sys.path)
+    options = ["-m"] if is_here else ["-P", "-m"]
+    words = ["headrace", "worker", "--settings", str(settings), "--place", str(place)]
+    return [sys.executable, *options, *words]
 
 
 def settings_at(place: int, settings: Settings) -> Settings:

@@ -1,8 +1,8 @@
 """The process that retrains beside a run or a worker: it reads jobs from a pipe and writes results.
 
 `refits` starts it, one for a run or worker, and ends it. Jobs and results are states as `state`
-freezes them, each behind its length; both ends of the pipe belong to these two processes alone. It
-ends by itself when the other end of the pipe is closed, even in the middle of a job.
+freezes them, each behind a mark and its length; both ends of the pipe belong to these two processes
+alone. It ends by itself when the other end of the pipe is closed, even in the middle of a job.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..state import frozen
 JOB, CHALLENGER = "retraining job", "challenger"
 """The kinds of the frozen states."""
 
+_MARK = b"headrace-retraining\n"
 _LENGTH_BYTES = 8
 
 
@@ -42,13 +43,19 @@ class RefitResult(msgspec.Struct, frozen=True, array_like=True):
 def write_message(pipe: BinaryIO, message: Ordered | RefitResult) -> None:
     """Write a message. Raises `OSError` if nobody reads the pipe any more."""
     content = msgspec.msgpack.encode(message)
-    pipe.write(len(content).to_bytes(_LENGTH_BYTES, "big"))
+    pipe.write(_MARK + len(content).to_bytes(_LENGTH_BYTES, "big"))
     pipe.write(content)
     pipe.flush()
 
 
 def read_message(pipe: BinaryIO) -> bytes | None:
-    """Read and return the content of a message; None at the end of the pipe."""
+    """Read and return the content of a message; None at the end of the pipe.
+
+    What stands before its mark is passed over: a `sitecustomize` may have printed on the pipe,
+    before the process began to read and write.
+    """
+    while (line := pipe.readline()) and not line.endswith(_MARK):
+        pass
     head = pipe.read(_LENGTH_BYTES)
     length = int.from_bytes(head, "big")
     content = pipe.read(length) if len(head) == _LENGTH_BYTES else b""

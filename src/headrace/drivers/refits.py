@@ -151,12 +151,14 @@ class Refits:
             if self._is_closed:
                 raise ProcessLostError("the retraining was cut off, because this program ends")
             if self._process is None:
-                command = [sys.executable, "-c", _START.format(path=[*map(str, sys.path)])]
+                # -P: no file of the current folder is imported instead of one of Python's own.
+                start = _START.format(path=[*map(str, sys.path)])
+                command = [sys.executable, "-P", "-c", start]
                 try:
                     self._process = subprocess.Popen(
                         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
                     )
-                except (OSError, ValueError) as error:
+                except (OSError, TypeError, ValueError) as error:
                     raise ProcessLostError(f"no process could be started: {error}") from error
             return self._process
 
