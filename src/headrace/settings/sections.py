@@ -197,10 +197,10 @@ class ModelSettings(Section, frozen=True, kw_only=True):
     missing: Annotated[
         Literal["found", "absent", "none"],
         about(
-            "How a missing feature is passed to a model that is called event by event. `absent`: "
-            "it is left out. `none`: as `None`, river's convention for its imputers and `Select`. "
-            "`found`: whichever works, tried on copies at the first label. Compiled models need "
-            "neither."
+            "How a missing feature is passed to a model. `absent`: it is left out. `none`: as "
+            "`None`, river's convention for its imputers and `Select`; a model that is scored as "
+            "arrays gets it only if it has one of these or an encoder. `found`: whichever works, "
+            "tried on copies at the first label."
         ),
     ] = "found"
 
