@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from headrace.bridges import make_bridge
-from headrace.bridges.carrier import Carrier
+from headrace.bridges.carrier import BridgeCarrier
 from headrace.bridges.folder import FolderEnd
-from headrace.bridges.outbox import Outbox
+from headrace.bridges.outbox import BridgeOutbox
 
 
 def main(folder: Path, url: str, title: str, act: str, number: int) -> None:
@@ -36,10 +36,10 @@ def main(folder: Path, url: str, title: str, act: str, number: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     end = FolderEnd(folder / "requests.jsonl", folder / "answers.jsonl")
-    carrier = Carrier(
+    carrier = BridgeCarrier(
         bridge,
         end,
-        Outbox(folder / "outbox.sqlite"),
+        BridgeOutbox(folder / "outbox.sqlite"),
         note=lambda sentence: print(sentence, flush=True),
         on_act=before,
     )
