@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ...observe.schema import OTHER
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 from .scorer import Scorer
@@ -30,18 +27,6 @@ class OriginalsScorer(Scorer):
         """As `Scorer.score`."""
         self._note_width()
         return super().score(X)
-
-    def rows_beyond(self, X: Floats) -> list[int]:
-        """The rows with a free text, or with a category that shares its code with others."""
-        kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
-        for j, kind in enumerate(kinds[: X.shape[1]]):
-            if kind == "text":
-                is_beyond |= ~np.isnan(X[:, j])
-            elif kind == "categorical":
-                self._learn_texts(X)
-                shared = [i for i, text in enumerate(self._texts[j]) if text == OTHER]
-                is_beyond |= np.isin(X[:, j], shared)
-        return list(map(int, np.flatnonzero(is_beyond)))
 
     def _note_width(self) -> None:
         self.is_stale |= self._width != self._schema.width

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...observe.schema import OTHER
 from ..mixed import MixedNB
 from ..schema_view import Floats, SchemaView
 from .block import Block, BlockColumns, Chain, Text
@@ -57,19 +56,6 @@ class PipelineScorer(Scorer):
             self._route()
             self.is_stale = True
         return self._is_left_to_river
-
-    def rows_beyond(self, X: Floats) -> list[int]:
-        """The rows with a free text, or with a category that shares its code with others."""
-        if not self.learns_originals:
-            return []
-        kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
-        self.is_stale |= self._learn_texts(X)
-        for j, kind in enumerate(kinds[: X.shape[1]]):
-            if kind == "text":
-                is_beyond |= ~np.isnan(X[:, j])
-            elif kind == "categorical" and OTHER in self._texts.get(j, ()):
-                is_beyond |= X[:, j] == self._texts[j].index(OTHER)
-        return np.flatnonzero(is_beyond).tolist()
 
     # ------------------------------------------------------------------------- after a label
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...observe.schema import OTHER
 from ..schema_view import Floats, SchemaView
 from .inputs import Inputs
 
@@ -116,8 +117,22 @@ class Scorer:
         return self.is_too_large
 
     def rows_beyond(self, X: Floats) -> list[int]:
-        """Return the rows with values that the columns can't represent; river scores those."""
-        return []
+        """The rows with values that the columns can't represent, which river has to score.
+
+        They have a free text, or a category that shares its code with others; they matter where the
+        model learns features as they came.
+        """
+        if not self.learns_originals:
+            return []
+        kinds, is_beyond = self._schema.kinds, np.zeros(len(X), np.bool_)
+        self.is_stale |= self._learn_texts(X)
+        for j, kind in enumerate(kinds[: X.shape[1]]):
+            if kind == "text":
+                is_beyond |= ~np.isnan(X[:, j])
+            elif kind == "categorical":
+                texts = self._texts.get(j, ())
+                is_beyond |= np.isin(X[:, j], [i for i, text in enumerate(texts) if text == OTHER])
+        return list(map(int, np.flatnonzero(is_beyond)))
 
     def _refresh(self) -> None:
         raise NotImplementedError
