@@ -29,17 +29,9 @@ def changed(settings: Settings, **kafka) -> Settings:
 
 
 def made(broker, name, partitions=1, **config) -> None:
-    """A topic, and every broker knows it: the answer to creating one comes a little before."""
+    """A topic, with rules as Python names them."""
     rules = {key.replace("_", "."): value for key, value in config.items()}
     broker.topics.create(name, partitions, rules)
-
-    async def known():
-        async with connect_cluster(
-            parse({"kafka": {"servers": [broker.servers]}}).kafka
-        ) as cluster:
-            await cluster.await_topics({name: partitions})
-
-    asyncio.run(known())
 
 
 def found_in(states):
@@ -96,6 +88,16 @@ def test_without_an_inference_log_nothing_is_created(broker, settings):
     with pytest.raises(BadInput, match=r"kafka\.events is .*create it or name another"):
         asyncio.run(ensure_topics(settings))
     assert [n for n in broker.topics.names() if n.startswith(settings.kafka.group)] == []
+
+
+def test_an_inference_log_that_was_created_just_now_is_waited_for(broker, settings):
+    async def meanwhile():
+        looking = asyncio.create_task(ensure_topics(settings))
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(made, broker, settings.kafka.events, 2)
+        return await looking
+
+    assert [state.word for state in asyncio.run(meanwhile())] == ["ok"] * 8
 
 
 def test_a_worker_that_may_not_create_says_what_is_missing(broker, settings):

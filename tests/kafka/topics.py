@@ -17,6 +17,16 @@ T = TypeVar("T")
 REQUEST_MS = 15_000
 
 
+def _is_led(topics: list[dict[str, Any]], name: str, partitions: int) -> bool:
+    """Whether a list of topics has this one, with a leader for each partition."""
+    return any(
+        topic["topic"] == name
+        and not topic["error_code"]
+        and sum(partition["leader"] >= 0 for partition in topic["partitions"]) == partitions
+        for topic in topics
+    )
+
+
 class Topics:
     """The topics of one broker; `client` holds aiokafka's arguments for reaching it."""
 
@@ -26,13 +36,20 @@ class Topics:
     def create(
         self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
     ) -> str:
-        """Make a topic with these settings of the broker's kind; its name."""
+        """Make a topic with these settings of the broker's kind; its name.
+
+        The broker's answer comes a little before its lists have the topic: those are waited for.
+        """
         topic = NewTopic(name, partitions, 1, topic_configs=dict(config or {}))
 
         async def run(admin: AIOKafkaAdminClient) -> None:
             answer = await admin.create_topics([topic])
             failed = [error for error in answer.topic_errors if error[1]]
             assert failed == [], failed
+            deadline = time.monotonic() + REQUEST_MS / 1000
+            while not _is_led(await admin.describe_topics(), name, partitions):
+                assert time.monotonic() < deadline, f"{name} is on no list"
+                await asyncio.sleep(0.05)
 
         self._admin(run)
         return name

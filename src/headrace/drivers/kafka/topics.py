@@ -7,6 +7,8 @@ permissions that each topic needs are in docs/KAFKA.md.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, replace
 
 from ...errors import BadInput, BadSettings
@@ -20,6 +22,11 @@ MESSAGE_BYTES = 1_048_588
 COPIES_SAFE = 3
 COPIES_IN_SYNC = 2
 """With three copies or more, two must have a record before it counts as written."""
+
+EVENTS_VISIBLE_MAX_S = 5.0
+"""How long an inference log that was created just now may take to be on a broker's list."""
+
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +108,15 @@ async def ensure_topics(settings: Settings, *, create: bool | None = None) -> li
     """Return all topics, fit for the worker; create those that are missing.
 
     `create` overrides `kafka.create_topics`. Raises `NoBroker` if none answers, `BadInput` if there
-    is no inference log, `BadSettings` with every fault of the other topics.
+    is no inference log after `EVENTS_VISIBLE_MAX_S`, `BadSettings` with every fault of the other
+    topics.
     """
     create = settings.kafka.create_topics if create is None else create
-    states = await survey_topics(settings, create, count=False)
-    if states[0].found is None:
-        raise BadInput(describe_missing(states)[0])
+    deadline = time.monotonic() + EVENTS_VISIBLE_MAX_S
+    while (states := await survey_topics(settings, create, count=False))[0].found is None:
+        if time.monotonic() > deadline:
+            raise BadInput(describe_missing(states)[0])
+        await asyncio.sleep(_POLL_S)
     faults = [*describe_missing(states), *(fault for state in states for fault in state.faults)]
     if faults:
         raise BadSettings(faults)
