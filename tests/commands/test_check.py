@@ -128,6 +128,15 @@ def test_a_packed_log_of_long_lines_is_cut_between_them(checked, tmp_path):
     assert "300 records tried, 300 events in them" in said
 
 
+@pytest.mark.parametrize(("day", "is_told"), [(20240501, True), (20241301, False)])
+def test_dates_in_digits_are_told(checked, tmp_path, day, is_told):
+    rows = [f"e{i},{day + i // 100},{i % 7}" for i in range(300)]
+    (tmp_path / "events.csv").write_text("\n".join(["id,at,x", *rows]))
+    code, said = checked(QUICK, log="events.csv")
+    told = f"- times such as {day} look like dates, and were read as seconds since 1970"
+    assert code == 0 and "from 1970-08-23" in said and (told in said) == is_told
+
+
 def test_a_log_that_is_not_there_is_told(checked):
     code, said = checked(log="gone.jsonl")
     assert code == 2 and "gone.jsonl is no file" in said

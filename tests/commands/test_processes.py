@@ -70,6 +70,11 @@ def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     assert run_processes(commands, stop_s=1.0) == 128 + signal.SIGKILL
 
 
+def test_one_that_is_stopped_before_it_listens_ends_as_it_should(tmp_path: Path) -> None:
+    asleep = [sys.executable, "-c", f"import time; time.sleep({WAIT_S})"]
+    assert run_processes([asleep, child(tmp_path / "a", 0, 0.5)], stop_s=WAIT_S) == 0
+
+
 STARTER = """
 import json, sys
 from headrace.commands.processes import run_processes

@@ -7,6 +7,7 @@ on them with made-up labels. This shows whether it can learn and predict them, n
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tomllib
 from collections import Counter
@@ -15,6 +16,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..adapters.jsonl import Tail, split_lines
 from ..adapters.tables.records import is_table, is_table_of_columns, lines_of, refuse_no_lines
@@ -47,6 +50,8 @@ CLASSES_SHOWN = 10
 
 MADE_UP = ("one", "another")
 """Classes of made-up labels where neither the settings nor the log name two."""
+
+_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 
 def register(subparsers: Any) -> None:
@@ -154,6 +159,11 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
         return 1
     ats = decoded.batch.at
     say(f"from {format_date(float(ats.min()))} to {format_date(float(ats.max()))}")
+    if are_dates_in_digits(ats):
+        say(
+            f"- times such as {ats[0]:.0f} look like dates, and were read as seconds since 1970; "
+            "write dates as 2024-05-01"
+        )
     if not is_table_of_columns(path):  # Reading a table has told its columns already.
         for kind, names in describe_features(engine.schema):
             say(f"read as {kind}: {names}")
@@ -164,6 +174,17 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     verdict, is_fit = _try_model(decoded, settings)
     say(verdict if is_fit else f"- {verdict}")
     return 0 if is_fit else 1
+
+
+def are_dates_in_digits(ats: np.ndarray) -> bool:
+    """Whether every one of these numbers of seconds has the digits of a date, as 20240501 has.
+
+    >>> are_dates_in_digits(np.array([20240501.0, 20240502.0]))
+    True
+    >>> are_dates_in_digits(np.array([20240501.0, 20249901.0]))
+    False
+    """
+    return all(_DATE.fullmatch(f"{at:.15g}") for at in ats.tolist())
 
 
 def _read_lines(path: Path, settings: Settings, say: Callable[[str], None]) -> Iterator[bytes]:

@@ -21,7 +21,8 @@ def run_processes(commands: Sequence[Sequence[str]], *, stop_s: float) -> int:
     SIGTERM and Ctrl-C are passed on as SIGTERM. If a process ends by itself, the others are told to
     stop too: whoever watches this one starts all of them anew. What has not ended `stop_s` seconds
     after it was told to is killed. The code is the first other than 0, that of a process that a
-    signal ended being 128 and its number; else 0. A command has to call `end_with_starter`.
+    signal ended being 128 and its number; else 0. A process that was told to stop before it could
+    catch the signal ended as it should. A command has to call `end_with_starter`.
     """
     with catch_stop_signals() as stop:
         # Groups of their own: a terminal sends Ctrl-C to this process alone.
@@ -32,7 +33,7 @@ def run_processes(commands: Sequence[Sequence[str]], *, stop_s: float) -> int:
         while running:
             ended = [process for process in running if process.poll() is not None]
             running = [process for process in running if process not in ended]
-            codes += [_close(process) for process in ended]
+            codes += [_close(process, is_told=until < float("inf")) for process in ended]
             if (ended or stop.is_set()) and until == float("inf"):
                 until = time.monotonic() + stop_s
                 for process in running:
@@ -44,11 +45,13 @@ def run_processes(commands: Sequence[Sequence[str]], *, stop_s: float) -> int:
     return next((code for code in codes if code), 0)
 
 
-def _close(process: subprocess.Popen[bytes]) -> int:
+def _close(process: subprocess.Popen[bytes], *, is_told: bool) -> int:
     """Close the pipe to a process that has ended; return its code as a shell has it."""
     assert process.stdin is not None
     process.stdin.close()
     code = process.returncode
+    if is_told and code == -signal.SIGTERM:
+        return 0
     return 128 - code if code < 0 else code
 
 
