@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from ..adapters.printing import say
 from ..bridges.folder import PLACES
 from ..errors import BadInput
 from .demo.duel import make_stream
+from .processes import headrace_command
 
 EVENTS_N = 20_000
 AT_ONCE_N = 150
@@ -55,7 +55,7 @@ def begin_demo(folder: Path | None, opened: ExitStack) -> Path:
     writer.start()
     opened.callback(writer.join)
     opened.callback(stop.set)
-    command = [sys.executable, "-m", "headrace", "run", "--follow", "--settings", str(settings)]
+    command = headrace_command("run", "--follow", "--settings", str(settings))
     for name in ("events", "requests", "answers"):
         command += [f"--{name}", str(folder / f"{name}.jsonl")]
     with (folder / "run.log").open("wb") as log:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from .stopping import catch_stop_signals
 
 POLLED_EVERY_S = 0.1
 STANDARD_INPUT = 0
+
+
+def headrace_command(*words: str) -> list[str]:
+    """Return the command that runs `headrace` in another process; it imports from where we do."""
+    # By itself -m puts the current folder first, where `headrace` itself does not look.
+    is_here = any(not path or Path(path) == Path.cwd() for path in sys.path)
+    return [sys.executable, *([] if is_here else ["-P"]), "-m", "headrace", *words]
 
 
 def run_processes(commands: Sequence[Sequence[str]], *, stop_s: float) -> int:

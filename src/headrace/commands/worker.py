@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ..drivers.faust import FaustService, create_app, set_up_logs
 from ..errors import BadSettings
 from ..pages.live.screen import Screen
 from ..settings import Settings, load_for_kafka
-from .processes import end_with_starter, run_processes
+from .processes import end_with_starter, headrace_command, run_processes
 
 PROCESSES_MAX = 64
 STOP_MORE_S = 10.0
@@ -89,12 +88,8 @@ def _check_processes(n: int, settings: Settings, *, is_live: bool) -> None:
 
 
 def command_of(place: int, settings: Path) -> list[str]:
-    """Return the command that starts one of several workers; it imports from where we do."""
-    # By itself -m puts the current folder first, where `headrace` itself does not look.
-    is_here = any(not path or Path(path) == Path.cwd() for path in sys.path)
-    options = ["-m"] if is_here else ["-P", "-m"]
-    words = ["headrace", "worker", "--settings", str(settings), "--place", str(place)]
-    return [sys.executable, *options, *words]
+    """Return the command that starts one of several workers."""
+    return headrace_command("worker", "--settings", str(settings), "--place", str(place))
 
 
 def settings_at(place: int, settings: Settings) -> Settings:
