@@ -1,4 +1,4 @@
-"""`headrace desk --demo` as somebody starts it for a first look: a run, a link, questions, an end."""
+"""`headrace desk --demo`, started for a first look: a run, a link, questions, an end."""
 
 from __future__ import annotations
 
