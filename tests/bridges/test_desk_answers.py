@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from bridges.requests import request
+from headrace.adapters.sealing import Sealer
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.features import Usual
+from headrace.bridges.desk.notes import DeskNote
 from headrace.bridges.desk.store import UNDO_S, DeskStore
 from headrace.errors import BadInput
 
@@ -148,3 +150,27 @@ def test_what_people_are_to_read_stands_before_all_figures():
     usual = Usual([request(f"r{i}") for i in range(30)], texts=["comment"])
     one = msgspec.structs.replace(request("r"), features=features | {f"x{i}": i for i in range(20)})
     assert usual.rank_features(one)[0]["name"] == "comment"
+
+
+@pytest.mark.parametrize("sealer", [None, Sealer([b"k" * 32], "default")])
+def test_notes_can_be_read_with_what_they_are_about(tmp_path, clock, sealer):
+    path = tmp_path / "sealed.sqlite"
+    with closing(DeskStore(path, lease_s=60.0, sealer=sealer, clock=clock)) as store:
+        store.take_deliveries([Delivery(name, request(name)) for name in ("r1", "r2", "r3")])
+        store.add_answer("ann", "r1", "spam", note="two amounts, one of them crossed out")
+        store.add_answer("ann", "r2", "ham")
+        store.add_answer("bob", "r1", None, note="né à Zürich?")
+        clock.now += UNDO_S
+        store.add_answer("cyd", "r3", "ham", note="the wrong key")
+        store.undo_answer("cyd")
+        first, second = store.list_notes()
+    assert first == DeskNote(
+        note="two amounts, one of them crossed out",
+        label="spam",
+        annotator="ann",
+        at=1_000.0,
+        request_id="r1",
+        event_id=request("r1").event_id,
+    )
+    assert (second.note, second.label) == ("né à Zürich?", None)
+    assert (b"crossed out" in path.read_bytes()) == (sealer is None)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bridges.programs import Programs, wait_for
+from bridges.requests import request
 from commands.runs import lines_of
 from headrace import cli
+from headrace.bridges.bridge import Delivery
+from headrace.bridges.desk.store import DeskStore
 from headrace.commands.desk import JoinedRun
 from headrace.settings import Settings
 
@@ -99,6 +104,19 @@ def test_a_round_that_nobody_decides_ends_the_wait(programs, capsys):
     assert cli.main(["round", "open", state, "--wait", "0.2"]) == 75
     assert "not decided within 0.2 s" in capsys.readouterr().out
     assert cli.main(["round", "open", state, "--wait", "-1"]) == 2
+
+
+def test_notes_are_lines_of_json(programs, capsys):
+    programs.stream.run()
+    state = programs.places.state
+    assert cli.main(["desk", "--state", str(state), "--notes"]) == 2
+    assert "has no desk.sqlite: nobody has labelled here yet" in capsys.readouterr().err
+    with closing(DeskStore(state / "bridges" / "desk" / "desk.sqlite", lease_s=60.0)) as store:
+        store.take_deliveries([Delivery("r1", request("r1"))])
+        store.add_answer("ann", "r1", "spam", note="blurred")
+    assert cli.main(["desk", "--state", str(state), "--notes"]) == 0
+    (note,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (note["annotator"], note["note"], note["request_id"]) == ("ann", "blurred", "r1")
 
 
 def test_a_port_that_is_taken_is_said(programs, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -14,10 +15,12 @@ from typing import Any
 import msgspec
 
 from ..adapters.printing import say
+from ..adapters.sealing import Sealer
 from ..bridges import settings_of
 from ..bridges.carrier import BridgeCarrier
-from ..bridges.desk.bridge import DeskBridge, Estimated
+from ..bridges.desk.bridge import FILE, DeskBridge, Estimated
 from ..bridges.desk.routing import Comparisons
+from ..bridges.desk.store import DeskStore
 from ..drivers.audit.acts import Acts
 from ..drivers.files.run_metrics import REPORT, read_compared
 from ..errors import BadInput, BadSettings
@@ -56,6 +59,11 @@ def register(subparsers: Any) -> None:
     people = parser.add_mutually_exclusive_group()
     people.add_argument("--add", metavar="NAME", help="give somebody a link, and end")
     people.add_argument("--remove", metavar="NAME", help="take somebody's token away, and end")
+    people.add_argument(
+        "--notes",
+        action="store_true",
+        help="print the notes beside answers, each a line of JSON, and end",
+    )
     parser.add_argument(
         "--role",
         default="annotator",
@@ -92,6 +100,9 @@ def main(arguments: argparse.Namespace) -> int:
                 "bridges.desk.expertise_share is set, and workers on Kafka do not tell the desk "
                 "how good people are; take it out, or label beside a run on files with --state"
             )
+        if arguments.notes:
+            _print_notes(folder / NAME, end.sealer)
+            return 0
         people = People(folder / NAME / "people.json")
         acts = acts_of(arguments, settings)
         if arguments.add is not None or arguments.remove is not None:
@@ -122,6 +133,14 @@ def _change_people(people: Any, arguments: argparse.Namespace, settings: Any, ac
     acts.record("token_given", to=arguments.add, role=arguments.role)
     say(f"a link for {arguments.add} ({arguments.role}); it is shown only now:")
     say(f"  {_make_link(settings, settings.port, token)}")
+
+
+def _print_notes(folder: Path, sealer: Sealer | None) -> None:
+    if not (folder / FILE).exists():
+        raise BadInput(f"{folder} has no {FILE}: nobody has labelled here yet")
+    with contextlib.closing(DeskStore(folder / FILE, lease_s=0.0, sealer=sealer)) as store:
+        for note in store.list_notes():
+            sys.stdout.write(msgspec.json.encode(note).decode() + "\n")
 
 
 def _read_port(place: Path) -> int | None:

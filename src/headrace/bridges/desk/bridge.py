@@ -13,6 +13,9 @@ from ...settings.fields import Section, about
 from ..bridge import Delivery, Receipt
 from .store import DeskStore
 
+FILE = "desk.sqlite"
+"""The file of a desk in its folder."""
+
 Names = list[str]
 
 
@@ -95,7 +98,7 @@ class DeskBridge:
     ) -> None:
         self.settings = settings
         self.store = DeskStore(
-            folder / "desk.sqlite",
+            folder / FILE,
             lease_s=settings.lease_s,
             expertise_share=settings.expertise_share,
             sealer=sealer,

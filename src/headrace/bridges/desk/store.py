@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ...adapters.sealing import Sealer
 from ...errors import BadInput
 from ...label.consensus import select_standing
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
-from ..database import SealedCells, open_database, open_transaction
+from ..database import open_database, open_transaction
+from .cells import DeskCells
 from .figures import add_point, describe_people, log_of
+from .notes import DeskNote, list_notes
 from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
 from .tables import SCHEMA, SEALED, VERSION, event_of
 
@@ -35,8 +35,6 @@ UNDO_S = 5.0
 
 KEPT_N = 20_000
 """How many answers, and questions that are over, are remembered."""
-
-_REQUEST = msgspec.json.Decoder(LabelRequested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class DeskStore:
 
     `lease_s` is how long a question is one person's, `expertise_share` the share of questions given
     by expertise (`routing`). With `outlives_power` content survives a loss of power. A `sealer`
-    seals questions, labels and notes (`SealedCells`), not who answered which question, and when.
+    seals questions, labels and notes (`DeskCells`), not who answered which question, and when.
 
     >>> import tempfile
     >>> store = DeskStore(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -87,7 +85,7 @@ class DeskStore:
         )
         self._db.create_function("log_of", 1, log_of, deterministic=True)
         try:
-            self._cells = SealedCells(self._db, path, sealer, SEALED)
+            self._cells = DeskCells(self._db, path, sealer, SEALED)
         except BaseException:
             self._db.close()
             raise
@@ -110,11 +108,7 @@ class DeskStore:
                     "rank = excluded.rank",
                     (
                         delivery.request_id,
-                        self._cells.seal_text(
-                            msgspec.json.encode(delivery.request),
-                            "questions.body",
-                            delivery.request_id,
-                        ),
+                        self._cells.encode_request(delivery.request),
                         rank_of(delivery.request),
                         event_of(delivery.request),
                     ),
@@ -151,7 +145,11 @@ class DeskStore:
         return Receipt(
             tuple(
                 Reply(
-                    request_id, self._read_label(n, request_id, person, label), at, person, str(n)
+                    request_id,
+                    self._cells.decode_label(n, request_id, person, label),
+                    at,
+                    person,
+                    str(n),
                 )
                 for n, request_id, person, label, at, is_undone in rows
                 if not is_undone
@@ -186,7 +184,7 @@ class DeskStore:
                 "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
                 (row[0], person, until, now),
             )
-            return Leased(self._decode_request(*row), until)
+            return Leased(self._cells.decode_request(*row), until)
 
     def _choose_question(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
         """Return the question for this person: the first free one, or the one that suits."""
@@ -203,7 +201,7 @@ class DeskStore:
             if question[2] or len(waiting) == WAITING_N:
                 break
             waiting.append(question)
-        requests = [self._decode_request(*question[:2]) for question in waiting]
+        requests = [self._cells.decode_request(*question[:2]) for question in waiting]
         return waiting[choose_suited(person, requests, [row[0] for row in here], known) or 0][:2]
 
     def _list_free(self, person: str, now: float) -> Iterator[tuple[str, bytes, bool]]:
@@ -220,7 +218,7 @@ class DeskStore:
             (person, person),
         )
         for request_id, body, event, passed_at in rows:
-            request = self._decode_request(request_id, body)
+            request = self._cells.decode_request(request_id, body)
             if person in request.not_by or (event and self._has_met(person, event)):
                 continue
             others_n = self._db.execute(
@@ -273,7 +271,7 @@ class DeskStore:
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
-            request = self._decode_request(request_id, question[0])
+            request = self._cells.decode_request(request_id, question[0])
             if len(self._list_answers(request)) >= request.answers_wanted:
                 self._end_request(request_id)
         return now
@@ -328,7 +326,7 @@ class DeskStore:
             row = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
-        return None if row is None else self._decode_request(request_id, row[0])
+        return None if row is None else self._cells.decode_request(request_id, row[0])
 
     # ------------------------------------------------------------------------- for the status
 
@@ -343,7 +341,7 @@ class DeskStore:
             rows = self._db.execute(
                 "SELECT request_id, body FROM questions ORDER BY n DESC LIMIT ?", (n,)
             )
-            return [self._decode_request(*row) for row in rows]
+            return [self._cells.decode_request(*row) for row in rows]
 
     def list_named_classes(self) -> list[str]:
         """Return the classes that people named in valid answers, in the order of first use.
@@ -356,9 +354,14 @@ class DeskStore:
                 "WHERE is_undone = 0 GROUP BY request_id, person) FROM answers "
                 "WHERE label IS NOT NULL ORDER BY n"
             )
-            named = [(str(self._read_label(*row[:4])), row[4]) for row in rows]
+            named = [(str(self._cells.decode_label(*row[:4])), row[4]) for row in rows]
         valid = {label for label, is_valid in named if is_valid}
         return [*dict.fromkeys(label for label, _ in named if label in valid)]
+
+    def list_notes(self) -> list[DeskNote]:
+        """Return the notes beside answers that were not undone, in the order of writing."""
+        with self._lock:
+            return list_notes(self._db, self._cells)
 
     def count_questions(self, person: str) -> dict[str, int]:
         """Count open questions and this person's, and answers: all, and theirs within a day."""
@@ -403,9 +406,6 @@ class DeskStore:
 
     # ---------------------------------------------------------------------------------- parts
 
-    def _decode_request(self, request_id: str, body: bytes) -> LabelRequested:
-        return _REQUEST.decode(self._cells.unseal_text(body, "questions.body", request_id))
-
     def _insert_answer(
         self,
         request_id: str,
@@ -423,11 +423,8 @@ class DeskStore:
             "VALUES (?, ?, '', ?, ?, ?)",
             (request_id, person, *rest),
         ).lastrowid
-        stored: list[str | bytes | None] = [label, note]
-        if self._cells.are_sealed:
-            row = f"{n} {request_id} {person}"
-            stored[0] = label and self._cells.seal_text(label.encode(), "answers.label", row)
-            stored[1] = self._cells.seal_text(note.encode(), "answers.note", row)
+        assert n is not None
+        stored = self._cells.encode_answer(n, request_id, person, label, note)
         self._db.execute("UPDATE answers SET label = ?, note = ? WHERE n = ?", (*stored, n))
 
     def _take_back(self, request_id: str, person: str, now: float) -> None:
@@ -450,20 +447,8 @@ class DeskStore:
         if row is None:
             return None
         n, at, label, stored = row
-        note = self._read_cell("note", n, request_id, person, stored) or ""
-        return at, self._read_label(n, request_id, person, label), note
-
-    def _read_label(self, *answer: Any) -> str | None:
-        return self._read_cell("label", *answer)
-
-    def _read_cell(
-        self, column: str, n: int, request_id: str, person: str, stored: str | bytes | None
-    ) -> str | None:
-        if stored is None or not self._cells.are_sealed:
-            return stored  # type: ignore[return-value]  # without keys it is text
-        cell = stored.encode() if isinstance(stored, str) else stored
-        row = f"{n} {request_id} {person}"
-        return self._cells.unseal_text(cell, f"answers.{column}", row).decode()
+        note = self._cells.decode_note(n, request_id, person, stored)
+        return at, self._cells.decode_label(n, request_id, person, label), note
 
     def _query_number(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
@@ -481,7 +466,7 @@ class DeskStore:
         answers = [
             Answer(
                 request_id=request.request_id,
-                label=self._read_label(n, request.request_id, person, label),
+                label=self._cells.decode_label(n, request.request_id, person, label),
                 at=at,
                 annotator=person,
             )
