@@ -31,13 +31,12 @@ def list_notes(db: sqlite3.Connection, cells: DeskCells) -> list[DeskNote]:
         "LEFT JOIN questions q ON q.request_id = a.request_id WHERE a.is_undone = 0 ORDER BY a.n"
     ).fetchall()
     notes = []
-    for *answer, label, stored, at, body in rows:
-        _, request_id, person = answer
-        if text := cells.decode_note(*answer, stored):
+    for n, request_id, person, label, stored, at, body in rows:
+        if text := cells.decode_note(n, request_id, person, stored):
             notes.append(
                 DeskNote(
                     note=text,
-                    label=cells.decode_label(*answer, label),
+                    label=cells.decode_label(n, request_id, person, label),
                     annotator=person,
                     at=at,
                     request_id=request_id,
