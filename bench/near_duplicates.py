@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from headrace import Engine, Event, LabelRequested
 from headrace.commands.pilot.compare import t_interval
 from headrace.drivers.notebook import Simulation
+from headrace.learn.scoring_model import ScoringModel
 from headrace.messages import class_name
-from headrace.scoring_model import ScoringModel
 from headrace.settings import parse
 from headrace.testing.oracles import Delayed
 

@@ -23,8 +23,8 @@ import numpy as np
 from experiments.streams import rbf, sea
 from headrace import Engine
 from headrace.drivers.notebook import run
+from headrace.learn.scoring_model import ScoringModel
 from headrace.messages import class_name
-from headrace.scoring_model import ScoringModel
 from headrace.settings import Settings, parse
 from headrace.testing.oracles import Delayed
 

@@ -24,7 +24,7 @@ from experiments.streams import TUNING, load
 from headrace import Engine
 from headrace.chance import Chance
 from headrace.messages import Answer, Event, LabelRequested, QuestionChanged
-from headrace.request_ids import base_id
+from headrace.messages.request_ids import base_id
 from headrace.settings import parse
 
 RIGHT = (0.95, 0.85, 0.75, 0.65, 0.55)

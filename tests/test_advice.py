@@ -14,10 +14,10 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from headrace import Engine, cli
-from headrace.advice import Constraints, advise
 from headrace.commands.advise import as_toml, ask_at_terminal, constraints_of, read_pilot
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
+from headrace.settings.advice import Constraints, advise
 
 PAGE = Path(__file__).parents[1] / "docs" / "ADVISE.md"
 ROW = re.compile(

@@ -35,7 +35,7 @@ from headrace.messages import Output, Reason
 from headrace.observe.decode import batch_of
 from headrace.query.strategies.uncertainty import margin
 from headrace.settings import Settings, parse
-from headrace.watched import SEEN_MAX
+from headrace.shard.watched import SEEN_MAX
 
 GENEROUS: dict[str, Any] = {
     "query": {

@@ -17,8 +17,8 @@ from headrace.messages import (
     QuestionChanged,
     RequestWithdrawn,
 )
+from headrace.messages.request_ids import gold_ids
 from headrace.privacy import Privacy
-from headrace.request_ids import gold_ids
 from headrace.settings import parse
 from headrace.state.frozen import freeze
 from worlds import encoded

@@ -7,8 +7,8 @@ from river import facto, tree
 from river.preprocessing import StandardScaler
 
 from headrace import Answer, Engine, Event, Settings
-from headrace.limits import LIMITS
 from headrace.models import Committee
+from headrace.report.limits import LIMITS
 from headrace.settings import ColumnsSettings, SchemaSettings, parse
 
 
@@ -121,7 +121,7 @@ def test_a_category_is_counted_however_events_are_batched():
 
 
 def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(monkeypatch):
-    monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
+    monkeypatch.setattr("headrace.report.limits.ROW_BY_ROW_N", 30)
     events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
     by_rows = facto.FMClassifier(seed=1)
     found = []
@@ -139,7 +139,7 @@ def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(mon
 
 
 def test_members_that_are_asked_row_by_row_are_named_and_trees_that_grew_too_large(monkeypatch):
-    monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
+    monkeypatch.setattr("headrace.report.limits.ROW_BY_ROW_N", 30)
     events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
     small = tree.HoeffdingTreeClassifier()
     committee = Committee(members=[small, tree.SGTClassifier(), tree.SGTClassifier()])

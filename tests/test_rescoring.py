@@ -31,8 +31,8 @@ from headrace.messages import (
 from headrace.observe.columns import batch_of
 from headrace.query.record import AskedRecord, Decided, RescoredThen, decided_of, rescored_of
 from headrace.query.requests import BLIND
-from headrace.recalling import follow_record
 from headrace.settings import LabelSettings, parse
+from headrace.shard.recalling import follow_record
 from marks import long_ones
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, settings_with
 

@@ -7,7 +7,7 @@ import pytest
 
 from headrace import Engine
 from headrace.errors import BadInput, BadSettings
-from headrace.scoring_model import KIND, ScoringModel
+from headrace.learn.scoring_model import KIND, ScoringModel
 from headrace.settings import parse
 from headrace.state import frozen
 from worlds import events_of, reference

@@ -18,7 +18,7 @@ from headrace.messages import (
     Output,
     RequestExpired,
 )
-from headrace.request_ids import base_id, opinion_id
+from headrace.messages.request_ids import base_id, opinion_id
 from headrace.settings import Settings, parse
 from worlds import encoded
 

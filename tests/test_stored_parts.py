@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.stored_parts import Parts, join_parts, same_names, split_parts
+from headrace.state.stored_parts import Parts, join_parts, same_names, split_parts
 
 
 class Lamp:

@@ -18,11 +18,10 @@ import msgspec
 import numpy as np
 
 from .chance import Chance
-from .erasing import erase_subject
 from .errors import BadInput, BadSettings, BrokenInvariant
-from .feeding import check_inputs, feed_batch, join_events, never, pass_time
 from .label.desk import Desk
 from .learn.retrain import RetrainJob
+from .learn.scoring_model import ScoringModel
 from .learn.trainer import Trainer
 from .messages import (
     Answer,
@@ -54,6 +53,7 @@ from .observe.drift import Detector, DriftLevel
 from .observe.given import RefusedEvent, accept_answer
 from .observe.schema import Schema
 from .privacy import Privacy
+from .privacy.erasing import erase_subject
 from .query.budgets import Account, Budget
 from .query.orders import fault_of_subject, refuse_order
 from .query.record import Differences
@@ -61,14 +61,14 @@ from .query.ruled import own_rule
 from .query.schedule import Workflow
 from .query.strategies import Strategy
 from .query.strategies.state import keeps_state
-from .recalling import settle_record
 from .report import Report
 from .report.building import build_report, check_model_starts
-from .restoring import list_differences
-from .scoring_model import ScoringModel
 from .settings import Settings
-from .shard import Shard
+from .shard.feeding import check_inputs, feed_batch, join_events, never, pass_time
+from .shard.recalling import settle_record
+from .shard.shard import Shard
 from .state import frozen
+from .state.restoring import list_differences
 from .wiring import complete_settings, make_budget, make_desk, make_schema, make_shard, make_trainer
 
 _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)

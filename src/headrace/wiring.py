@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from .candidates import check_members
 from .chance import Chance
 from .errors import BadSettings
 from .label.desk import Desk
@@ -27,7 +26,8 @@ from .query.schedule import Workflow
 from .query.strategies import Strategy
 from .settings import Settings, check
 from .settings.reading import check_types
-from .shard import Shard
+from .shard.candidates import check_members
+from .shard.shard import Shard
 
 
 def complete_settings(

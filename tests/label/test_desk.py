@@ -26,7 +26,7 @@ from headrace.messages import (
     RequestExpired,
     RequestWithdrawn,
 )
-from headrace.request_ids import base_id
+from headrace.messages.request_ids import base_id
 from headrace.settings import LabelSettings
 
 DEADLINE = 100.0

@@ -24,8 +24,8 @@ from headrace.messages import (
     RequestWithdrawn,
     Withdrawal,
 )
+from headrace.messages.request_ids import base_id
 from headrace.privacy import Privacy
-from headrace.request_ids import base_id
 from headrace.settings import parse
 
 

@@ -27,7 +27,7 @@ from headrace.messages import (
     RequestWithdrawn,
     Withdrawal,
 )
-from headrace.request_ids import GOLD_ASKED_MAX, desk_of, gold_id, gold_ids
+from headrace.messages.request_ids import GOLD_ASKED_MAX, desk_of, gold_id, gold_ids
 from headrace.settings import parse
 
 

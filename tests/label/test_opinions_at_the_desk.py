@@ -19,7 +19,7 @@ from headrace.messages import (
     RequestWithdrawn,
     Withdrawal,
 )
-from headrace.request_ids import base_id, opinion_id
+from headrace.messages.request_ids import base_id, opinion_id
 from headrace.settings import LabelSettings
 
 DEADLINE = 100.0

@@ -12,8 +12,8 @@ import headrace as hr
 from headrace.label.desk import Desk
 from headrace.label.ledger import Entry
 from headrace.messages import Answer, LabelRequested, QuestionChanged
+from headrace.messages.request_ids import base_id
 from headrace.privacy import Privacy
-from headrace.request_ids import base_id
 from headrace.settings import parse
 
 PEOPLE = ("al", "bo", "cy", "di", "eve")

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import headrace as hr
-from headrace.feeding import join_events
 from headrace.observe.declared import Declared
 from headrace.settings import parse
+from headrace.shard.feeding import join_events
 
 UTC = dt.UTC
 MAY = dt.datetime(2024, 5, 1, tzinfo=UTC)

@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from headrace import Engine, Event, LabelRequested
-from headrace.limits import Limit
 from headrace.messages import Answer, DriftChanged, ModelAdopted, ModelKept
 from headrace.pages.live.health import list_concerns
 from headrace.pages.live.plot import POINTS_MAX
 from headrace.pages.live.view import DECISIONS_MAX, MARKS_MAX, Pulse, Rated, Track, ViewHistory
 from headrace.pages.live.view import draw_view as view
 from headrace.report import Failure, PartitionReport, SnapshotsReport
+from headrace.report.limits import Limit
 from reports import replace_numbers
 
 DRIFT = DriftChanged(

@@ -12,12 +12,12 @@ from headrace.commands import report as command
 from headrace.commands.demo.command import DemoRecord
 from headrace.commands.demo.duel import Duel, make_stream
 from headrace.drivers.files.chronicle import read_chronicle
-from headrace.limits import Limit
 from headrace.messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack, RoundOpened
 from headrace.pages.chronicle import CHANGES_MAX, Chronicle
 from headrace.pages.drawing import BAND_COLOURS
 from headrace.pages.report.page import as_html
 from headrace.report import Failure
+from headrace.report.limits import Limit
 from headrace.settings import Settings, parse
 from pages.nest import read
 from reports import replace_numbers

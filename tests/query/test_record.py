@@ -5,7 +5,7 @@ from msgspec import structs
 
 import headrace as hr
 from headrace.query.record import AskedRecord, Decided, decided_of
-from headrace.recalling import follow_record, settle_record
+from headrace.shard.recalling import follow_record, settle_record
 
 
 def decided(**fields):

@@ -31,7 +31,6 @@ COUNTER_RULE = (
 )
 
 KNOWN = {
-    "advice:Constraints": 18,  # a problem as it is given
     "commands/pilot/runs:RunOutcome": 20,  # a row of `headrace pilot --json`
     "flow/steps:Step": 18,  # a record of the journal
     "testing/simulation:Faults": 17,  # a format: rates, drawn one by one up to their limits

@@ -19,7 +19,7 @@ from headrace.observe.admission import Run
 from headrace.query.asking import Asking
 from headrace.query.budgets import Budget
 from headrace.query.remembered import Remembered
-from headrace.shard import Shard
+from headrace.shard.shard import Shard
 from headrace.testing import simulation
 from headrace.testing.simulation import main, simulate
 from simulation.auditor import audit

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ..scoring_model import ScoringModel
+from ..learn.scoring_model import ScoringModel
 from .snapshots.keys import given_keys
 from .snapshots.store import read_sealed
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ..adapters.sealing import Sealer
-from ..request_ids import base_id, is_further
+from ..messages.request_ids import base_id, is_further
 from .database import is_sealed, open_transaction
 
 REASON = "erased"

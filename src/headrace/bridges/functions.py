@@ -21,7 +21,7 @@ from ..errors import BadSettings
 from ..importing import SAID_MAX, import_function
 from ..label.answers import fault_of
 from ..messages import Answer, LabelRequested, class_name
-from ..request_ids import is_further
+from ..messages.request_ids import is_further
 from ..settings.fields import Section, about
 from .bridge import Delivery, Receipt, Reply
 from .database import open_transaction

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ..advice import Advice, Constraints, advise
 from ..errors import BadInput, BadSettings
+from ..settings.advice import Advice, Constraints, advise
 
 QUESTIONS: tuple[tuple[str, str, str], ...] = (
     ("events_per_hour", "N", "Events an hour, on average"),

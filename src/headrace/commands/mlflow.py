@@ -36,10 +36,10 @@ from ..bridges.bridge import Unreachable
 from ..drivers.files.folder import replace_file
 from ..drivers.files.orders import RunOrders
 from ..errors import BadInput, BadSettings
+from ..learn.scoring_model import ScoringModel
 from ..learn.versions import Version, Versions
 from ..messages import RollBackOrdered
 from ..observe.schema import Schema
-from ..scoring_model import ScoringModel
 from ..settings import Settings, load_for_kafka
 from ..settings.reading import decides_nothing, differing_fields
 from .stopping import catch_stop_signals

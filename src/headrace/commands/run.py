@@ -18,12 +18,12 @@ from ..adapters.printing import make_console, say, show_progress
 from ..drivers.files.places import RunFiles
 from ..drivers.files.run import Runner, run_files
 from ..errors import BadSettings
-from ..limits import Limit, join_names
 from ..messages import Reason
 from ..observe.clock import describe_off_clock
 from ..pages.live.screen import Screen
 from ..pages.report.parts import format_date
 from ..report import Failure, Report
+from ..report.limits import Limit, join_names
 from ..settings import Settings, load
 from .stopping import catch_stop_signals
 

@@ -19,7 +19,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from ..erasing import REASON, TOO_OLD
 from ..errors import BadInput
 from ..label.desk import Desk
 from ..label.outcomes import Erased
@@ -40,13 +39,14 @@ from ..messages import (
     Tick,
     Withdrawal,
 )
+from ..messages.request_ids import base_id
+from ..privacy.erasing import REASON, TOO_OLD
+from ..privacy.retention import KEY, order_to_forget, step_of, step_s_of
+from ..privacy.subject import Subject
 from ..query.orders import Order
 from ..query.requests import request_id
-from ..request_ids import base_id
 from ..settings import Settings
 from ..state import frozen
-from ..subject import Subject
-from ..too_old import KEY, order_to_forget, step_of, step_s_of
 from ..wiring import make_desk
 
 ERASURES_MAX = 100

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import xxhash
 
-from ..erasing import erase_events
 from ..learn import caps
 from ..messages import (
     ErasureOrdered,
@@ -27,8 +26,9 @@ from ..messages import (
     RoundOrdered,
     SubjectErased,
 )
+from ..privacy.erasing import erase_events
 from ..query.orders import Order, fault_of, name_of
-from ..shard import Shard
+from ..shard.shard import Shard
 from .effects import Part
 from .records import Record
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from ..erasing import REASON as ERASED
 from ..learn.training_log import NOWHERE, Origin
 from ..messages import (
     Answer,
@@ -26,9 +25,10 @@ from ..messages import (
     RequestWithdrawn,
     Withdrawal,
 )
+from ..messages.request_ids import desk_of
 from ..observe.answers import AnswersDecoder
 from ..privacy import WHOLE, Privacy
-from ..request_ids import desk_of
+from ..privacy.erasing import REASON as ERASED
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, End, Unended

@@ -15,7 +15,6 @@ import xxhash
 
 from ..chance import Chance
 from ..errors import BadInput
-from ..feeding import feed_batch, pass_time
 from ..learn.caps import CapClaimed, Caps
 from ..learn.rules import RulesInUse
 from ..learn.trainer import Entry, Trainer
@@ -37,10 +36,11 @@ from ..observe.decode import Decoder
 from ..observe.schema import Schema
 from ..query.accounts import Total, in_millionths
 from ..query.record import AskedRecord, Differences
-from ..recalling import follow_record, settle_record
 from ..settings import Settings
 from ..settings.fields import Section
-from ..shard import Shard
+from ..shard.feeding import feed_batch, pass_time
+from ..shard.recalling import follow_record, settle_record
+from ..shard.shard import Shard
 from ..state import frozen
 from ..wiring import make_schema, make_shard
 from .orders import Followed, erase_for_order, open_ordered, tell_roll_back

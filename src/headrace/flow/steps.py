@@ -16,7 +16,7 @@ from ..messages import InputRejected, LabelRequested, Output
 from ..query.accounts import Total, money_of
 from ..query.record import Decided, RescoredThen, decided_of, rescored_of
 from ..settings import Settings
-from ..shard import Shard
+from ..shard.shard import Shard
 from .orders import Followed
 from .records import Record
 

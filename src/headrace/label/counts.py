@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from ..messages import Answer
-from ..stored_parts import OfParts, Parts, same_names
+from ..state.stored_parts import OfParts, Parts, same_names
 from .consensus import latest_of
 
 

@@ -57,7 +57,7 @@ from ..messages import (
     RequestWithdrawn,
     Withdrawal,
 )
-from ..request_ids import base_id, opinion_ids
+from ..messages.request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import fault_of, is_text, place_undated, rejection_of

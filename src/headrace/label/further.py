@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..messages import Answer, LabelRequested, QuestionChanged, RequestWithdrawn
-from ..request_ids import further_id
+from ..messages.request_ids import further_id
 from .ledger import Entry
 
 SETTLED = "settled"

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from ..chance import Chance
 from ..messages import Answer, LabelRequested, LabelSettled, QuestionChanged
-from ..request_ids import GOLD_ASKED_MAX, gold_id
+from ..messages.request_ids import GOLD_ASKED_MAX, gold_id
 from ..settings import LabelSettings
 from .annotators import Annotators
 from .consensus import select_standing

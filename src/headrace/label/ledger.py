@@ -16,7 +16,7 @@ import heapq
 from typing import Any, ClassVar
 
 from ..messages import Answer, LabelRequested
-from ..request_ids import base_id
+from ..messages.request_ids import base_id
 
 HEAP_SLACK_N = 64
 

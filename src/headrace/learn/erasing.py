@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from ..messages import ErasureOrdered, Features, SubjectErased
-from ..subject import Subject
+from ..privacy.subject import Subject
 from .committee.committee import Committee
 from .learner import Learner
 from .memory import half_life_s_of, weights_of

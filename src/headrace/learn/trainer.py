@@ -39,7 +39,7 @@ from ..observe.originals import OriginalOf
 from ..observe.schema import Schema
 from ..query.orders import Order
 from ..settings import LearnSettings
-from ..stored_parts import OfParts, Parts, same_names
+from ..state.stored_parts import OfParts, Parts, same_names
 from .champion import Champion
 from .judging import judge_pairs, keep_unjudged
 from .learner import Learner

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
-from ..stored_parts import OfParts, Parts, same_names
+from ..state.stored_parts import OfParts, Parts, same_names
 from .class_names import ClassNames, UnusedValues
 from .values import DIGITS_MAX, is_free_text, is_number
 

@@ -35,9 +35,9 @@ from ..messages import (
     RequestWithdrawn,
     RoundOpened,
 )
+from ..messages.request_ids import opinion_id
 from ..observe.signals import is_wrong
 from ..report import Report
-from ..request_ids import opinion_id
 from ..settings import Settings
 from .live.health import DATED_FROM
 

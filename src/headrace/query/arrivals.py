@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..stored_parts import OfParts, Parts
+from ..state.stored_parts import OfParts, Parts
 from .budgets import Budget
 from .online import (
     ONE,

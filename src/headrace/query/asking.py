@@ -35,10 +35,10 @@ from ..messages import (
     RoundClosed,
     RoundOpened,
 )
+from ..messages.request_ids import opinion_id
 from ..observe.window import Columns
-from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
-from ..stored_parts import OfParts, Parts
+from ..state.stored_parts import OfParts, Parts
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from ..messages import LabelDisputed, LabelRequested, LabelSettled, RequestEnded
-from ..request_ids import opinion_id
+from ..messages.request_ids import opinion_id
 
 REASON = "second opinion"
 STRATEGY, UNSURE = "suspicion", "consensus"

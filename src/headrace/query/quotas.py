@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..observe.seen import widen_classes
 from ..settings.query import QuotaSettings
-from ..stored_parts import OfParts, Parts
+from ..state.stored_parts import OfParts, Parts
 from .examples import Examples
 from .online import FEW_LABELS, ONE, Lean, RankChances
 from .recent import RecentValues

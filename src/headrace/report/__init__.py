@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..limits import Limit
+from .limits import Limit
 from .old_names import OLD_NAMES
 from .people import AnnotatorReport, AnnotatorsReport
 from .sections import (

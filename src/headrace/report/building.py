@@ -19,12 +19,12 @@ from ..label.desk import Desk
 from ..learn.evaluation import Evaluation, join_evaluations
 from ..learn.failures import FAILING_N, Act, check_start
 from ..learn.trainer import Trainer
-from ..limits import Limit, find_classes_apart, limits_reached
 from ..observe.schema import Schema
 from ..settings import Settings
-from ..shard import Shard
+from ..shard.shard import Shard
 from . import Report
 from .drift import combine_drift
+from .limits import Limit, find_classes_apart, limits_reached
 from .numbers import combine_sections, join_keys, unite_values
 from .people import join_annotators, report_annotators
 from .sections import (

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..observe.drift import SHARES_MAX, DriftLevel, DriftMonitor
 from ..observe.shares import FeatureShares
-from ..shard import Shard
+from ..shard.shard import Shard
 from .numbers import add_up, combine_sections, join_keys
 from .sections import DriftReport
 

@@ -13,6 +13,8 @@ RENAMED: dict[str, str] = {
     "query.rules.space:Neighbours": "query.rules.space:NearestDistances",
     "settings.privacy:Rule": "settings.privacy:PrivacyRule",
     "learn.trainer:OpenJob": "learn.retrainings:OpenJob",
+    "scoring_model:ScoringModel": "learn.scoring_model:ScoringModel",
+    "shard:Shard": "shard.shard:Shard",
 }
 """The present name of a class, by its name in states of earlier versions."""
 HOMES: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from headrace.drivers.kafka.states import States
-from headrace.erasing import REASON
 from headrace.flow import wire
 from headrace.flow.desks import ERASURES_MAX, PartitionDesk
 from headrace.flow.effects import Part, Saving
@@ -31,10 +30,11 @@ from headrace.messages import (
     RequestWithdrawn,
     Tick,
 )
+from headrace.privacy.erasing import REASON
+from headrace.privacy.subject import Subject, digest_of
 from headrace.query.requests import request_id
 from headrace.settings import Settings, parse
 from headrace.state import frozen
-from headrace.subject import Subject, digest_of
 
 SALT = "5a" * 16
 ADA = ErasureOrdered(

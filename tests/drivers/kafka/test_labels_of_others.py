@@ -7,7 +7,7 @@ import pytest
 
 from drivers.kafka.test_parts import lived, settings_of
 from headrace.settings import parse
-from headrace.shard import Shard
+from headrace.shard.shard import Shard
 
 SHARDS_N = 3
 QUERIES = {

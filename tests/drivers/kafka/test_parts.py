@@ -20,7 +20,7 @@ from headrace.flow.share import share_of
 from headrace.flow.training import new_log
 from headrace.learn.retrain import finish_job
 from headrace.messages import LabelSettled, Output, RetrainRequested
-from headrace.request_ids import base_id, desk_of
+from headrace.messages.request_ids import base_id, desk_of
 from headrace.settings import parse
 from simulation.cluster import Kept
 

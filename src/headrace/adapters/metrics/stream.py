@@ -9,11 +9,11 @@ from operator import attrgetter
 from typing import Any
 
 from ...flow.places import LOGS_READ
-from ...limits import LIMITS
 from ...messages import Reason
 from ...observe.drift import DriftLevel
 from ...observe.signals import CONFIDENCE_BOUNDS
 from ...report import PartitionReport, Report
+from ...report.limits import LIMITS
 from ...report.numbers import find_number
 from .catalogue import (
     Buckets,

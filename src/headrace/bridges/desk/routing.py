@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from ...chance import Chance
 from ...messages import DRAWN_AT_RANDOM, LabelRequested
-from ...request_ids import is_further
+from ...messages.request_ids import is_further
 
 KNOWN_N = 20
 """How many compared answers it takes until a person is known."""

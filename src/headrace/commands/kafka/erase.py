@@ -23,9 +23,9 @@ from ...drivers.audit.acts import find_user, open_worker_acts
 from ...drivers.kafka.orders_end import KafkaOrders
 from ...errors import BadInput
 from ...messages import ErasureOrdered
+from ...privacy.subject import DIGEST_BYTES, Subject, digest_of
 from ...query.requests import request_id
 from ...settings import load_for_kafka
-from ...subject import DIGEST_BYTES, Subject, digest_of
 from ..ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, name_order
 
 EXIT_LEFT = 1

@@ -30,16 +30,16 @@ from ...adapters.jsonl import Appender
 from ...adapters.sealing import load_sealer
 from ...adapters.wiping import pieces_of, wipe_stretches, wipe_where
 from ...bridges.erasing import erase_requests
-from ...erasing import REASON, TOO_OLD
 from ...errors import NotSealed
 from ...messages import Answer, ErasureOrdered, InputRejected, SubjectErased
+from ...messages.request_ids import base_id, further_id, gold_ids, opinion_ids
 from ...observe.decode import Decoder
 from ...observe.joining import Halves
 from ...privacy import Privacy
+from ...privacy.erasing import REASON, TOO_OLD
+from ...privacy.subject import Subject
 from ...query.requests import request_id
-from ...request_ids import base_id, further_id, gold_ids, opinion_ids
 from ...settings import Settings
-from ...subject import Subject
 from .copying import ANSWERS, COPY
 from .feeding import Feeder
 from .sealed import answers_decoder_of

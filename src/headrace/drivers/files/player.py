@@ -21,7 +21,7 @@ from ...observe.decode import Decoded, Decoder
 from ...privacy import WHOLE
 from ...query.record import AskedRecord as AskedThen
 from ...query.record import Decided, Differences, RescoredThen, decided_of, rescored_of
-from ...recalling import follow_record
+from ...shard.recalling import follow_record
 from .base import restore_base
 from .folder import RunFolder
 from .orders import decode_order

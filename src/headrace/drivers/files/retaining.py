@@ -10,8 +10,8 @@ import math
 from pathlib import Path
 
 from ...messages import ErasureOrdered
+from ...privacy.retention import KEY, order_to_forget, step_of, step_s_of
 from ...settings.retention import RetentionSettings
-from ...too_old import KEY, order_to_forget, step_of, step_s_of
 from .erasing import ErasureRecord, describe_erased, erased_of, note_erased
 
 

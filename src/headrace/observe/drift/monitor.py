@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ...chance import Chance
 from ...messages import DriftChanged, LabelSettled
 from ...settings.drift import DriftSettings
-from ...stored_parts import OfParts, Parts, same_names
+from ...state.stored_parts import OfParts, Parts, same_names
 from .. import signals
 from ..schema import Schema
 from ..window import Columns, Window

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from .errors import BadInput
-from .learn.estimator import SklearnClassifier
-from .learn.parts import name_of
-from .learn.trainer import Trainer
-from .query.budgets import Account
-from .settings.reading import decides_nothing, differing_fields
-from .shard import Shard
+from ..errors import BadInput
+from ..learn.estimator import SklearnClassifier
+from ..learn.parts import name_of
+from ..learn.trainer import Trainer
+from ..query.budgets import Account
+from ..settings.reading import decides_nothing, differing_fields
+from ..shard.shard import Shard
 
 
 def list_differences(then: tuple[Shard, Trainer], now: tuple[Shard, Trainer]) -> list[str]:
@@ -63,7 +63,7 @@ def _describe_accounts(accounts: Sequence[Account]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for i, account in enumerate(accounts):
         kind = type(account)
-        is_ours = kind.__module__.startswith(f"{__package__}.")
+        is_ours = kind.__module__.startswith("headrace.")
         # A `Cap` keeps its `labels` under another name.
         names = [*inspect.signature(kind).parameters, "cap"] if is_ours else []
         kept = vars(account) if is_ours else {}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from .messages import ErasureOrdered
-from .settings.retention import DAY_S, RetentionSettings
+from ..messages import ErasureOrdered
+from ..settings.retention import DAY_S, RetentionSettings
 
 KEY = "retention"
 

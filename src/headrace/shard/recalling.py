@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .messages import Output
-from .query.arrivals import Drawn
-from .query.record import AskedRecord, Decided, Differences
-from .query.requests import AUDIT
-from .query.rounds import Decision
+from ..messages import Output
+from ..query.arrivals import Drawn
+from ..query.record import AskedRecord, Decided, Differences
+from ..query.requests import AUDIT
+from ..query.rounds import Decision
 from .shard import Shard
 
 

@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .label.desk import Desk
-from .learn.erasing import erase_examples, forget_examples, read_anew
-from .learn.trainer import Trainer
-from .messages import (
+from ..label.desk import Desk
+from ..learn.erasing import erase_examples, forget_examples, read_anew
+from ..learn.trainer import Trainer
+from ..messages import (
     ErasureOrdered,
     LabelRequested,
     QuestionChanged,
@@ -28,11 +28,11 @@ from .messages import (
     SubjectErased,
     class_name,
 )
-from .observe.joining import Half
-from .observe.schema import Schema
-from .query.strategies.state import tell_strategy
-from .request_ids import opinion_ids
-from .shard import Shard
+from ..messages.request_ids import opinion_ids
+from ..observe.joining import Half
+from ..observe.schema import Schema
+from ..query.strategies.state import tell_strategy
+from ..shard.shard import Shard
 from .subject import Subject
 
 REASON = "erased"

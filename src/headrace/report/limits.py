@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .query.slices import unknown_features
+from ..query.slices import unknown_features
 
 if TYPE_CHECKING:
-    from .observe.schema import Schema
-    from .report.sections import EstimatesReport
+    from ..observe.schema import Schema
+    from .sections import EstimatesReport
 
 LIMITS = (
     "features",

@@ -14,11 +14,9 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from .assessing import Assessing
-from .candidates import candidate_with_context, pool_of, read_more
-from .chance import Chance
-from .learn.failures import FailedEvents
-from .messages import (
+from ..chance import Chance
+from ..learn.failures import FailedEvents
+from ..messages import (
     DriftChanged,
     EventBatch,
     InputRejected,
@@ -31,22 +29,24 @@ from .messages import (
     RoundOpened,
     RoundOrdered,
 )
+from ..messages.request_ids import opinion_id
+from ..observe.admission import Admission, Run
+from ..observe.drift import Detector, DriftLevel, DriftMonitor
+from ..observe.originals import unpack_features
+from ..observe.schema import Schema
+from ..observe.seen import Assessment
+from ..observe.signals import likeliest_of
+from ..observe.window import Columns
+from ..query.arrivals import Drawn, LookAhead
+from ..query.asking import Asking
+from ..query.orders import Orders, fault_of, refuse_order, why_no_round
+from ..query.requests import AUDIT, BLIND, Candidate
+from ..query.rounds import Decision, FirstChance
+from ..settings import Settings
+from .assessing import Assessing
+from .candidates import candidate_with_context, pool_of, read_more
 from .model_view import ModelView
-from .observe.admission import Admission, Run
-from .observe.drift import Detector, DriftLevel, DriftMonitor
-from .observe.originals import unpack_features
-from .observe.schema import Schema
-from .observe.seen import Assessment
-from .observe.signals import likeliest_of
-from .observe.window import Columns
-from .query.arrivals import Drawn, LookAhead
-from .query.asking import Asking
-from .query.orders import Orders, fault_of, refuse_order, why_no_round
-from .query.requests import AUDIT, BLIND, Candidate
-from .query.rounds import Decision, FirstChance
-from .request_ids import opinion_id
 from .rescoring import rescore_open
-from .settings import Settings
 
 PAID_EVERY_N = 8
 """With asking on arrival: every so many events, draws that wait for money are paid if possible."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..messages import RequestRescored
+from ..observe.originals import unpack_features
+from ..observe.window import Columns
+from ..query.asking import Asking
+from ..query.open_questions import LATEST_N
 from .candidates import pool_of, read_more
-from .messages import RequestRescored
-from .observe.originals import unpack_features
-from .observe.window import Columns
-from .query.asking import Asking
-from .query.open_questions import LATEST_N
 from .watched import Watched
 
 

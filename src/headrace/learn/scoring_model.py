@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadInput
-from .learn.calibration import Calibration
-from .learn.learner import Learner
-from .learn.models import build
-from .observe.declared import Declared
-from .observe.given import plain_features
-from .observe.schema import Schema
-from .observe.values import Refusal
-from .settings import Settings
-from .settings.columns import ColumnsSettings
-from .state import frozen
+from ..errors import BadInput
+from ..observe.declared import Declared
+from ..observe.given import plain_features
+from ..observe.schema import Schema
+from ..observe.values import Refusal
+from ..settings import Settings
+from ..settings.columns import ColumnsSettings
+from ..state import frozen
+from .calibration import Calibration
+from .learner import Learner
+from .models import build
 
 KIND = "model"
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .messages import ErasureOrdered, Features, class_name
-from .observe.originals import unpack_features
-from .observe.schema import Schema
-from .observe.window import Columns
+from ..messages import ErasureOrdered, Features, class_name
+from ..observe.originals import unpack_features
+from ..observe.schema import Schema
+from ..observe.window import Columns
 
 DIGEST_BYTES = 16
 

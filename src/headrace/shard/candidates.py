@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadSettings
-from .messages import Context
+from ..errors import BadSettings
+from ..messages import Context
+from ..observe.admission import Run
+from ..observe.moments import RunningMoments
+from ..observe.originals import unpack_features
+from ..observe.schema import Schema
+from ..observe.seen import widen_classes
+from ..observe.window import Columns
+from ..query.asking import Asking
+from ..query.pool import ASKED_MAX, Labelled, Pool, Sample, compare_predictions
+from ..query.requests import Candidate
+from ..query.ruled import RuledArrivals
+from ..query.strategies import Strategy, declared_needs, needs_of
 from .model_view import ModelView
-from .observe.admission import Run
-from .observe.moments import RunningMoments
-from .observe.originals import unpack_features
-from .observe.schema import Schema
-from .observe.seen import widen_classes
-from .observe.window import Columns
-from .query.asking import Asking
-from .query.pool import ASKED_MAX, Labelled, Pool, Sample, compare_predictions
-from .query.requests import Candidate
-from .query.ruled import RuledArrivals
-from .query.strategies import Strategy, declared_needs, needs_of
 from .watched import Watched
 
 

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
-from .errors import BadSettings
-from .messages import (
+from ..errors import BadSettings
+from ..messages import (
     Answer,
     ErasureOrdered,
     Event,
@@ -29,12 +29,12 @@ from .messages import (
     Tick,
     Withdrawal,
 )
-from .observe.declared import Declared
-from .observe.decode import batch_of
-from .observe.given import RefusedEvent, accept_event
-from .observe.values import fault_of_seconds, format_value
+from ..observe.declared import Declared
+from ..observe.decode import batch_of
+from ..observe.given import RefusedEvent, accept_event
+from ..observe.values import fault_of_seconds, format_value
+from ..settings import InputSettings
 from .recalling import recall
-from .settings import InputSettings
 from .shard import Shard
 
 Take: TypeAlias = Callable[[Sequence[Output]], list[Output]]

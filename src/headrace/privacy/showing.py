@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from .errors import BadSettings
-from .messages import (
+from ..errors import BadSettings
+from ..messages import (
     Context,
     Features,
     InputRejected,
@@ -30,7 +30,7 @@ from .messages import (
     Value,
     class_name,
 )
-from .settings.privacy import PrivacyRule, PrivacySettings, faults_of_privacy, meant, rule_of
+from ..settings.privacy import PrivacyRule, PrivacySettings, faults_of_privacy, meant, rule_of
 
 MASK = "****"
 KEY_BYTES_MIN = 32

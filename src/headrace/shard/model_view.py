@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .messages import Context, Features, Moments
-from .observe.originals import OriginalOf
+from ..messages import Context, Features, Moments
+from ..observe.originals import OriginalOf
 
 
 class ModelView(Protocol):

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..observe.admission import Run
+from ..observe.seen import Assessment, are_predicted, judged_of, served_over
+from ..observe.signals import predicted_classes
+from ..query.arrivals import LookAhead
+from ..query.asking import Asking
+from ..query.online import deviations_of
+from ..query.strategies import BY_ROW
 from .candidates import pool_of_arriving
-from .observe.admission import Run
-from .observe.seen import Assessment, are_predicted, judged_of, served_over
-from .observe.signals import predicted_classes
-from .query.arrivals import LookAhead
-from .query.asking import Asking
-from .query.online import deviations_of
-from .query.strategies import BY_ROW
 from .watched import Watched
 
 AHEAD_MIN, AHEAD_MAX = 16, 1_024

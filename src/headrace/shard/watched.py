@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .chance import Chance
-from .learn.evaluation import Evaluation
+from ..chance import Chance
+from ..learn.evaluation import Evaluation
+from ..observe.moments import RunningMoments
+from ..observe.reservoir import Reservoir
+from ..observe.schema import Schema
+from ..observe.seen import Assessment, Seen, columns_of, stack_column
+from ..observe.signals import Confidences
+from ..observe.window import Columns, Window
+from ..settings import Settings
 from .model_view import ModelView
-from .observe.moments import RunningMoments
-from .observe.reservoir import Reservoir
-from .observe.schema import Schema
-from .observe.seen import Assessment, Seen, columns_of, stack_column
-from .observe.signals import Confidences
-from .observe.window import Columns, Window
-from .settings import Settings
 
 SEEN_MAX = 256
 """Once this many stretches of events wait, they are written down."""

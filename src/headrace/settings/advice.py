@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import BadSettings
+from ..errors import BadSettings
 
 FEW_LABELS = 100
 """With fewer labels in all, or fewer than ten a class, draw at random: doubts mean nothing yet."""

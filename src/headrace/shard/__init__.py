@@ -1,0 +1,1 @@
+"""Observe and query over one partition of the events (`shard.Shard`)."""
