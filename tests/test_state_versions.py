@@ -154,6 +154,8 @@ def test_a_setting_that_is_new_has_its_default_in_an_old_state():
         ("messages_rejected:Reason", "messages.rejected:Reason"),
         ("label.desk:Counts", "label.counts:Counts"),
         ("learn.trainer:OpenJob", "learn.retrainings:OpenJob"),
+        ("scoring_model:ScoringModel", "learn.scoring_model:ScoringModel"),
+        ("shard:Shard", "shard.shard:Shard"),
         ("query.budgets:Share", "query.budgets.plain:Share"),
         ("query.budgets:Reserve", "query.budgets.reserve:Reserve"),
         ("query.budgets:Budget", "query.budgets.budget:Budget"),

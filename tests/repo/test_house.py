@@ -29,6 +29,10 @@ COUNTER_RULE = (
     "Every counter is read: by the report, or by a decision. One that nobody reads costs a field "
     "of the state, and tells nobody anything."
 )
+PRIVATE_RULE = (
+    "What begins with _ is its owner's: a module asks an object of another module to do it, or the "
+    "name is public."
+)
 
 KNOWN = {
     "commands/pilot/runs:RunOutcome": 20,  # a row of `headrace pilot --json`
@@ -206,3 +210,61 @@ def test_modules_with_one_prefix_are_counted() -> None:
     names = ["a/x_one.py", "a/x_two.py", "b/x_three.py", "a/__init__.py", "a/y.py"]
     assert families([Path(name) for name in names]) == {}
     assert families([*map(Path, names), Path("a/x_four.py")]) == {"a/x": 3}
+
+
+OF_LIBRARIES = {
+    "drivers/kafka/topic_ids": {"_client"},  # aiokafka's consumer
+    "learn/committee/members": {"_multiclass"},  # river's models
+    "learn/learner": {"_multiclass"},
+    "learn/own_labels": {"_multiclass"},
+    "learn/scorers/inputs": {"_rename", "_latest"},  # river's transformers
+    "learn/scorers/mondrian": {"_classes"},  # river's forest
+}
+"""Private names of other libraries that a module reads, where a class of ours has such a name."""
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """The private attributes and methods that the classes of a module have."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            found |= own_attributes(node)
+            found |= {
+                one.name
+                for one in node.body
+                if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return {name for name in found if re.match("_[^_]", name)}
+
+
+def reaches_inside(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """By module, the private names of classes of other modules that it reads or writes."""
+    trees = {name: ast.parse(text) for name, text in sources.items()}
+    owned = {name: private_names(tree) for name, tree in trees.items()}
+    ours = set().union(*owned.values())
+    found = {
+        name: {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and node.attr in ours - owned[name]
+            and ast.unparse(node.value) not in ("self", "cls", "super()")
+        }
+        for name, tree in trees.items()
+    }
+    return {name: names for name, names in found.items() if names}
+
+
+def test_no_module_reaches_into_an_object_of_another() -> None:
+    sources = {
+        str(module.with_suffix("")): (SOURCE / module).read_text(encoding="utf-8")
+        for module in modules()
+    }
+    assert reaches_inside(sources) == OF_LIBRARIES, PRIVATE_RULE
+
+
+def test_what_reaches_inside_is_found() -> None:
+    owner = "class A:\n    def __init__(self):\n        self._a = 1\n    def _b(self): ...\n"
+    user = "def f(a):\n    a._a = a._b() + a._foreign + a.c\n"
+    assert reaches_inside({"owner": owner, "user": user}) == {"user": {"_a", "_b"}}
+    assert reaches_inside({"owner": owner + user}) == {}

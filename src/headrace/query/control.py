@@ -42,6 +42,20 @@ class ControlDraw:
         # Number, request id and probability of each drawn event whose first round is to come.
         self._unweighted: deque[tuple[int, str, float]] = deque()
 
+    @classmethod
+    def of_state(
+        cls,
+        *,
+        share: float,
+        p: float,
+        paces: deque[tuple[int, float]],
+        unweighted: deque[tuple[int, str, float]],
+    ) -> ControlDraw:
+        """Return the draw of a state in which it was no object of its own."""
+        draw = cls(share, 0.0)
+        draw.p, draw._paces, draw._unweighted = p, paces, unweighted
+        return draw
+
     def adjust_rate(self, labels_per_event: float, seq: int) -> None:
         """Adjust the draw to the rate of earning, from event `seq` on; at counted points."""
         p = max(CONTROL_MIN, self.share * labels_per_event)

@@ -33,18 +33,24 @@ def upgrade_asking(fields: dict[str, Any], version: int) -> dict[str, Any]:
 
 def _split_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Return fields of version 2 as those of 3: control draw and ids in parts, no quotas."""
-    draw = ControlDraw(fields["settings"].control_share, 0.0)
-    draw.p = fields.pop("control_p")
-    draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")
-    remembered = Remembered(fields.pop("closed_n"))
-    remembered._open, remembered._ended = fields.pop("_open"), fields.pop("_ended")
-    queue = Waiting()
-    queue.given_up_n = fields.pop("given_up_n")
-    queue.opinions_n = fields.pop("_opinions_waiting_n")
-    queue._requests = fields.pop("_waiting")
     more = {
-        "queue": queue,
+        "control_draw": ControlDraw.of_state(
+            share=fields["settings"].control_share,
+            p=fields.pop("control_p"),
+            paces=fields.pop("_paces"),
+            unweighted=fields.pop("_unweighted"),
+        ),
+        "remembered": Remembered.of_state(
+            ended_max=fields.pop("closed_n"),
+            opened=fields.pop("_open"),
+            ended=fields.pop("_ended"),
+        ),
+        "queue": Waiting.of_state(
+            requests=fields.pop("_waiting"),
+            opinions_n=fields.pop("_opinions_waiting_n"),
+            given_up_n=fields.pop("given_up_n"),
+        ),
         "quotas": Quotas(QuotaSettings(), {}),
         "duplicates": Duplicates(DuplicateSettings()),
     }
-    return fields | {"control_draw": draw, "remembered": remembered} | more
+    return fields | more

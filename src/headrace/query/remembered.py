@@ -27,6 +27,15 @@ class Remembered:
         self._open: dict[int, int] = {}
         self._ended: dict[int, None] = {}
 
+    @classmethod
+    def of_state(
+        cls, *, ended_max: int, opened: dict[int, int], ended: dict[int, None]
+    ) -> Remembered:
+        """Return the memory of a state in which it was no object of its own."""
+        remembered = cls(ended_max)
+        remembered._open, remembered._ended = opened, ended
+        return remembered
+
     @property
     def open_n(self) -> int:
         return len(self._open)

@@ -19,6 +19,16 @@ class Waiting:
         self.given_up_n = 0
         self._requests: deque[LabelRequested] = deque()
 
+    @classmethod
+    def of_state(
+        cls, *, requests: deque[LabelRequested], opinions_n: int, given_up_n: int
+    ) -> Waiting:
+        """Return the queue of a state in which it was no object of its own."""
+        queue = cls()
+        queue.opinions_n, queue.given_up_n = opinions_n, given_up_n
+        queue._requests = requests
+        return queue
+
     def __len__(self) -> int:
         return len(self._requests)
 
