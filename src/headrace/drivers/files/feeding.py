@@ -186,7 +186,7 @@ class Feeder:
         )
         return snapshot.positions
 
-    def _find_fed(self, source: int) -> Spans:
+    def find_fed(self, source: int) -> Spans:
         """Return what was fed of a source, after a check that it is still the same file."""
         if source in self.journal.last:
             self.player.read_span(self.journal.last[source])

@@ -1,4 +1,4 @@
-"""Has a run forget what is too old, before the first event of each step (see `too_old`).
+"""Has a run forget what is too old, before the first event of each step (see `privacy.retention`).
 
 So nothing ever stays longer, and what is forgotten depends on the events alone and not on how they
 are read. The age is by the clock of the stream.
