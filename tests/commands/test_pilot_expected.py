@@ -9,13 +9,19 @@ import pytest
 
 from headrace.cli import main
 from headrace.commands.pilot.command import run_pilot
-from headrace.commands.pilot.expected import Costs, describe_expected, expected_s, measure_costs
+from headrace.commands.pilot.expected import (
+    Costs,
+    describe_expected,
+    expected_s,
+    measure_costs,
+    share_of,
+)
 from headrace.commands.pilot.history import History
 from headrace.commands.pilot.runs import Case
 from headrace.settings import parse
 
 QUICK = parse({"model": {"name": "naive-bayes"}})
-COSTS = Costs(event_s=0.001, label_s=0.1)
+COSTS = Costs(event_s=0.001, label_s=0.1, reference_s=0.1)
 
 
 def history(n: int) -> History:
@@ -36,6 +42,13 @@ def test_runs_share_the_processes_and_the_longest_is_waited_for() -> None:
     assert expected_s(COSTS, 1_000, [case(0.1)] * 10, 2) == pytest.approx(55, abs=2)
 
 
+def test_the_reference_of_a_long_history_learns_no_more_labels_than_a_limit() -> None:
+    costs = Costs(event_s=0.0, label_s=9.0, reference_s=1.0)
+    assert [share_of(None, n) for n in (100_000, 100_001, 1_000_000)] == [1.0, 0.5, 0.1]
+    assert costs.of_run(1_000_000, None) == pytest.approx(100_000)
+    assert share_of(case(0.3), 1_000_000) == 0.3
+
+
 @pytest.mark.parametrize(
     ("events_n", "told"),
     [(10, "1 s"), (1_000, "22 s"), (10_000, "4 min"), (1_000_000, "6.1 h")],
@@ -48,13 +61,13 @@ def test_the_sentence_has_a_unit_that_fits(events_n: int, told: str) -> None:
 def test_what_is_measured_is_of_the_first_events_alone() -> None:
     costs = measure_costs(history(5_000), QUICK)
     # Of two runs that a busy machine slows down unequally, all may seem to be its labels.
-    assert min(costs.event_s, costs.label_s) >= 0
-    assert costs.of_run(1_000, 100) > 0
-    assert costs.of_run(0, 0) == 0
+    assert min(costs.event_s, costs.label_s, costs.reference_s) >= 0
+    assert costs.of_run(1_000, case(0.1)) > 0
+    assert costs.of_run(0, case(0.1)) == 0
 
 
 def test_a_short_history_is_measured_by_two_labels_at_least() -> None:
-    assert measure_costs(history(30), QUICK).of_run(30, 2) > 0
+    assert measure_costs(history(30), QUICK).of_run(30, case(2 / 30)) > 0
 
 
 def test_it_is_told_before_any_run_and_changes_none() -> None:

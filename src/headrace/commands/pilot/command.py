@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -29,10 +30,11 @@ from ...query.strategies import resolve
 from ...settings import Settings
 from ..report import check_plots, write_page
 from .compare import RANDOM, describe_rejects, reaches_of, rows_of, write_advice
-from .expected import describe_expected, measure_costs
+from .expected import describe_expected, measure_costs, share_of
 from .history import ColumnsRead, History, history_of
 from .report import Pilot, as_html, as_json, show_pilot, show_reading
 from .runs import Case, RunOutcome, play_all, play_case, settings_of
+from .sharing import SharedHistory, share_history
 
 GRID = (0.5, 2.0, 4.0)
 """Multiples of each budget at which random is run as well, to read savings off."""
@@ -45,13 +47,14 @@ GRID_NEAR = 1.3
 
 DEFAULT_STRATEGIES = ("random", "margin", "hybrid")
 DEFAULT_BUDGETS = (0.01, 0.05)
+"""Budgets of a pilot; in a history of more than `GRID_EVENTS_MAX` events, shares of so many."""
 
 
 def run_pilot(
     history: History,
     settings: Settings | None = None,
     *,
-    budgets: tuple[float, ...] = DEFAULT_BUDGETS,
+    budgets: tuple[float, ...] | None = None,
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES,
     latencies: tuple[float, ...] = (0.0,),
     seeds_n: int = 3,
@@ -62,9 +65,10 @@ def run_pilot(
 ) -> Pilot:
     """Play the history under every combination and compare.
 
-    Budgets are shares of the events, latencies are in events (seconds where events have a time).
+    Budgets are shares of the events, by default those of `default_budgets`; latencies are in
+    events (seconds where events have a time).
     `seeds_n` runs are made of each. `progress` is called with events done and events in all;
-    `tell`, before the runs, with a sentence on how long they will take, which two short runs
+    `tell`, before the runs, with a sentence on how long they will take, which short runs
     measure. `reading` is kept for the page. `processes_n` is by default the number of cores; 1 runs
     all in this process. Raises `BadSettings` for whatever can't be run, before any run.
     """
@@ -110,7 +114,7 @@ def cases_of(
     history: History,
     settings: Settings,
     *,
-    budgets: tuple[float, ...] = DEFAULT_BUDGETS,
+    budgets: tuple[float, ...] | None = None,
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES,
     latencies: tuple[float, ...] = (0.0,),
     seeds_n: int = 3,
@@ -119,6 +123,7 @@ def cases_of(
 
     Raises `BadSettings` with every fault.
     """
+    budgets = default_budgets(len(history)) if budgets is None else budgets
     faults = [f"budget {b:g} must be above 0 and at most 1" for b in budgets if not 0 < b <= 1]
     faults += [f"latency {s:g} must be at least 0" for s in latencies if not s >= 0]
     if seeds_n < 1:
@@ -154,6 +159,16 @@ def cases_of(
             for seed in range(seeds_n)
         ]
     return cases
+
+
+def default_budgets(events_n: int) -> tuple[float, ...]:
+    """Return the budgets where none is named: of a long history they buy no more labels.
+
+    >>> default_budgets(45_312), default_budgets(1_000_000)
+    ((0.01, 0.05), (0.001, 0.005))
+    """
+    part = min(1.0, GRID_EVENTS_MAX / max(1, events_n))
+    return tuple(float(f"{part * budget:.2g}") for budget in DEFAULT_BUDGETS)
 
 
 def _spread_budgets(budgets: tuple[float, ...], events_n: int) -> list[float]:
@@ -207,28 +222,33 @@ def _run_in_processes(
     # Spawned, not forked: the same on every system, and no thread is copied half-way.
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
-    arguments = (history, settings, done)
-    pool = ProcessPoolExecutor(processes_n, context, initializer=_keep_inputs, initargs=arguments)
-    try:
-        places: dict[Future[RunOutcome], int] = {
-            pool.submit(_run_remembered, job): i for i, job in enumerate(jobs)
-        }
-        open_runs = set(places)
-        while open_runs:
-            ended, open_runs = wait(open_runs, timeout=0.2, return_when=FIRST_COMPLETED)
-            progress(done.value)
-            for future in ended:
-                yield places[future], future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with TemporaryDirectory(prefix="headrace-pilot-") as folder:
+        arguments = (share_history(history, Path(folder)), settings, done)
+        pool = ProcessPoolExecutor(
+            processes_n, context, initializer=_keep_inputs, initargs=arguments
+        )
+        try:
+            # The longest first, so that in the end no process waits long for another.
+            order = sorted(range(len(jobs)), key=lambda i: -share_of(jobs[i], len(history)))
+            places: dict[Future[RunOutcome], int] = {
+                pool.submit(_run_remembered, jobs[i]): i for i in order
+            }
+            open_runs = set(places)
+            while open_runs:
+                ended, open_runs = wait(open_runs, timeout=0.2, return_when=FIRST_COMPLETED)
+                progress(done.value)
+                for future in ended:
+                    yield places[future], future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 _remembered: list[Any] = []
 
 
-def _keep_inputs(history: History, settings: Settings, done: Any) -> None:
+def _keep_inputs(history: SharedHistory, settings: Settings, done: Any) -> None:
     """Keep in this process what every run needs, so that it is sent once."""
-    _remembered[:] = [history, settings, done]
+    _remembered[:] = [history.open(), settings, done]
 
 
 def _run_remembered(job: Case | None) -> RunOutcome:
@@ -262,8 +282,9 @@ def register(subparsers: Any) -> None:
     add("--label", metavar="COL", help="column of the class (default: label, else the last one)")
     add("--at", metavar="COL", help="column of the time (default: one second an event)")
     add("--rows", metavar="A:B", default=":", help="rows A to B, B not included; either may lack")
-    add("--budget", type=float, nargs="+", default=list(DEFAULT_BUDGETS), metavar="SHARE",
-        help=f"labels per event (default: {' '.join(map(str, DEFAULT_BUDGETS))})")  # fmt: skip
+    add("--budget", type=float, nargs="+", metavar="SHARE",
+        help=f"labels per event (default: {' '.join(map(str, DEFAULT_BUDGETS))}; with more than "
+        f"{GRID_EVENTS_MAX:,} events as many labels as of so many)")  # fmt: skip
     add("--strategies", nargs="+", default=list(DEFAULT_STRATEGIES), metavar="NAME",
         help="query strategies; random always runs "
         f"(default: {' '.join(DEFAULT_STRATEGIES)})")  # fmt: skip
@@ -319,7 +340,7 @@ def command(arguments: argparse.Namespace) -> int:
         pilot = run_pilot(
             history,
             settings,
-            budgets=tuple(arguments.budget),
+            budgets=tuple(arguments.budget) if arguments.budget else None,
             strategies=tuple(arguments.strategies),
             latencies=tuple(arguments.latency),
             seeds_n=arguments.seeds,

@@ -253,6 +253,8 @@ def count_saved_labels(
 
     def share_of(points: float) -> tuple[float, str]:
         needed_n, bound = _find_labels_needed(curve, level + points) if points else (labels_n, "")
+        # Beyond the curve's ends its last labels are known alone, a few more or less than ours.
+        needed_n = max(needed_n, labels_n) if points > 0 else min(needed_n, labels_n)
         return 1.0 - labels_n / needed_n, bound
 
     share, bound = share_of(difference.mean)

@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 from ...settings import Settings
 from .history import History
-from .runs import Case, RunOutcome, play_case
+from .runs import Case, RunOutcome, play_all, play_case, spacing_of
 
 PROBE_N = 1_000
 """Events of a probe; the cost of longer runs is extrapolated from probes."""
 
+LONG_N = 100_000
+LONG_PROBE_N = 10_000
+"""Of a history of more than `LONG_N` events the probes are longer: labels cost most at first."""
+
 SHARES = (0.02, 0.3)
-"""Budgets of the probes: of a thousand events 20 and 300 labels, the committee's whole memory."""
+LONG_SHARES = (0.002, 0.1)
+"""Budgets of the probes: 20 labels, and 300, the committee's whole memory, or 1,000."""
+
+REFERENCE_PART = 5
+"""The reference, which learns all labels, is measured on a fifth of the events of a probe."""
 
 START_S = 1.5
 """Seconds to start a process."""
@@ -20,37 +28,50 @@ START_S = 1.5
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of one process for each event that is watched, and for each label beside that."""
+    """Seconds of one process for each event that is watched, and for each label beside that.
+
+    `reference_s` is of each label of the reference, which decides nothing.
+    """
 
     event_s: float
     label_s: float
+    reference_s: float
 
-    def of_run(self, events_n: int, labels_n: float) -> float:
-        """Seconds of a run over `events_n` events that buys `labels_n` labels."""
-        return events_n * self.event_s + labels_n * self.label_s
+    def of_run(self, events_n: int, job: Case | None) -> float:
+        """Seconds of a run over `events_n` events; a job of None is the reference."""
+        label_s = self.reference_s if job is None else self.label_s
+        return events_n * (self.event_s + share_of(job, events_n) * label_s)
+
+
+def share_of(job: Case | None, events_n: int) -> float:
+    """The share of events whose labels a job learns; a job of None is the reference."""
+    return 1.0 / spacing_of(events_n) if job is None else job.budget
 
 
 def measure_costs(history: History, settings: Settings) -> Costs:
-    """Play the first events with few labels and with many; two runs give the two costs.
+    """Play the first events with few labels, with many and with all; three runs give three costs.
 
     Raises `BadSettings` as the runs would.
     """
-    first = history.take_first(PROBE_N)
-    few, many = (_measure_run(first, settings, share) for share in SHARES)
+    is_long = len(history) > LONG_N
+    first = history.take_first(LONG_PROBE_N if is_long else PROBE_N)
+    shares = LONG_SHARES if is_long else SHARES
+    few, many = (_measure_run(first, settings, share) for share in shares)
     more_n = many.labels_n - few.labels_n
     label_s = max(0.0, many.run_s - few.run_s) / more_n if more_n > 0 else 0.0
     event_s = max(0.0, few.run_s - few.labels_n * label_s) / len(first)
-    return Costs(event_s=event_s, label_s=label_s)
+    head = first.take_first(max(1, len(first) // REFERENCE_PART))
+    full = play_all(head, settings, settings.seed, lambda events_n: None)
+    reference_s = max(0.0, full.run_s - full.events_n * event_s) / full.labels_n
+    return Costs(event_s=event_s, label_s=label_s, reference_s=reference_s)
 
 
 def expected_s(costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int) -> float:
-    """Estimate the seconds until the last run ends; a job of None learns every label.
+    """Estimate the seconds until the last run ends.
 
     The processes share the time of all runs, and need no less than the longest run.
     """
-    runs_s = [
-        costs.of_run(events_n, events_n * (1.0 if job is None else job.budget)) for job in jobs
-    ]
+    runs_s = [costs.of_run(events_n, job) for job in jobs]
     start_s = START_S if processes_n > 1 else 0.0
     return start_s + max(sum(runs_s) / processes_n, *runs_s)
 

@@ -28,7 +28,8 @@ class Pilot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a pilot found; `docs/PILOT.md` explains each number.
 
     `outcomes` are all runs, those for the savings included; `all_labels` is the same learner with
-    every label at once; `rejects` is a sentence on events that were rejected.
+    every label at once, or in a long history with one in a number of them; `rejects` is a sentence
+    on events that were rejected.
     """
 
     history: str
@@ -99,7 +100,8 @@ def show_pilot(pilot: Pilot, console: Console) -> None:
         )
     shown.add_section()
     full = pilot.all_labels
-    shown.add_row("100 %", *(("0",) if varies else ()), ALL,
+    shown.add_row(f"{100 * full.case.budget:.3g} %", *(("0",) if varies else ()),
+                  full.case.strategy,
                   percent(full.accuracy).removesuffix("%"), f"{full.kappa:.2f}",
                   count(full.labels_n))  # fmt: skip
     console.print(shown)
@@ -130,7 +132,9 @@ def _tabulate_measures(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
         )
         for row in pilot.rows
     ]
-    figures.append(("every label", (full.accuracy, full.balanced, full.macro_f1, full.tail)))
+    figures.append(
+        (_name_reference(pilot), (full.accuracy, full.balanced, full.macro_f1, full.tail))
+    )
     header = ["run", "accuracy", "balanced", "macro F1", "hold-out tail"]
     rows = [
         [name, *("" if value is None else f"{100 * value:.1f}" for value in values)]
@@ -148,9 +152,16 @@ def _tabulate_reaches(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
     for part, accuracy, latency in places:
         reaches = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
         after = f", latency {latency:g}" if varies else ""
-        level = f"{100 * accuracy:.1f} %, {100 * part:g} % of that with every label{after}"
+        level = (
+            f"{100 * accuracy:.1f} %, {100 * part:g} % of that with {_name_reference(pilot)}{after}"
+        )
         rows.append([level, *(_describe_labels(reaches[name]) for name in strategies)])
     return ["labels to reach", *strategies], rows
+
+
+def _name_reference(pilot: Pilot) -> str:
+    name = pilot.all_labels.case.strategy
+    return "every label" if name == ALL else name
 
 
 def _describe_labels(reach: Reach) -> str:
@@ -264,7 +275,8 @@ def _make_table(pilot: Pilot) -> Html:
     full = pilot.all_labels
     kappa = NumberText(f"{full.kappa:.2f}", full.kappa)
     unknown = (None, None, None)
-    rows.append([ALL, plus_minus(full.accuracy, math.nan), kappa, count(full.labels_n), *unknown])
+    accuracy = plus_minus(full.accuracy, math.nan)
+    rows.append([full.case.strategy, accuracy, kappa, count(full.labels_n), *unknown])
     header = ["run", "accuracy, %", "kappa", "labels", "minus random", "labels saved",
               "estimate held"]  # fmt: skip
     caption = (
@@ -279,7 +291,9 @@ def _plot_learning(pilot: Pilot, budget: float, latency: float, tones: dict[str,
     for (at_budget, at_latency, strategy), runs in group_outcomes(pilot.outcomes).items():
         if (at_budget, at_latency) == (budget, latency) and runs[0].case.is_asked_for:
             curves.append(_make_curve(strategy, runs, tones))
-    curves.append(_make_curve(ALL, [pilot.all_labels], tones))
+    curves.append(
+        _make_curve(pilot.all_labels.case.strategy, [pilot.all_labels], tones, style="all")
+    )
     return line_plot(
         curves,
         title=f"Accuracy at {_describe_place(pilot, budget, latency)}",
@@ -289,7 +303,9 @@ def _plot_learning(pilot: Pilot, budget: float, latency: float, tones: dict[str,
     )
 
 
-def _make_curve(strategy: str, runs: list[RunOutcome], tones: dict[str, int]) -> Curve:
+def _make_curve(
+    strategy: str, runs: list[RunOutcome], tones: dict[str, int], style: Style | None = None
+) -> Curve:
     points = mean_curve(runs)
     has_bounds = all(interval.low is not None for _, interval in points)
     return Curve(
@@ -298,14 +314,13 @@ def _make_curve(strategy: str, runs: list[RunOutcome], tones: dict[str, int]) ->
         [interval.mean for _, interval in points],
         [max(0.0, f.low) for _, f in points if f.low is not None] if has_bounds else None,
         [min(1.0, f.high) for _, f in points if f.high is not None] if has_bounds else None,
-        style=_choose_style(strategy),
+        style=style or _choose_style(strategy),
         tone=tones.get(strategy),
     )
 
 
 def _choose_style(strategy: str) -> Style:
-    styles: dict[str, Style] = {RANDOM: "random", ALL: "all"}
-    return styles.get(strategy, "strategy")
+    return "random" if strategy == RANDOM else "strategy"
 
 
 def _make_savings_section(
