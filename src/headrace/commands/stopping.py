@@ -1,8 +1,9 @@
-"""SIGTERM and Ctrl-C, as an event that a loop looks at."""
+"""SIGTERM and Ctrl-C: an event that a loop looks at, or an end that tidies up."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +24,17 @@ def catch_stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def end_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block like an error does, so that what it opened is closed."""
+
+    def on_signal(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

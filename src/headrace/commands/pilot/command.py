@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -29,6 +30,7 @@ from ...learn.models import build
 from ...query.strategies import resolve
 from ...settings import Settings
 from ..report import check_plots, write_page
+from ..stopping import end_on_sigterm
 from .compare import RANDOM, describe_rejects, reaches_of, rows_of, write_advice
 from .expected import describe_expected, measure_costs, share_of
 from .history import ColumnsRead, History, history_of
@@ -222,8 +224,10 @@ def _run_in_processes(
     # Spawned, not forked: the same on every system, and no thread is copied half-way.
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
+    # Without a lock: a run that is killed must not keep it.
+    is_stopped = context.RawValue("b", 0)
     with TemporaryDirectory(prefix="headrace-pilot-") as folder:
-        arguments = (share_history(history, Path(folder)), settings, done)
+        arguments = (share_history(history, Path(folder)), settings, done, is_stopped)
         pool = ProcessPoolExecutor(
             processes_n, context, initializer=_keep_inputs, initargs=arguments
         )
@@ -240,25 +244,42 @@ def _run_in_processes(
                 for future in ended:
                     yield places[future], future.result()
         finally:
+            # Whoever stops the pilot does not wait for the runs under way.
+            is_stopped.value = 1
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 _remembered: list[Any] = []
 
 
-def _keep_inputs(history: SharedHistory, settings: Settings, done: Any) -> None:
+def _keep_inputs(history: SharedHistory, settings: Settings, done: Any, is_stopped: Any) -> None:
     """Keep in this process what every run needs, so that it is sent once."""
-    _remembered[:] = [history.open(), settings, done]
+    threading.Thread(target=_end_with_pilot, name="headrace-pilot", daemon=True).start()
+    _remembered[:] = [history.open(), settings, done, is_stopped]
+
+
+def _end_with_pilot() -> None:
+    """End this process when the pilot's is gone, even if that was killed."""
+    pilot = multiprocessing.parent_process()
+    assert pilot is not None
+    pilot.join()
+    os._exit(1)
 
 
 def _run_remembered(job: Case | None) -> RunOutcome:
-    history, settings, done = _remembered
+    history, settings, done, is_stopped = _remembered
 
     def count_done(n: int) -> None:
+        if is_stopped.value:
+            raise _StoppedError
         with done.get_lock():
             done.value += n
 
     return _run_job(history, settings, job, count_done)
+
+
+class _StoppedError(Exception):
+    """The pilot was stopped during a run."""
 
 
 # ------------------------------------------------------------------------------- command line
@@ -337,18 +358,19 @@ def command(arguments: argparse.Namespace) -> int:
             speed = bar.tasks[0].speed or 0.0
             bar.update(task, completed=done_n, total=all_n, pace=f"{speed:,.0f} events/s")
 
-        pilot = run_pilot(
-            history,
-            settings,
-            budgets=tuple(arguments.budget) if arguments.budget else None,
-            strategies=tuple(arguments.strategies),
-            latencies=tuple(arguments.latency),
-            seeds_n=arguments.seeds,
-            processes_n=arguments.processes,
-            progress=show_progress,
-            tell=before.print,
-            reading=reading,
-        )
+        with end_on_sigterm():
+            pilot = run_pilot(
+                history,
+                settings,
+                budgets=tuple(arguments.budget) if arguments.budget else None,
+                strategies=tuple(arguments.strategies),
+                latencies=tuple(arguments.latency),
+                seeds_n=arguments.seeds,
+                processes_n=arguments.processes,
+                progress=show_progress,
+                tell=before.print,
+                reading=reading,
+            )
     # Results first: the drawing may fail, and must not lose hours of runs.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
