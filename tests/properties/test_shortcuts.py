@@ -181,4 +181,5 @@ def test_one_part_of_what_was_seen_is_the_block_that_its_pieces_are(
             of_whole, of_pieces = getattr(whole, name), getattr(joined, name)
             assert of_whole.dtype == of_pieces.dtype
             assert of_whole.shape == of_pieces.shape
+            assert of_pieces.flags.c_contiguous
             assert repr(of_whole.tolist()) == repr(of_pieces.tolist())
