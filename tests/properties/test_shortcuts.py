@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace import Engine, Event
+from headrace.chance import Chance
 from headrace.label.consensus import Majority, select_standing
 from headrace.learn.committee.encoding import Encoder, _deviations
 from headrace.learn.committee.stacker import Stacker
@@ -19,6 +21,8 @@ from headrace.observe.seen import Seen, columns_of
 from headrace.observe.signals import is_wrong, likeliest_of
 from headrace.query.accounts import LABEL
 from headrace.query.budgets import Budget, Reserve, Share
+from headrace.query.pool import Pool
+from headrace.query.strategies import BY_ROW, Strategy, rate_rows, utilities_by_row
 from headrace.settings import ColumnsSettings, SchemaSettings
 
 NUMBERS = st.floats(-1e9, 1e9)
@@ -162,6 +166,28 @@ def test_what_a_stacker_reads_is_a_stack_by_member(seed: int, m: int, k: int) ->
         known = logs.shape[1]
         assert found[:, i, :known].tobytes() == logs.tobytes()
         assert (found[:, i, known:] < logs.min(axis=1, keepdims=True)).all()
+
+
+@pytest.mark.parametrize("strategy", BY_ROW)
+@given(st.integers(0, 2**32), st.integers(0, 40), st.integers(0, 5))
+@settings(max_examples=20)
+def test_doubts_by_probabilities_alone_are_those_of_a_pool(
+    strategy: Strategy, seed: int, n: int, k: int
+) -> None:
+    shares = np.random.default_rng(seed).gamma(0.3, size=(n, k)) + 1e-9
+    shares /= shares.sum(axis=1, keepdims=True)
+    pool = Pool(
+        ids=[f"e{i}" for i in range(n)],
+        keys=np.arange(n, dtype=np.uint64),
+        at=np.zeros(n),
+        X=np.zeros((n, 1)),
+        is_category=np.zeros(1, np.bool_),
+        probabilities=shares,
+        wanted_n=1,
+    )
+    quick = rate_rows(strategy, shares)
+    assert quick.tobytes() == utilities_by_row(strategy, "one", pool, Chance(7)).tobytes()
+    assert quick.shape == (n,)
 
 
 @given(st.lists(st.floats(-9.0, 9.0) | st.none(), min_size=2, max_size=40), st.data())

@@ -177,7 +177,8 @@ class Schema(OfParts):
             begun = self._register_features(batch)
             rows = self._gather_columns(batch, begun)
         present = np.isfinite(rows)
-        self.seen_n += len(batch) if present.all() else np.count_nonzero(present, axis=0)
+        is_complete = np.logical_and.reduce(present, axis=None)
+        self.seen_n += len(batch) if is_complete else np.count_nonzero(present, axis=0)
         self.events_n += len(batch)
         return rows
 
@@ -357,7 +358,7 @@ class Schema(OfParts):
     def _drop_infinite(self, numbers: Rows) -> Rows:
         """Return the numbers with every infinity replaced by NaN and counted."""
         infinite = np.isinf(numbers)
-        if infinite.any():
+        if np.logical_or.reduce(infinite, axis=None):
             self.unused.not_finite_n += int(np.count_nonzero(infinite))
             numbers = np.where(infinite, np.nan, numbers)
         return np.ascontiguousarray(numbers, dtype=np.float64)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ from .admission import Run
 from .window import FILLS, Columns
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The assessment of n events [start, stop) of a run by one model version, one array a column.
 
     `probabilities` (n, k) are the model's, over `classes_n` classes. `confidence` (n,) is the

@@ -162,7 +162,7 @@ class RankChances:
     def preferred_from(self) -> float:
         """The least doubt with which an event is likelier to be asked than by a blind draw."""
         n = len(self.ordered)
-        preferred_n = int(np.add.reduce(self._by_rank > self.rate))
+        preferred_n = int(np.count_nonzero(self._by_rank > self.rate))
         return float(self.ordered[n - preferred_n]) if 0 < preferred_n <= n else 0.0
 
 
@@ -218,7 +218,7 @@ def _limit_weights(weights: NDArray[np.float64], rate: float) -> NDArray[np.floa
     while True:
         limited = scale * weights
         # The weights descend: if the first is below 1, all are.
-        over_n = int(np.add.reduce(limited >= 1.0)) if limited[0] >= 1.0 else 0
+        over_n = int(np.count_nonzero(limited >= 1.0)) if limited[0] >= 1.0 else 0
         if over_n <= sure_n:
             break
         sure_n = over_n
