@@ -14,6 +14,8 @@ from headrace.chance import Chance
 from headrace.label.consensus import Majority, select_standing
 from headrace.learn.committee.encoding import Encoder, _deviations
 from headrace.learn.committee.stacker import Stacker
+from headrace.learn.failures import Failures
+from headrace.learn.members import as_answers
 from headrace.messages import Answer, Moments
 from headrace.observe.moments import DIGITS, RunningMoments
 from headrace.observe.schema import Schema
@@ -188,6 +190,33 @@ def test_doubts_by_probabilities_alone_are_those_of_a_pool(
     quick = rate_rows(strategy, shares)
     assert quick.tobytes() == utilities_by_row(strategy, "one", pool, Chance(7)).tobytes()
     assert quick.shape == (n,)
+
+
+SCORES = st.floats(0.0, 1.0) | st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(st.tuples(SCORES, SCORES), st.booleans())
+def test_one_row_of_two_classes_is_what_it_is_among_others(
+    row: tuple[float, float], is_learned: bool
+) -> None:
+    with np.errstate(all="ignore"):
+        alone = as_answers(np.array([row]), Failures(), is_learned=is_learned)
+        among = as_answers(np.array([row, (0.5, 0.5)]), Failures(), is_learned=is_learned)
+    assert alone.shape == (1, 2)
+    assert alone[0].tobytes() == among[0].tobytes()
+
+
+@given(st.lists(st.floats(-9.0, 9.0) | st.integers(-9, 9) | st.none(), min_size=3, max_size=3))
+def test_features_in_order_are_those_in_any_order(values: list[float | int | None]) -> None:
+    schema = Schema(SchemaSettings())
+    schema.row({"a": 0.5, "b": 0.5, "c": 0.5})
+    original = dict(zip("abc", values, strict=True))
+    row = schema.row(original)
+    backward = dict(reversed(original.items()))
+    in_order, in_any = schema.features(row, original), schema.features(row, backward)
+    assert list(in_order) == list(in_any)
+    assert [*map(bits_of, in_order.values())] == [*map(bits_of, in_any.values())]
+    assert in_order is not original
 
 
 @given(st.lists(st.floats(-9.0, 9.0) | st.none(), min_size=2, max_size=40), st.data())

@@ -237,7 +237,18 @@ class Schema(OfParts):
         they came, values are taken from it, including free texts and categories beyond the limit;
         without it free texts are left out.
         """
-        values = zip(self.names, row.tolist(), strict=False)
+        plain, is_numeric = row.tolist(), not (self._texts or self.categories)
+        # The usual case: only numbers, all there, in this order. A sum with a NaN is NaN.
+        if (
+            is_numeric
+            and original is not None
+            and [*original] == self.names
+            and math.isfinite(sum(plain))
+            and len(plain) == len(original)
+            and _NUMBERS.issuperset(map(type, original.values()))
+        ):
+            return dict(original)
+        values = zip(self.names, plain, strict=False)
         # NaN is the only number that differs from itself; this is the fastest check.
         features: Features = {name: x for name, x in values if x == x}  # noqa: PLR0124
         for name, texts in self.categories.items():
@@ -247,9 +258,7 @@ class Schema(OfParts):
             for name in self._texts:
                 features.pop(name, None)
             return features
-        if not (self._texts or self.categories) and _NUMBERS.issuperset(
-            map(type, map(original.get, features))
-        ):
+        if is_numeric and _NUMBERS.issuperset(map(type, map(original.get, features))):
             return {name: original[name] for name in features}
         for name in features:
             value = original.get(name)
