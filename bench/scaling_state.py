@@ -205,7 +205,7 @@ class Wire:
     stride: float = 0.0  # CPU, a stride of the outbox with one record
     read: float = 0.0  # CPU, a record
     ack_s: float = 0.0  # one stride of the outbox
-    committed_s: float = 0.0  # asking for one committed offset
+    committed_s: float = 0.0  # one committed offset, of 200 asked for together
     client_s: float = 0.0  # a consumer started and stopped, as for each takeover
     # Batches a second that a worker's outbox carries out, by `worker.batches_in_flight_max`.
     batches: dict[int, float] = field(default_factory=dict)
@@ -303,8 +303,7 @@ async def _wire(settings: Any) -> Wire:
             read_n += len(records)
     found.read = (time.process_time() - cpu) / read_n
     began = time.perf_counter()
-    for tp in tps[:50]:
-        await consumer.committed(tp)
-    found.committed_s = (time.perf_counter() - began) / 50
+    await asyncio.gather(*(consumer.committed(tp) for tp in tps[:200]))
+    found.committed_s = (time.perf_counter() - began) / 200
     await consumer.stop()
     return found

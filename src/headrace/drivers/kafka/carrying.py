@@ -72,8 +72,11 @@ class Carrier:
             return None
         by_part = await self._looker.carry_out(request)
         if request.is_of_group:
-            for part, bounds in by_part.items():
-                committed = await self.consumer.committed(partition_of(*part))
+            # Side by side: one after the other, each would wait for the brokers' answer.
+            offsets = await asyncio.gather(
+                *(self.consumer.committed(partition_of(*part)) for part in by_part)
+            )
+            for (part, bounds), committed in zip(by_part.items(), offsets, strict=True):
                 by_part[part] = bounds._replace(committed=committed)
         return by_part
 
