@@ -242,7 +242,7 @@ class Schema(OfParts):
         if (
             is_numeric
             and original is not None
-            and [*original] == self.names
+            and (*original,) == self.names
             and math.isfinite(sum(plain))
             and len(plain) == len(original)
             and _NUMBERS.issuperset(map(type, original.values()))

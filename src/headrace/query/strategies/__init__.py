@@ -10,7 +10,7 @@ for the notifications that it gets. To use a strategy of your own, pass the call
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -136,7 +136,7 @@ STRATEGIES |= {
 BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
 """Strategies that look at each candidate alone, and return the same bits in any pool."""
 
-_BY_PROBABILITIES = {
+_BY_PROBABILITIES: Mapping[Strategy, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     random: lambda p: np.zeros(len(p)),
     least_confidence: shortfalls_of,
     margin: closeness_of,
