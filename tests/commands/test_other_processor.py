@@ -13,6 +13,14 @@ from headrace.commands.replay import replay_run
 from headrace.drivers.files.run import run_files
 from headrace.query import asking, choosing
 from headrace.settings import parse
+from headrace.shard import assessing
+
+COMPUTING = (
+    (choosing, "utilities_of"),
+    (asking, "utilities_by_row"),
+    (assessing, "rate_rows"),
+)
+"""Where utilities are computed: in rounds, of one event at a time, and of many on arrival."""
 
 
 def last_bits(values):
@@ -28,7 +36,7 @@ def on_another(monkeypatch):
     """From when it is called on, utilities come out otherwise."""
 
     def install(moved):
-        for module, name in ((choosing, "utilities_of"), (asking, "utilities_by_row")):
+        for module, name in COMPUTING:
             compute = getattr(module, name)
             monkeypatch.setattr(
                 module, name, lambda *given, compute=compute: moved(compute(*given))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace import Engine, Event
+from headrace.chance import Chance
 from headrace.label.consensus import Majority, select_standing
 from headrace.learn.committee.encoding import Encoder, _deviations
 from headrace.learn.committee.stacker import Stacker
+from headrace.learn.failures import Failures
+from headrace.learn.members import as_answers
 from headrace.messages import Answer, Moments
 from headrace.observe.moments import DIGITS, RunningMoments
 from headrace.observe.schema import Schema
@@ -19,6 +23,8 @@ from headrace.observe.seen import Seen, columns_of
 from headrace.observe.signals import is_wrong, likeliest_of
 from headrace.query.accounts import LABEL
 from headrace.query.budgets import Budget, Reserve, Share
+from headrace.query.pool import Pool
+from headrace.query.strategies import BY_ROW, Strategy, rate_rows, utilities_by_row
 from headrace.settings import ColumnsSettings, SchemaSettings
 
 NUMBERS = st.floats(-1e9, 1e9)
@@ -164,6 +170,55 @@ def test_what_a_stacker_reads_is_a_stack_by_member(seed: int, m: int, k: int) ->
         assert (found[:, i, known:] < logs.min(axis=1, keepdims=True)).all()
 
 
+@pytest.mark.parametrize("strategy", BY_ROW)
+@given(st.integers(0, 2**32), st.integers(0, 40), st.integers(0, 5))
+@settings(max_examples=20)
+def test_doubts_by_probabilities_alone_are_those_of_a_pool(
+    strategy: Strategy, seed: int, n: int, k: int
+) -> None:
+    shares = np.random.default_rng(seed).gamma(0.3, size=(n, k)) + 1e-9
+    shares /= shares.sum(axis=1, keepdims=True)
+    pool = Pool(
+        ids=[f"e{i}" for i in range(n)],
+        keys=np.arange(n, dtype=np.uint64),
+        at=np.zeros(n),
+        X=np.zeros((n, 1)),
+        is_category=np.zeros(1, np.bool_),
+        probabilities=shares,
+        wanted_n=1,
+    )
+    quick = rate_rows(strategy, shares)
+    assert quick.tobytes() == utilities_by_row(strategy, "one", pool, Chance(7)).tobytes()
+    assert quick.shape == (n,)
+
+
+SCORES = st.floats(0.0, 1.0) | st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(st.tuples(SCORES, SCORES), st.booleans())
+def test_one_row_of_two_classes_is_what_it_is_among_others(
+    row: tuple[float, float], is_learned: bool
+) -> None:
+    with np.errstate(all="ignore"):
+        alone = as_answers(np.array([row]), Failures(), is_learned=is_learned)
+        among = as_answers(np.array([row, (0.5, 0.5)]), Failures(), is_learned=is_learned)
+    assert alone.shape == (1, 2)
+    assert alone[0].tobytes() == among[0].tobytes()
+
+
+@given(st.lists(st.floats(-9.0, 9.0) | st.integers(-9, 9) | st.none(), min_size=3, max_size=3))
+def test_features_in_order_are_those_in_any_order(values: list[float | int | None]) -> None:
+    schema = Schema(SchemaSettings())
+    schema.row({"a": 0.5, "b": 0.5, "c": 0.5})
+    original = dict(zip("abc", values, strict=True))
+    row = schema.row(original)
+    backward = dict(reversed(original.items()))
+    in_order, in_any = schema.features(row, original), schema.features(row, backward)
+    assert list(in_order) == list(in_any)
+    assert [*map(bits_of, in_order.values())] == [*map(bits_of, in_any.values())]
+    assert in_order is not original
+
+
 @given(st.lists(st.floats(-9.0, 9.0) | st.none(), min_size=2, max_size=40), st.data())
 @settings(max_examples=20, deadline=None)
 def test_one_part_of_what_was_seen_is_the_block_that_its_pieces_are(
@@ -181,4 +236,5 @@ def test_one_part_of_what_was_seen_is_the_block_that_its_pieces_are(
             of_whole, of_pieces = getattr(whole, name), getattr(joined, name)
             assert of_whole.dtype == of_pieces.dtype
             assert of_whole.shape == of_pieces.shape
+            assert of_pieces.flags.c_contiguous
             assert repr(of_whole.tolist()) == repr(of_pieces.tolist())

@@ -14,6 +14,7 @@ from headrace.flow.shards import PartitionShard
 from headrace.query import asking, choosing
 from headrace.query.record import Differences
 from headrace.settings.query import ArrivalSettings
+from headrace.shard import assessing
 from marks import long_ones
 from simulation import cluster_worlds
 from simulation.cluster import Worker
@@ -24,6 +25,13 @@ FAULTS = ("kill", "join", "stop", "share_anew")
 SEEDS = range(4)
 
 Scores = NDArray[np.float64]
+
+COMPUTING = (
+    (choosing, "utilities_of"),
+    (asking, "utilities_by_row"),
+    (assessing, "rate_rows"),
+)
+"""Where utilities are computed: in rounds, of one event at a time, and of many on arrival."""
 
 
 def last_bits(values: Scores) -> Scores:
@@ -48,7 +56,7 @@ def processors(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Scores], 
 
     def install(moved: Callable[[Scores], Scores]) -> None:
         monkeypatch.setattr(Worker, "take", take_on)
-        for module, name in ((choosing, "utilities_of"), (asking, "utilities_by_row")):
+        for module, name in COMPUTING:
             compute = getattr(module, name)
 
             def compute_on(*arguments: Any, compute: Any = compute) -> Scores:

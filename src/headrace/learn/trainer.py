@@ -173,7 +173,8 @@ class Trainer(OfParts):
 
     def next_deadline(self) -> float | None:
         """When the schedule orders a retraining, in seconds; None if none can be ordered."""
-        return self.triggers.scheduled_at if self._can_order else None
+        at = self.triggers.scheduled_at
+        return at if at is not None and self._can_order else None
 
     def order_due(self, now: float) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
         """The log entries that are due at `now`, seconds; a list of at most one.
@@ -343,7 +344,8 @@ class Trainer(OfParts):
             example = replace(example, champion_right=is_right(champion.part(), example))
             self.memory.add(example)
         else:
-            self.memory.add(replace(example, context=None))
+            kept = example if example.context is None else replace(example, context=None)
+            self.memory.add(kept)
         if entry.opinion_n == 1:
             self.twins.learn(entry, example.row, example.code)
         return example

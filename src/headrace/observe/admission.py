@@ -184,7 +184,8 @@ class Admission:
             and self._before.keys().isdisjoint(keys)
             and min(lengths) > 0
             and max(lengths) <= ID_LENGTH_MAX
-            and bool((np.abs(batch.at[start:stop]) <= SECONDS_MAX).all())  # NaN is not.
+            # NaN is not.
+            and bool(np.logical_and.reduce(np.abs(batch.at[start:stop]) <= SECONDS_MAX))
         )
 
     def _fault(self, batch: EventBatch, i: int, *, is_known: bool) -> InputRejected | None:

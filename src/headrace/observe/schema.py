@@ -177,7 +177,8 @@ class Schema(OfParts):
             begun = self._register_features(batch)
             rows = self._gather_columns(batch, begun)
         present = np.isfinite(rows)
-        self.seen_n += len(batch) if present.all() else np.count_nonzero(present, axis=0)
+        is_complete = np.logical_and.reduce(present, axis=None)
+        self.seen_n += len(batch) if is_complete else np.count_nonzero(present, axis=0)
         self.events_n += len(batch)
         return rows
 
@@ -236,7 +237,18 @@ class Schema(OfParts):
         they came, values are taken from it, including free texts and categories beyond the limit;
         without it free texts are left out.
         """
-        values = zip(self.names, row.tolist(), strict=False)
+        plain, is_numeric = row.tolist(), not (self._texts or self.categories)
+        # The usual case: only numbers, all there, in this order. A sum with a NaN is NaN.
+        if (
+            is_numeric
+            and original is not None
+            and (*original,) == self.names
+            and math.isfinite(sum(plain))
+            and len(plain) == len(original)
+            and _NUMBERS.issuperset(map(type, original.values()))
+        ):
+            return dict(original)
+        values = zip(self.names, plain, strict=False)
         # NaN is the only number that differs from itself; this is the fastest check.
         features: Features = {name: x for name, x in values if x == x}  # noqa: PLR0124
         for name, texts in self.categories.items():
@@ -246,9 +258,7 @@ class Schema(OfParts):
             for name in self._texts:
                 features.pop(name, None)
             return features
-        if not (self._texts or self.categories) and _NUMBERS.issuperset(
-            map(type, map(original.get, features))
-        ):
+        if is_numeric and _NUMBERS.issuperset(map(type, map(original.get, features))):
             return {name: original[name] for name in features}
         for name in features:
             value = original.get(name)
@@ -357,7 +367,7 @@ class Schema(OfParts):
     def _drop_infinite(self, numbers: Rows) -> Rows:
         """Return the numbers with every infinity replaced by NaN and counted."""
         infinite = np.isinf(numbers)
-        if infinite.any():
+        if np.logical_or.reduce(infinite, axis=None):
             self.unused.not_finite_n += int(np.count_nonzero(infinite))
             numbers = np.where(infinite, np.nan, numbers)
         return np.ascontiguousarray(numbers, dtype=np.float64)

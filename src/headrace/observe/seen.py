@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .admission import Run
-from .window import Columns
+from .window import FILLS, Columns
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The assessment of n events [start, stop) of a run by one model version, one array a column.
 
     `probabilities` (n, k) are the model's, over `classes_n` classes. `confidence` (n,) is the
@@ -71,8 +70,8 @@ class Seen:
         """Return the last of these events alone."""
         return Seen(self.said, self.stop - 1, self.stop)
 
-    def columns(self, end_seq: int) -> Columns:
-        """Return these events as a block that ends before event `end_seq`, by views if possible.
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """Return these events as the columns of `Columns` after `seq`, by views if possible.
 
         Where the model failed, confidence is 0.
         """
@@ -81,29 +80,26 @@ class Seen:
         confidence = assessment.confidence[part]
         if assessment.has_failures:
             confidence = np.where(np.isnan(confidence), 0.0, confidence)
-        return Columns(
-            seq=np.arange(end_seq - len(self), end_seq, dtype=np.int64),
-            ids=run.ids[at],
-            at=run.at[at],
-            keys=run.keys[at],
-            confidence=confidence,
-            guess=assessment.guess[part],
-            is_asked=run.is_asked[at],
-            origins=run.origins[at],
-            originals=run.originals.packed[at],
-            rows=run.rows[at],
-            probabilities=assessment.probabilities[part],
-            served=assessment.served[part],
+        return (
+            run.ids[at],
+            run.at[at],
+            run.keys[at],
+            confidence,
+            assessment.guess[part],
+            run.is_asked[at],
+            run.origins[at],
+            run.originals.packed[at],
+            run.rows[at],
+            assessment.probabilities[part],
+            assessment.served[part],
         )
 
 
 def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
-    """Return all these events as one block that ends before event `end_seq`."""
-    blocks: list[Columns] = []
-    for stretch in reversed(seen):
-        blocks.append(stretch.columns(end_seq))
-        end_seq -= len(stretch)
-    return blocks[0] if len(blocks) == 1 else Columns.join_blocks(blocks[::-1])
+    """Return all these events, at least one, as a block that ends before event `end_seq`."""
+    parts = [stretch.columns() for stretch in seen]
+    columns = parts[0] if len(parts) == 1 else map(stack_column, zip(*parts, strict=True), FILLS)
+    return Columns(np.arange(end_seq - sum(map(len, seen)), end_seq, dtype=np.int64), *columns)
 
 
 def stack_column(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:

@@ -33,6 +33,8 @@ _WIDE: tuple[tuple[str, float], ...] = (
     ("probabilities", 0.0),
     ("served", np.nan),
 )
+FILLS = (*[0.0 for _ in _FLAT[1:]], *[fill for _, fill in _WIDE])
+"""What widens each column of `Columns` after `seq`; flat ones are never widened."""
 
 
 Slots: TypeAlias = NDArray[np.intp] | slice

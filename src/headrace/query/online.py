@@ -13,7 +13,9 @@ are whole billionths, so that their sums do not depend on how the events were ba
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -162,7 +164,7 @@ class RankChances:
     def preferred_from(self) -> float:
         """The least doubt with which an event is likelier to be asked than by a blind draw."""
         n = len(self.ordered)
-        preferred_n = int(np.add.reduce(self._by_rank > self.rate))
+        preferred_n = int(np.count_nonzero(self._by_rank > self.rate))
         return float(self.ordered[n - preferred_n]) if 0 < preferred_n <= n else 0.0
 
 
@@ -218,7 +220,7 @@ def _limit_weights(weights: NDArray[np.float64], rate: float) -> NDArray[np.floa
     while True:
         limited = scale * weights
         # The weights descend: if the first is below 1, all are.
-        over_n = int(np.add.reduce(limited >= 1.0)) if limited[0] >= 1.0 else 0
+        over_n = int(np.count_nonzero(limited >= 1.0)) if limited[0] >= 1.0 else 0
         if over_n <= sure_n:
             break
         sure_n = over_n
@@ -260,19 +262,18 @@ def place_drawn(
     >>> place_drawn(Place(), np.array([ONE]), np.array([5], dtype=np.uint64), Chance(1))
     (Place(mass=1000000000, mark=-1), 0)
     """
-    before, mark = place.mass, place.mark
-    ends = before + np.add.accumulate(chances)
+    # Whole numbers of Python: most stretches are short, and then arrays take longer.
+    ends, mark, cut = [*accumulate(chances.tolist(), initial=place.mass)], place.mark, 0
     while True:
         is_bought = mark < 0
         # In an open unit the event over the mark is drawn; a unit with its label just ends.
-        row = int(ends.searchsorted(ONE - 1 if is_bought else mark, side="right"))
-        if row == len(ends):
-            return Place(int(ends[-1]), mark), None
-        over = int(ends[row]) - ONE
+        row = bisect_right(ends, cut + (ONE - 1 if is_bought else mark), 1) - 1
+        if row == len(chances):
+            return Place(ends[-1] - cut, mark), None
+        begins, over = ends[row] - cut, ends[row + 1] - cut - ONE
         if over < 0:
-            return Place(int(ends[row]), -1), row
+            return Place(over + ONE, -1), row
         key = int(keys[row])
-        begins = int(ends[row - 1]) if row else before
         # The event reaches into the next unit. If the present unit has its label already, the event
         # is drawn for the next one, with a probability that makes both parts add up to its own.
         if is_bought and int(chance.uniform_of_key("arrival", key) * begins) < over:
@@ -280,4 +281,4 @@ def place_drawn(
         mark = over + int(chance.uniform_of_key("place in a label", key) * (ONE - over))
         if not is_bought:
             return Place(over, mark), row
-        ends, before = ends - ONE, before - ONE
+        cut += ONE

@@ -18,8 +18,8 @@ from ..observe.signals import predicted_classes
 from ..query.arrivals import LookAhead
 from ..query.asking import Asking
 from ..query.online import deviations_of
-from ..query.strategies import BY_ROW
-from .candidates import pool_of_arriving
+from ..query.strategies import BY_ROW, rate_rows
+from .candidates import pool_of_arriving, select_probabilities
 from .watched import Watched
 
 AHEAD_MIN, AHEAD_MAX = 16, 1_024
@@ -90,8 +90,9 @@ class Assessing(Watched):
         doubts = None
         if arrivals is not None and self.asking.strategy in BY_ROW:
             source = self.settings.query.uncertainty_from
-            doubts = self.asking.rate_doubts(
-                pool_of_arriving(run, start, scores, self.schema, source)
+            doubts = rate_rows(
+                self.asking.strategy,
+                select_probabilities(scores, run.served[start:stop], classes_n, source),
             )
         return Assessment(
             run=run,

@@ -47,7 +47,7 @@ def pool_of(
         at=events.at,
         X=events.rows,
         is_category=_are_categories(schema, events.rows.shape[1]),
-        probabilities=_select_probabilities(
+        probabilities=select_probabilities(
             model, events.served, len(schema.classes), uncertainty_from
         ),
         wanted_n=wanted_n,
@@ -78,7 +78,7 @@ def pool_of_arriving(
         at=run.at[part],
         X=run.rows[part],
         is_category=_are_categories(schema, run.rows.shape[1]),
-        probabilities=_select_probabilities(
+        probabilities=select_probabilities(
             probabilities, run.served[part], len(schema.classes), uncertainty_from
         ),
         wanted_n=1,
@@ -148,7 +148,7 @@ def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:
     return np.array([kind == "categorical" for kind in schema.kinds[:width]], dtype=np.bool_)
 
 
-def _select_probabilities(
+def select_probabilities(
     model: NDArray[np.float64], served: NDArray[np.float64], k: int, uncertainty_from: str
 ) -> NDArray[np.float64]:
     """Return the probabilities that uncertainty is read from, over k classes, row by row.

@@ -10,7 +10,7 @@ for the notifications that it gets. To use a strategy of your own, pass the call
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -40,7 +40,16 @@ from .known import (
 from .mixed import Scheduled, StrategyBandit
 from .order import Strategy, utilities_of
 from .probabilistic import McPal
-from .uncertainty import ExpectedCost, entropy, least_confidence, margin, random
+from .uncertainty import (
+    ExpectedCost,
+    closeness_of,
+    entropies_of,
+    entropy,
+    least_confidence,
+    margin,
+    random,
+    shortfalls_of,
+)
 
 __all__ = [
     "STRATEGIES",
@@ -127,6 +136,13 @@ STRATEGIES |= {
 BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
 """Strategies that look at each candidate alone, and return the same bits in any pool."""
 
+_BY_PROBABILITIES: Mapping[Strategy, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    random: lambda p: np.zeros(len(p)),
+    least_confidence: shortfalls_of,
+    margin: closeness_of,
+    entropy: entropies_of,
+}
+
 
 _TRIED_N = 16
 
@@ -192,6 +208,14 @@ def utilities_by_row(
         return utilities_of(strategy, name, pool, chance)
     alone = [utilities_of(strategy, name, pool.row(i), chance) for i in range(len(pool))]
     return np.concatenate([np.empty(0), *alone])
+
+
+def rate_rows(strategy: Strategy, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `utilities_by_row` does for one of `BY_ROW`, without a pool; shape (n,).
+
+    `probabilities`, shape (n, k), are those of a pool of the n candidates.
+    """
+    return _BY_PROBABILITIES[strategy](probabilities)
 
 
 def faults_by_row(strategy: Strategy, name: str, chance: Chance) -> list[str]:

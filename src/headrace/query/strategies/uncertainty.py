@@ -52,9 +52,12 @@ def least_confidence(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     >>> least_confidence(pool, Chance(0)).round(3).tolist()
     [0.1, 0.4]
     """
-    if pool.probabilities.shape[1] == 0:
-        return np.zeros(len(pool))
-    return np.asarray(1.0 - pool.probabilities.max(axis=1))
+    return shortfalls_of(pool.probabilities)
+
+
+def shortfalls_of(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much the likeliest class of each row, shape (n, k), falls short of 1; (n,)."""
+    return np.asarray(1.0 - p.max(axis=1)) if p.shape[1] else np.zeros(len(p))
 
 
 def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
@@ -74,11 +77,16 @@ def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     >>> margin(pool, Chance(0)).round(3).tolist()
     [0.2, 0.8]
     """
-    if pool.probabilities.shape[1] < 2:
-        return np.zeros(len(pool))
-    if pool.probabilities.shape[1] == 2:
-        return np.asarray(1.0 - np.abs(pool.probabilities[:, 1] - pool.probabilities[:, 0]))
-    largest = np.partition(pool.probabilities, -2, axis=1)[:, -2:]
+    return closeness_of(pool.probabilities)
+
+
+def closeness_of(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how close the two likeliest classes of each row, shape (n, k), are to a tie; (n,)."""
+    if p.shape[1] < 2:
+        return np.zeros(len(p))
+    if p.shape[1] == 2:
+        return np.asarray(1.0 - np.abs(p[:, 1] - p[:, 0]))
+    largest = np.partition(p, -2, axis=1)[:, -2:]
     return np.asarray(1.0 - (largest[:, 1] - largest[:, 0]))
 
 
